@@ -1,0 +1,330 @@
+package sparse
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	negZero = float32(math.Copysign(0, -1))
+	nan     = float32(math.NaN())
+)
+
+// blockSizes go from single elements to blocks larger than most matrices here.
+var blockSizes = [][2]int{{1, 1}, {2, 1}, {4, 1}, {1, 4}, {4, 4}, {3, 2}, {16, 1}, {1, 16}, {40, 50}}
+
+// random returns a rows x cols matrix in which the given share is zero.
+func random(rows, cols int, sparsity float64) []float32 {
+	rng := rand.New(rand.NewPCG(uint64(rows), uint64(cols)))
+	dense := make([]float32, rows*cols)
+	for i := range dense {
+		if rng.Float64() >= sparsity {
+			dense[i] = float32(rng.NormFloat64())
+		}
+	}
+	return dense
+}
+
+// bitsOf returns the bit patterns of v with negative zeros, which no sparse
+// format keeps, as zeros.
+func bitsOf(v []float32) []uint32 {
+	out := make([]uint32, len(v))
+	for i, x := range v {
+		if x != 0 {
+			out[i] = math.Float32bits(x)
+		}
+	}
+	return out
+}
+
+func fromDense(t *testing.T, rows, cols int, dense []float32) *CSR {
+	t.Helper()
+	m, err := FromDense(rows, cols, dense)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// checkRoundTrips takes a dense matrix through every conversion and back.
+func checkRoundTrips(t *testing.T, rows, cols int, dense []float32) {
+	t.Helper()
+	want := bitsOf(dense)
+	nonzeros := 0
+	for _, b := range want {
+		if b != 0 {
+			nonzeros++
+		}
+	}
+	m := fromDense(t, rows, cols, dense)
+	if m.NNZ() != nonzeros {
+		t.Errorf("CSR stores %d elements of %d nonzeros", m.NNZ(), nonzeros)
+	}
+	if _, err := NewCSR(rows, cols, m.ptr, m.col, m.val); err != nil {
+		t.Errorf("FromDense made a matrix that NewCSR refuses: %v", err)
+	}
+	dirty := slices.Repeat([]float32{7}, rows*cols)
+	if !slices.Equal(bitsOf(m.Dense(dirty)), want) {
+		t.Error("dense to CSR to dense differs")
+	}
+	tr := m.Transpose()
+	if _, err := NewCSR(cols, rows, tr.ptr, tr.col, tr.val); err != nil {
+		t.Errorf("Transpose made a matrix that NewCSR refuses: %v", err)
+	}
+	across := tr.Dense(nil)
+	for i := range rows {
+		for j := range cols {
+			if b := math.Float32bits(across[j*rows+i]); b != want[i*cols+j] {
+				t.Fatalf("transpose at %d, %d is %#x, want %#x", j, i, b, want[i*cols+j])
+			}
+		}
+	}
+	for _, size := range blockSizes {
+		b := m.BSR(size[0], size[1])
+		if _, err := NewBSR(rows, cols, b.r, b.c, b.ptr, b.col, b.val); err != nil {
+			t.Fatalf("%d x %d: BSR made a matrix that NewBSR refuses: %v", b.r, b.c, err)
+		}
+		for k := range b.col {
+			block := b.val[k*b.r*b.c : (k+1)*b.r*b.c]
+			if !slices.ContainsFunc(block, func(v float32) bool { return v != 0 }) {
+				t.Errorf("%d x %d: block %d is stored and holds zeros only", b.r, b.c, k)
+			}
+		}
+		for i := range dirty {
+			dirty[i] = 7
+		}
+		if !slices.Equal(bitsOf(b.Dense(dirty)), want) {
+			t.Errorf("%d x %d: dense to BSR to dense differs", b.r, b.c)
+		}
+		back := b.CSR()
+		if !slices.Equal(back.ptr, m.ptr) || !slices.Equal(back.col, m.col) || !slices.Equal(bitsOf(back.val), bitsOf(m.val)) {
+			t.Errorf("%d x %d: CSR to BSR to CSR differs", b.r, b.c)
+		}
+	}
+}
+
+func TestRoundTrips(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		rows, cols int
+		dense      []float32
+	}{
+		{"empty", 0, 0, nil},
+		{"no rows", 0, 5, nil},
+		{"no columns", 5, 0, nil},
+		{"one element", 1, 1, []float32{3}},
+		{"all zeros", 7, 9, make([]float32, 63)},
+		{"all ones", 8, 16, slices.Repeat([]float32{1}, 128)},
+		{"zero rows between", 5, 3, []float32{0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 4, 0, 0, 0}},
+		{"special values", 2, 4, []float32{negZero, nan, float32(math.Inf(1)), 0, math.SmallestNonzeroFloat32, negZero, -1, 0}},
+		{"ragged", 13, 17, random(13, 17, 0.7)},
+		{"tall", 130, 3, random(130, 3, 0.9)},
+		{"wide", 3, 130, random(3, 130, 0.9)},
+	} {
+		t.Run(tt.name, func(t *testing.T) { checkRoundTrips(t, tt.rows, tt.cols, tt.dense) })
+	}
+}
+
+func FuzzRoundTrips(f *testing.F) {
+	f.Add(3, []byte{0, 1, 0x80, 0, 0, 0xc0, 7})
+	f.Add(1, []byte{})
+	f.Fuzz(func(t *testing.T, cols int, data []byte) {
+		if cols < 1 || cols > 64 || len(data) > 4096 {
+			return
+		}
+		dense := make([]float32, len(data)/cols*cols)
+		for i := range dense {
+			dense[i] = math.Float32frombits(uint32(data[i]) << 24) // 0, -0, NaN and others
+		}
+		checkRoundTrips(t, len(dense)/cols, cols, dense)
+	})
+}
+
+func TestNewCSRRefuses(t *testing.T) {
+	one := []float32{1}
+	for _, tt := range []struct {
+		name       string
+		rows, cols int
+		ptr        []int
+		col        []int32
+		val        []float32
+		want       string
+	}{
+		{"negative rows", -1, 2, []int{0}, nil, nil, "-1 x 2"},
+		{"too many columns", 1, math.MaxInt32 + 1, []int{0, 0}, nil, nil, "too large"},
+		{"too many elements", math.MaxInt32, math.MaxInt32, nil, nil, nil, "too large"},
+		{"no pointers", 0, 0, nil, nil, nil, "row pointers"},
+		{"short pointers", 2, 2, []int{0, 1}, []int32{0}, one, "row pointers"},
+		{"start", 1, 2, []int{1, 1}, []int32{0}, one, "from 1 to 1"},
+		{"end", 1, 2, []int{0, 2}, []int32{0}, one, "from 0 to 2"},
+		{"falling", 2, 2, []int{0, 2, 1}, []int32{0}, one, "row 0 ends at element 2 of 1"},
+		{"negative pointer", 2, 2, []int{0, -1, 1}, []int32{0}, one, "row 0 ends at element -1"},
+		{"lengths", 1, 2, []int{0, 1}, []int32{0}, nil, "1 columns for 0 values"},
+		{"column range", 1, 2, []int{0, 1}, []int32{2}, one, "column 2 of 2"},
+		{"negative column", 1, 2, []int{0, 1}, []int32{-1}, one, "column -1"},
+		{"twice", 1, 2, []int{0, 2}, []int32{1, 1}, []float32{1, 1}, "column 1 after 1"},
+		{"descending", 1, 2, []int{0, 2}, []int32{1, 0}, []float32{1, 1}, "column 0 after 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := NewCSR(tt.rows, tt.cols, tt.ptr, tt.col, tt.val)
+			wantError(t, err, tt.want)
+		})
+	}
+}
+
+func TestNewBSRRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		r, c int
+		ptr  []int
+		col  []int32
+		val  []float32
+		want string
+	}{ // all 3 x 3
+		{"no block", 0, 1, []int{0, 0, 0, 0}, nil, nil, "blocks of 0 x 1"},
+		{"huge block", math.MaxInt32, 2, []int{0, 0}, nil, nil, "blocks of 2147483647 x 2"},
+		{"values", 2, 2, []int{0, 1, 1}, []int32{0}, []float32{1, 1, 1}, "1 blocks of 2 x 2, but 3 values"},
+		{"more values", 2, 2, []int{0, 1, 1}, []int32{0}, make([]float32, 8), "1 blocks of 2 x 2, but 8 values"},
+		{"column range", 2, 2, []int{0, 1, 1}, []int32{2}, make([]float32, 4), "column 2 of 2"},
+		{"padding right", 2, 2, []int{0, 1, 1}, []int32{1}, []float32{1, 2, 0, 0}, "block 0 has 2 outside"},
+		{"padding below", 2, 2, []int{0, 0, 1}, []int32{0}, []float32{1, 1, 0, nan}, "block 0 has NaN outside"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := NewBSR(3, 3, tt.r, tt.c, tt.ptr, tt.col, tt.val)
+			wantError(t, err, tt.want)
+		})
+	}
+}
+
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
+func TestFromDenseRefuses(t *testing.T) {
+	_, err := FromDense(2, 3, make([]float32, 5))
+	wantError(t, err, "6 elements, got 5")
+	_, err = FromDense(-2, 3, nil)
+	wantError(t, err, "-2 x 3")
+}
+
+func TestBSRLayout(t *testing.T) {
+	m := fromDense(t, 3, 5, []float32{
+		1, 0, 0, 0, 2,
+		0, 3, 0, 0, 0,
+		0, 0, 0, 4, 0,
+	})
+	b := m.BSR(2, 2)
+	for i, want := range []struct {
+		col []int32
+		val []float32
+	}{
+		{[]int32{0, 2}, []float32{1, 0, 0, 3, 2, 0, 0, 0}},
+		{[]int32{1}, []float32{0, 4, 0, 0}},
+	} {
+		col, val := b.BlockRow(i)
+		if !slices.Equal(col, want.col) || !slices.Equal(val, want.val) {
+			t.Errorf("block row %d is %v %v, want %v", i, col, val, want)
+		}
+	}
+	if r, c := b.Block(); r != 2 || c != 2 {
+		t.Errorf("blocks of %d x %d", r, c)
+	}
+	if b.NNZ() != 12 {
+		t.Errorf("%d stored elements, want 12", b.NNZ())
+	}
+}
+
+// Stored zeros are kept by Row and Transpose and absent from blocks and
+// statistics.
+func TestStoredZeros(t *testing.T) {
+	m, err := NewCSR(2, 3, []int{0, 2, 3}, []int32{0, 2, 1}, []float32{0, 5, negZero})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := m.Transpose().NNZ(); n != 3 {
+		t.Errorf("transpose stores %d elements, want 3", n)
+	}
+	if n := m.BSR(1, 1).NNZ(); n != 1 {
+		t.Errorf("blocks store %d elements, want 1", n)
+	}
+	if s := m.Stats(); s.Zeros != 5 || s.RowMin != 0 || s.RowMax != 1 {
+		t.Errorf("stats %+v, want 5 zeros and 0 to 1 in a row", s)
+	}
+}
+
+// naiveBlocks counts blocks element by element.
+func naiveBlocks(rows, cols int, dense []float32, r, c int) BlockStats {
+	s := BlockStats{R: r, C: c}
+	nonzeros, elements := 0, 0
+	for y := 0; y < rows; y += r {
+		for x := 0; x < cols; x += c {
+			n, all := 0, 0
+			for i := y; i < min(y+r, rows); i++ {
+				for j := x; j < min(x+c, cols); j++ {
+					all++
+					if dense[i*cols+j] != 0 {
+						n++
+					}
+				}
+			}
+			s.Total++
+			switch n {
+			case 0:
+				s.Empty++
+				continue
+			case all:
+				s.Full++
+			}
+			nonzeros += n
+			elements += all
+		}
+	}
+	if elements > 0 {
+		s.Fill = float64(nonzeros) / float64(elements)
+	}
+	return s
+}
+
+func TestStats(t *testing.T) {
+	s := Measure(3, 4, []float32{
+		1, negZero, 0, 2,
+		0, 0, 0, 0,
+		nan, 1, 1, 1,
+	})
+	if s.Rows != 3 || s.Cols != 4 || s.Zeros != 6 || s.Sparsity != 0.5 || s.RowMin != 0 || s.RowMax != 4 || s.RowMean != 2 ||
+		math.Abs(s.RowStd-math.Sqrt(8.0/3)) > 1e-15 {
+		t.Errorf("stats %+v", s)
+	}
+	for _, size := range [][2]int{{0, 0}, {0, 3}, {3, 0}} {
+		if s := Measure(size[0], size[1], nil); s.Zeros != 0 || s.Sparsity != 0 || s.RowMean != 0 || len(s.Blocks) != len(blockShapes) {
+			t.Errorf("stats of a %v matrix: %+v", size, s)
+		}
+	}
+	for _, sparsity := range []float64{0, 0.5, 0.95, 1} {
+		rows, cols := 37, 29
+		dense := random(rows, cols, sparsity)
+		for _, got := range Measure(rows, cols, dense).Blocks {
+			if want := naiveBlocks(rows, cols, dense, got.R, got.C); got != want {
+				t.Errorf("sparsity %g: %+v, want %+v", sparsity, got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkMeasure(b *testing.B) {
+	for _, sparsity := range []float64{0, 0.9} {
+		dense := random(512, 4608, sparsity)
+		b.Run(map[float64]string{0: "dense", 0.9: "sparse"}[sparsity], func(b *testing.B) {
+			b.SetBytes(int64(len(dense) * 4))
+			for b.Loop() {
+				Measure(512, 4608, dense)
+			}
+		})
+	}
+}
