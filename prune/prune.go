@@ -1,0 +1,173 @@
+// Package prune removes weights from a model: it turns a Model into another
+// Model whose weights hold zeros where the removed ones were.
+//
+// What goes is decided by four independent things: a criterion (here the
+// magnitude), a granularity (single weights or blocks), a scope (each layer by
+// itself or all layers together) and which layers take part.
+package prune
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/nnz-dev/nnz/graph"
+)
+
+// Scope says which weights compete with each other.
+type Scope uint8
+
+// The scopes.
+const (
+	Local  Scope = iota // every layer loses the same fraction
+	Global              // the smallest of all layers together go, wherever they are
+)
+
+func (s Scope) String() string {
+	if s == Global {
+		return "global"
+	}
+	return "local"
+}
+
+// ParseScope reads what Scope.String writes.
+func ParseScope(s string) (Scope, error) {
+	for _, v := range []Scope{Local, Global} {
+		if s == v.String() {
+			return v, nil
+		}
+	}
+	return Local, fmt.Errorf("scope %q: expected local or global", s)
+}
+
+// Norm is how a block of several weights is measured. For single weights every
+// norm is the absolute value.
+type Norm uint8
+
+// The norms.
+const (
+	L1 Norm = iota // sum of absolute values
+	L2             // root of the sum of squares
+)
+
+// Options say what to prune.
+type Options struct {
+	// Sparsity is the fraction of weights, or of blocks, that are zero
+	// afterwards, counted within the scope: round(Sparsity·n) of n, halves to
+	// even. Zeros that are there already count, as they are the smallest.
+	Sparsity float64
+	Scope    Scope
+	// Granularity is what goes or stays as a whole; the zero value is single
+	// weights.
+	Granularity Granularity
+	Norm        Norm
+	// Include and Exclude select layers by patterns in which * stands for any
+	// run of characters and ? for one. A pattern is matched against a layer's
+	// weight name, its node name and its kind (see [Layer]). An empty Include
+	// takes every layer; Exclude wins over Include.
+	Include, Exclude []string
+}
+
+// A Report says what was pruned.
+type Report struct {
+	Sparsity    float64       `json:"sparsity"` // zeros of all weights that took part
+	Weights     int           `json:"weights"`
+	ZerosBefore int           `json:"zeros_before"`
+	ZerosAfter  int           `json:"zeros_after"`
+	Layers      []LayerReport `json:"layers"`
+}
+
+// A LayerReport says what one layer lost.
+type LayerReport struct {
+	Layer
+	Weights     int     `json:"weights"`
+	ZerosBefore int     `json:"zeros_before"`
+	ZerosAfter  int     `json:"zeros_after"`
+	Threshold   float32 `json:"threshold"` // largest magnitude, or norm of a block, that went; 0 where none did
+}
+
+// Magnitude sets to zero the weights, or blocks of weights, of the smallest
+// magnitude, and returns the result as a new model: m is left as it is. Float32
+// weights that became sparse enough are stored so (see [graph.Tensor.Compact]).
+//
+// Among equal magnitudes the one with the lower index goes first, where the
+// index runs through the layers in node order and through the elements of a
+// layer in memory order. A NaN counts as larger than any number.
+//
+// Source: Han et al., Learning both Weights and Connections for Efficient
+// Neural Networks, 2015.
+func Magnitude(m *graph.Model, o Options) (*graph.Model, Report, error) {
+	layers, err := o.layers(m)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	scores := make([][]float32, len(layers))
+	for i, l := range layers {
+		scores[i] = o.Granularity.scores(l.at, m.Weights[l.Weight].Floats(), o.Norm)
+	}
+	cuts := o.cuts(scores)
+
+	out := m.Clone()
+	var r Report
+	for i, l := range layers {
+		t, lr := l.prune(m.Weights[l.Weight], o.Granularity, scores[i], cuts[i])
+		out.Weights[l.Weight] = t
+		r.Layers = append(r.Layers, lr)
+		r.Weights += lr.Weights
+		r.ZerosBefore += lr.ZerosBefore
+		r.ZerosAfter += lr.ZerosAfter
+		scores[i] = nil // a view of a large weight, or as large as one
+	}
+	if r.Weights > 0 {
+		r.Sparsity = float64(r.ZerosAfter) / float64(r.Weights)
+	}
+	return out, r, nil
+}
+
+// layers checks the options and selects the layers they name.
+func (o Options) layers(m *graph.Model) ([]Layer, error) {
+	if !(o.Sparsity >= 0 && o.Sparsity <= 1) {
+		return nil, fmt.Errorf("sparsity %v: expected a fraction between 0 and 1", o.Sparsity)
+	}
+	if err := o.Granularity.check(); err != nil {
+		return nil, err
+	}
+	all := Layers(m)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the model has no constant floating-point weight of a Conv, Gemm or MatMul")
+	}
+	chosen, err := choose(all, o.Include, o.Exclude)
+	if err != nil {
+		return nil, err
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("none of the %d layers matches include %q without exclude %q", len(all), o.Include, o.Exclude)
+	}
+	return chosen, nil
+}
+
+// cuts decides for each layer which units go, given the scores of its units.
+func (o Options) cuts(scores [][]float32) []cut {
+	cuts := make([]cut, len(scores))
+	if o.Scope == Local {
+		for i := range scores {
+			cuts[i] = smallest(scores[i:i+1], o.Sparsity)
+		}
+		return cuts
+	}
+	// The ties at the common threshold are given to the layers in order.
+	c := smallest(scores, o.Sparsity)
+	for i, s := range scores {
+		cuts[i] = cut{key: c.key, ties: min(c.ties, countKey(s, c.key))}
+		c.ties -= cuts[i].ties
+	}
+	return cuts
+}
+
+// smallest makes the cut that takes round(sparsity·n) of all n scores.
+func smallest(scores [][]float32, sparsity float64) cut {
+	n := 0
+	for _, s := range scores {
+		n += len(s)
+	}
+	return cutAt(scores, int(math.RoundToEven(sparsity*float64(n))))
+}
