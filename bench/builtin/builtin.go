@@ -1,0 +1,89 @@
+// Package builtin makes well-known networks without a file: the graphs that
+// torchvision exports to ONNX, batch normalisation folded into convolutions,
+// with seeded random weights; and a trained LeNet-5 with images to try it on.
+//
+// Speed does not depend on what the weights are, only on where their zeros
+// are, so the networks of random weights stand in for trained ones in
+// benchmarks. The same name always gives the same weights.
+package builtin
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/prune"
+)
+
+// networks makes each network for a batch size.
+var networks = []struct {
+	name string
+	make func(batch int) *graph.Model
+}{
+	{"lenet5", lenet5},
+	{"resnet50", resnet50},
+	{"mobilenet_v1", mobileNetV1},
+	{"mobilenet_v2", mobileNetV2},
+	{"vgg16", vgg16},
+}
+
+// Names lists the networks that [Load] knows.
+func Names() []string {
+	names := make([]string, len(networks))
+	for i, n := range networks {
+		names[i] = n.name
+	}
+	return names
+}
+
+// Load makes the network of the given name for one image at a time. "NAME@0.9"
+// prunes it to 90 % zeros by magnitude, "NAME@0.9:4x1" in blocks of four
+// outputs: every weight of a Conv, Gemm or MatMul but the first convolution
+// and the last classifier, each to the same fraction.
+func Load(name string) (*graph.Model, error) { return LoadBatch(name, 1) }
+
+// LoadBatch is [Load] for several images at a time.
+func LoadBatch(name string, batch int) (*graph.Model, error) {
+	if batch < 1 {
+		return nil, fmt.Errorf("builtin:%s: a batch of %d images", name, batch)
+	}
+	base, spec, pruned := strings.Cut(name, "@")
+	i := slices.Index(Names(), base)
+	if i < 0 {
+		return nil, fmt.Errorf("builtin:%s: no such network, there are %s", base, strings.Join(Names(), ", "))
+	}
+	var o prune.Options
+	if pruned {
+		var err error
+		if o, err = parseSpec(spec); err != nil {
+			return nil, fmt.Errorf("builtin:%s: %w", name, err)
+		}
+	}
+	m := networks[i].make(batch)
+	if !pruned {
+		return m, nil
+	}
+	o.Exclude = prune.Ends(m)
+	m, _, err := prune.Magnitude(m, o)
+	if err != nil {
+		return nil, fmt.Errorf("builtin:%s: %w", name, err)
+	}
+	return m, nil
+}
+
+// parseSpec reads what follows the @ of a name: a sparsity, and the
+// granularity after a colon.
+func parseSpec(spec string) (prune.Options, error) {
+	fraction, block, blocks := strings.Cut(spec, ":")
+	s, err := strconv.ParseFloat(fraction, 64)
+	if err != nil || !(s >= 0 && s <= 1) {
+		return prune.Options{}, fmt.Errorf("sparsity %q: expected a fraction between 0 and 1, such as 0.9", fraction)
+	}
+	o := prune.Options{Sparsity: s, Scope: prune.Local}
+	if blocks {
+		o.Granularity, err = prune.ParseGranularity(block)
+	}
+	return o, err
+}

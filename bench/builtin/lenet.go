@@ -1,0 +1,75 @@
+package builtin
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/binary"
+	"io"
+	"math"
+
+	"github.com/nnz-dev/nnz/graph"
+)
+
+// The embedded data; data/README.md says where it comes from.
+var (
+	//go:embed data/lenet5.f32.gz
+	lenet5Weights []byte
+	//go:embed data/mnist500.u8.gz
+	mnist500 []byte
+)
+
+// lenet5 is the network of LeCun et al., Gradient-Based Learning Applied to
+// Document Recognition, 1998, in the form that became common: two
+// convolutions, two linear layers, rectifiers. Its weights are trained; it
+// reads images as [MNIST] gives them.
+func lenet5(batch int) *graph.Model {
+	n, x := newNet("lenet5", batch, 1, 28)
+	x = n.relu(n.conv("conv1", x, conv{out: 20, kernel: 5, stride: 1, gain: reluGain}))
+	x = n.pool("MaxPool", "maxpool1", x, 2, 2, 0)
+	x = n.relu(n.conv("conv2", x, conv{out: 50, kernel: 5, stride: 1, gain: reluGain}))
+	x = n.pool("MaxPool", "maxpool2", x, 2, 2, 0)
+	x = n.flatten("flatten", x)
+	x = n.relu(n.gemm("fc1", x, 500, reluGain))
+	x = n.gemm("fc2", x, 10, linearGain)
+
+	raw := unzip(lenet5Weights)
+	for _, f := range n.fills {
+		for i := range f.dst {
+			f.dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+		raw = raw[4*len(f.dst):]
+	}
+	n.fills = nil
+	return n.finish(x)
+}
+
+// MNIST returns the first 500 images of the MNIST test set, 28 x 28 pixels
+// each, and the digits they show. Pixels are normalised as the weights of
+// lenet5 expect them: (p/255 - 0.1307) / 0.3081.
+func MNIST() (images [][]float32, labels []uint8) {
+	const count, pixels = 500, 28 * 28
+	raw := unzip(mnist500)
+	for i := range count {
+		image := make([]float32, pixels)
+		for j, p := range raw[i*pixels : (i+1)*pixels] {
+			image[j] = (float32(p)/255 - 0.1307) / 0.3081
+		}
+		images = append(images, image)
+	}
+	return images, raw[count*pixels:]
+}
+
+// unzip inflates embedded data. It panics where that is damaged, as the
+// program itself then is.
+func unzip(data []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		panic("builtin: " + err.Error())
+	}
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		panic("builtin: " + err.Error())
+	}
+	return raw
+}
