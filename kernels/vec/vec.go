@@ -1,0 +1,115 @@
+// Package vec holds elementwise functions, reductions, pooling and data
+// movement over []float32: one table of functions for each instruction set.
+//
+// Every function is defined by a loop in its comment and matches it up to the
+// stated rounding. None allocates, none reads or writes outside the slices it
+// is given, and none wants any alignment. dst may be the same slice as an
+// input but may not overlap one otherwise.
+//
+// NaNs propagate everywhere. A function gives an element the same value
+// wherever in the slice it stands; sums are taken in an order that depends on
+// the instruction set and the length only.
+package vec
+
+import (
+	"sync"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+)
+
+// Kernels are the functions for one instruction set. Where an input is longer
+// than dst, only its first len(dst) elements count; where it is shorter, the
+// call panics as an index out of range does.
+type Kernels struct {
+	ISA isa.ISA
+
+	// dst[i] = a[i] op b[i]
+	Add, Sub, Mul, Div func(dst, a, b []float32)
+
+	// Affine is dst[i] = x[i]*scale + shift, rounded once or twice. It is exact
+	// where one of the steps is: x+c is (1, c), c-x is (-1, c) and x*c is (c, -0)
+	// with minus zero, which keeps the sign of a zero product.
+	Affine func(dst, x []float32, scale, shift float32)
+	// DivScalar is dst[i] = x[i] / c.
+	DivScalar func(dst, x []float32, c float32)
+	// ScalarDiv is dst[i] = c / x[i].
+	ScalarDiv func(dst, x []float32, c float32)
+
+	// Clamp is dst[i] = min(max(x[i], lo), hi): hi where lo > hi.
+	// Relu is (0, +Inf).
+	Clamp func(dst, x []float32, lo, hi float32)
+	// LeakyRelu is dst[i] = x[i] where x[i] >= 0, alpha*x[i] elsewhere.
+	LeakyRelu func(dst, x []float32, alpha float32)
+	// HardSigmoid is dst[i] = min(max(alpha*x[i] + beta, 0), 1).
+	HardSigmoid func(dst, x []float32, alpha, beta float32)
+	// HardSwish is dst[i] = x[i] * min(max(x[i]/6 + 1/2, 0), 1).
+	HardSwish func(dst, x []float32)
+
+	// Exp is dst[i] = e**x[i] to 2 ulp, subnormal results included.
+	Exp func(dst, x []float32)
+	// Sigmoid is dst[i] = 1 / (1 + e**-x[i]) to 3 ulp, subnormal results included.
+	Sigmoid func(dst, x []float32)
+	// Tanh is dst[i] = tanh x[i] to 3 ulp.
+	Tanh func(dst, x []float32)
+
+	// Sum is the sum of x: 0 where x is empty.
+	Sum func(x []float32) float32
+	// Max is the largest of x: -Inf where x is empty, NaN where x holds one.
+	Max func(x []float32) float32
+	// Dot is the sum of a[i]*b[i] over the length of a.
+	Dot func(a, b []float32) float32
+	// ExpSum is dst[i] = e**(x[i] - max), and returns the sum of dst: softmax
+	// is Max, ExpSum and a division by the sum.
+	ExpSum func(dst, x []float32, max float32) float32
+
+	// MaxPool and SumPool reduce vectors of L = ISA.Lanes() elements lane by
+	// lane: vector i of dst is the largest, or the sum, of the vectors of src
+	// that stand taps[0], taps[1] … bytes after its vector i*step:
+	//
+	//	for i := range len(dst) / L {
+	//		for l := range L {
+	//			dst[i*L+l] = reduce over t of src[i*step*L+taps[t]/4+l]
+	//		}
+	//	}
+	//
+	// Without taps dst becomes -Inf, or 0. len(dst) is a multiple of L, a tap a
+	// multiple of 4 and step not negative. dst and src may not overlap.
+	MaxPool, SumPool func(dst, src []float32, taps []uint32, step int)
+
+	// Gather is dst[i] = src[index[i]], or fill where index[i] is outside src;
+	// a negative index is how a table asks for the fill. dst and src may not
+	// overlap. index is at least as long as dst.
+	Gather func(dst, src []float32, index []int32, fill float32)
+	// Shuffle moves vectors within each plane of buf as the table says.
+	// len(buf) is a multiple of the table's plane.
+	Shuffle func(buf []float32, t *ShuffleTable, fill float32)
+}
+
+// For returns the functions for an instruction set, nil where it cannot run
+// here.
+func For(i isa.ISA) *Kernels {
+	for _, k := range All() {
+		if k.ISA == i {
+			return k
+		}
+	}
+	return nil
+}
+
+// All returns the functions for every instruction set that can run here,
+// isa.Generic first.
+func All() []*Kernels { return tables() }
+
+var tables = sync.OnceValue(func() []*Kernels {
+	var all []*Kernels
+	for _, i := range isa.Supported() {
+		k := generic(i)
+		archKernels(&k)
+		all = append(all, &k)
+	}
+	return all
+})
+
+// chunk is how many elements one call into assembly takes: some ten
+// microseconds, as a goroutine cannot be stopped inside.
+const chunk = 1 << 15

@@ -1,0 +1,249 @@
+package vec
+
+import (
+	"math"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+)
+
+// generic returns the portable functions for the vectors of an instruction
+// set.
+func generic(i isa.ISA) Kernels {
+	return Kernels{
+		ISA:         i,
+		Add:         addGeneric,
+		Sub:         subGeneric,
+		Mul:         mulGeneric,
+		Div:         divGeneric,
+		Affine:      affineGeneric,
+		DivScalar:   divScalarGeneric,
+		ScalarDiv:   scalarDivGeneric,
+		Clamp:       clampGeneric,
+		LeakyRelu:   leakyReluGeneric,
+		HardSigmoid: hardSigmoidGeneric,
+		HardSwish:   hardSwishGeneric,
+		Exp:         expGeneric,
+		Sigmoid:     sigmoidGeneric,
+		Tanh:        tanhGeneric,
+		Sum:         sumGeneric,
+		Max:         maxGeneric,
+		Dot:         dotGeneric,
+		ExpSum:      expSumGeneric,
+		MaxPool:     maxPoolGeneric(i.Lanes()),
+		SumPool:     sumPoolGeneric(i.Lanes()),
+		Gather:      gatherGeneric,
+		Shuffle:     shuffleGeneric,
+	}
+}
+
+func addGeneric(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+func subGeneric(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] - b[i]
+	}
+}
+
+func mulGeneric(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] * b[i]
+	}
+}
+
+func divGeneric(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] / b[i]
+	}
+}
+
+func affineGeneric(dst, x []float32, scale, shift float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = v*scale + shift
+	}
+}
+
+func divScalarGeneric(dst, x []float32, c float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = v / c
+	}
+}
+
+func scalarDivGeneric(dst, x []float32, c float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = c / v
+	}
+}
+
+// clamp is min(max(v, lo), hi) that keeps a NaN.
+func clamp(v, lo, hi float32) float32 {
+	if v < lo {
+		v = lo
+	}
+	if v > hi {
+		v = hi
+	}
+	return v
+}
+
+func clampGeneric(dst, x []float32, lo, hi float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = clamp(v, lo, hi)
+	}
+}
+
+func leakyReluGeneric(dst, x []float32, alpha float32) {
+	for i, v := range x[:len(dst)] {
+		if v < 0 {
+			v *= alpha
+		}
+		dst[i] = v
+	}
+}
+
+func hardSigmoidGeneric(dst, x []float32, alpha, beta float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = clamp(v*alpha+beta, 0, 1)
+	}
+}
+
+func hardSwishGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = v * clamp(v*(1.0/6)+0.5, 0, 1)
+	}
+}
+
+func expGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = float32(math.Exp(float64(v)))
+	}
+}
+
+func sigmoidGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = float32(1 / (1 + math.Exp(-float64(v))))
+	}
+}
+
+func tanhGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = float32(math.Tanh(float64(v)))
+	}
+}
+
+func sumGeneric(x []float32) float32 {
+	var s [4]float32
+	for len(x) >= 4 {
+		s[0] += x[0]
+		s[1] += x[1]
+		s[2] += x[2]
+		s[3] += x[3]
+		x = x[4:]
+	}
+	for i, v := range x {
+		s[i] += v
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func maxGeneric(x []float32) float32 {
+	m := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > m || v != v {
+			m = v
+		}
+	}
+	return m
+}
+
+func dotGeneric(a, b []float32) float32 {
+	b = b[:len(a)]
+	var s [4]float32
+	for len(a) >= 4 && len(b) >= 4 {
+		s[0] += a[0] * b[0]
+		s[1] += a[1] * b[1]
+		s[2] += a[2] * b[2]
+		s[3] += a[3] * b[3]
+		a, b = a[4:], b[4:]
+	}
+	for i, v := range a {
+		s[i] += v * b[i]
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func expSumGeneric(dst, x []float32, max float32) float32 {
+	for i, v := range x[:len(dst)] {
+		dst[i] = float32(math.Exp(float64(v - max)))
+	}
+	return sumGeneric(dst)
+}
+
+func maxPoolGeneric(lanes int) func(dst, src []float32, taps []uint32, step int) {
+	return func(dst, src []float32, taps []uint32, step int) {
+		for i := 0; i < len(dst); i += lanes {
+			d := dst[i : i+lanes]
+			for l := range d {
+				d[l] = float32(math.Inf(-1))
+			}
+			for _, t := range taps {
+				for l, v := range src[i*step+int(t/4):][:lanes] {
+					if v > d[l] || v != v {
+						d[l] = v
+					}
+				}
+			}
+		}
+	}
+}
+
+func sumPoolGeneric(lanes int) func(dst, src []float32, taps []uint32, step int) {
+	return func(dst, src []float32, taps []uint32, step int) {
+		for i := 0; i < len(dst); i += lanes {
+			d := dst[i : i+lanes]
+			clear(d)
+			for _, t := range taps {
+				for l, v := range src[i*step+int(t/4):][:lanes] {
+					d[l] += v
+				}
+			}
+		}
+	}
+}
+
+func gatherGeneric(dst, src []float32, index []int32, fill float32) {
+	for i, j := range index[:len(dst)] {
+		if uint(j) < uint(len(src)) {
+			dst[i] = src[j]
+		} else {
+			dst[i] = fill
+		}
+	}
+}
+
+// shuffleGeneric takes a table of any number of lanes.
+func shuffleGeneric(buf []float32, t *ShuffleTable, fill float32) {
+	var v [16]float32 // a copy, as the source may be the target
+	for ; len(buf) > 0; buf = buf[t.plane:] {
+		plane := buf[:t.plane]
+		for e := range t.Len() {
+			dst, src := t.move[2*e]/4, t.move[2*e+1]/4
+			copy(v[:t.lanes], plane[src:])
+			d := plane[dst:][:t.lanes]
+			for l, from := range t.lane[e*t.lanes:][:t.lanes] {
+				if from >= 0 {
+					d[l] = v[from]
+				} else {
+					d[l] = fill
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,507 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+)
+
+// lengths reaches past twice the largest unrolled step and past a chunk.
+func lengths() []int {
+	var n []int
+	for i := range 75 {
+		n = append(n, i)
+	}
+	return append(n, 127, 128, 129, 255, 256, 257, 1000, chunk-1, chunk, chunk+17)
+}
+
+// specials are values at which functions change their ways.
+var specials = func() []float32 {
+	v := []float64{0, 0x1p-149, 0x1p-140, 0x1p-126, 1e-30, 1e-8, 1e-4, 0.25, 0.5, 1, 2, 3, 6, 9, 17, 20,
+		87.3, 87.4, 88.7, 88.73, 89, 103.2, 103.9, 104, 105, 1000, 0x1p23, 0x1p24, 1e30, math.MaxFloat32, inf}
+	s := []float32{float32(math.NaN())}
+	for _, x := range v {
+		s = append(s, float32(x), -float32(x))
+	}
+	return s
+}()
+
+// fill sets x to numbers of a few sizes, and some of them to specials where
+// wild is set.
+func fill(r *rand.Rand, x []float32, wild bool) {
+	for i := range x {
+		x[i] = float32(r.NormFloat64() * math.Exp2(float64(r.IntN(8)-3)))
+		if wild && r.IntN(4) == 0 {
+			x[i] = specials[r.IntN(len(specials))]
+		}
+	}
+}
+
+// each runs a test for every instruction set of this machine.
+func each(t *testing.T, f func(t *testing.T, k *Kernels, r *rand.Rand)) {
+	for _, k := range All() {
+		t.Run(k.ISA.String(), func(t *testing.T) { f(t, k, rand.New(rand.NewPCG(1, uint64(k.ISA)))) })
+	}
+}
+
+// A guarded is a slice at some offset in a larger one, whose other elements
+// hold a value that none of the functions makes.
+type guarded struct {
+	all  []float32
+	x    []float32
+	from int
+}
+
+const guard = 0x1.6a09e6p77
+
+func guardedSlice(n, offset int) guarded {
+	g := guarded{all: make([]float32, offset+n+64), from: offset}
+	for i := range g.all {
+		g.all[i] = guard
+	}
+	g.x = g.all[offset : offset+n : offset+n]
+	return g
+}
+
+func (g guarded) check(t *testing.T, what string) {
+	t.Helper()
+	for i, v := range g.all {
+		if (i < g.from || i >= g.from+len(g.x)) && v != guard {
+			t.Fatalf("%s wrote element %d, %d past the slice's %d", what, i-g.from, i-g.from-len(g.x), len(g.x))
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	var have []isa.ISA
+	for _, k := range All() {
+		have = append(have, k.ISA)
+		if For(k.ISA) != k {
+			t.Errorf("For(%v) is not the table that All lists", k.ISA)
+		}
+	}
+	if want := isa.Supported(); !slices.Equal(have, want) {
+		t.Errorf("tables for %v, want %v", have, want)
+	}
+	if k := For(isa.ISA(200)); k != nil {
+		t.Errorf("For of no instruction set is %v, want nil", k.ISA)
+	}
+}
+
+func TestUnary(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, u := range unaries {
+			for _, n := range lengths() {
+				for _, offset := range []int{16, 17, 30} {
+					if n > 1000 && offset != 17 {
+						continue
+					}
+					x, dst := guardedSlice(n, offset), guardedSlice(n, 16+r.IntN(16))
+					fill(r, x.x, true)
+					before := slices.Clone(x.x)
+					u.run(k, dst.x, x.x)
+					what := fmt.Sprintf("%s of %d", u.name, n)
+					dst.check(t, what)
+					checkUnary(t, u, what, dst.x, before)
+					u.run(k, x.x, x.x) // in place
+					x.check(t, what+" in place")
+					for i := range x.x {
+						if !same(x.x[i], dst.x[i]) {
+							t.Fatalf("%s in place: element %d is %v, want %v", what, i, x.x[i], dst.x[i])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkUnary(t *testing.T, u unary, what string, got, x []float32) {
+	t.Helper()
+	for i := range x {
+		if want, tolerance := u.want(float64(x[i])); !near(got[i], want, tolerance) {
+			t.Fatalf("%s: of %v (%#08x) element %d is %v (%#08x), want %v +- %v",
+				what, x[i], math.Float32bits(x[i]), i, got[i], math.Float32bits(got[i]), want, tolerance)
+		}
+	}
+}
+
+// same reports whether two results have the same bits or are both NaN.
+func same(a, b float32) bool {
+	return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
+}
+
+// TestUnaryEverywhere takes samples of all float32 in order of their bits.
+func TestUnaryEverywhere(t *testing.T) {
+	stride := uint64(4999)
+	if testing.Short() {
+		stride = 49999
+	}
+	each(t, func(t *testing.T, k *Kernels, _ *rand.Rand) {
+		x := slices.Clone(specials)
+		for b := uint64(0); b < 1<<32; b += stride {
+			x = append(x, math.Float32frombits(uint32(b)))
+		}
+		// Densely where exp, sigmoid and tanh are neither 0 nor 1 nor Inf.
+		for v := -110.0; v < 110; v += 220.0 / float64(len(x)) {
+			x = append(x, float32(v))
+		}
+		dst := make([]float32, len(x))
+		for _, u := range unaries {
+			u.run(k, dst, x)
+			checkUnary(t, u, u.name, dst, x)
+		}
+	})
+}
+
+// TestAlike checks that an element's value does not depend on where it stands.
+func TestAlike(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		x, dst, one := make([]float32, 77), make([]float32, 77), make([]float32, 1)
+		for _, u := range unaries {
+			fill(r, x, true)
+			u.run(k, dst, x)
+			for i := range x {
+				if u.run(k, one, x[i:i+1]); !same(one[0], dst[i]) {
+					t.Fatalf("%s of %v is %v alone and %v as element %d of %d", u.name, x[i], one[0], dst[i], i, len(x))
+				}
+			}
+		}
+	})
+}
+
+func TestBinary(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, op := range binaries {
+			for _, n := range lengths() {
+				a, b, dst := guardedSlice(n, 16+r.IntN(16)), guardedSlice(n, 16+r.IntN(16)), guardedSlice(n, 16+r.IntN(16))
+				fill(r, a.x, true)
+				fill(r, b.x, true)
+				a0, b0 := slices.Clone(a.x), slices.Clone(b.x)
+				op.run(k)(dst.x, a.x, b.x)
+				what := fmt.Sprintf("%s of %d", op.name, n)
+				dst.check(t, what)
+				for i := range dst.x {
+					want := op.want(float64(a0[i]), float64(b0[i]))
+					if !near(dst.x[i], want, ulps(want, 0.5)) {
+						t.Fatalf("%s: of %v and %v element %d is %v, want %v", what, a0[i], b0[i], i, dst.x[i], want)
+					}
+				}
+				op.run(k)(a.x, a.x, b0) // in place of the first, then of the second
+				op.run(k)(b.x, a0, b.x)
+				a.check(t, what)
+				b.check(t, what)
+				for i := range dst.x {
+					if !same(a.x[i], dst.x[i]) || !same(b.x[i], dst.x[i]) {
+						t.Fatalf("%s in place: element %d is %v and %v, want %v", what, i, a.x[i], b.x[i], dst.x[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestReduce(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, n := range lengths() {
+			a, b := make([]float32, n+3)[3:], make([]float32, n+1)[1:]
+			fill(r, a, false)
+			fill(r, b, false)
+			var sum, dot, sumAbs, dotAbs, e float64
+			largest := math.Inf(-1)
+			for i := range a {
+				x, y := float64(a[i]), float64(b[i])
+				sum, sumAbs = sum+x, sumAbs+math.Abs(x)
+				dot, dotAbs = dot+x*y, dotAbs+math.Abs(x*y)
+				largest = math.Max(largest, x)
+				e += math.Exp(float64(a[i] - 3))
+			}
+			bound := float64(n+2) * 0x1p-24
+			if got := k.Sum(a); !near(got, sum, bound*sumAbs) {
+				t.Errorf("Sum of %d is %v, want %v", n, got, sum)
+			}
+			if got := k.Dot(a, b); !near(got, dot, bound*dotAbs) {
+				t.Errorf("Dot of %d is %v, want %v", n, got, dot)
+			}
+			if got := k.Max(a); float64(got) != largest {
+				t.Errorf("Max of %d is %v, want %v", n, got, largest)
+			}
+			dst := guardedSlice(n, 21)
+			got := k.ExpSum(dst.x, a, 3)
+			dst.check(t, "ExpSum")
+			if !near(got, e, (bound+0x1p-21)*e) {
+				t.Errorf("ExpSum of %d is %v, want %v", n, got, e)
+			}
+			if n > 1000 {
+				continue
+			}
+			for i := range a { // a NaN or a largest element anywhere is found
+				old := a[i]
+				if a[i] = float32(math.NaN()); !math.IsNaN(float64(k.Max(a))) {
+					t.Errorf("Max of %d with a NaN as element %d is %v", n, i, k.Max(a))
+				}
+				if a[i] = 1e9; k.Max(a) != 1e9 {
+					t.Errorf("Max of %d with 1e9 as element %d is %v", n, i, k.Max(a))
+				}
+				a[i] = old
+			}
+		}
+		below := make([]float32, 37) // the padding of a tail must not win
+		for i := range below {
+			below[i] = -math.MaxFloat32
+		}
+		if got := k.Max(below); got != -math.MaxFloat32 {
+			t.Errorf("Max of -MaxFloat32 is %v", got)
+		}
+	})
+}
+
+func TestPool(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		lanes := k.ISA.Lanes()
+		for _, n := range []int{0, 1, 2, 3, 7, 14, 15} {
+			for _, step := range []int{0, 1, 2, 3} {
+				for _, nTaps := range []int{0, 1, 2, 3, 4, 9} {
+					taps := make([]uint32, nTaps)
+					end := 0
+					for i := range taps {
+						at := r.IntN(20)*lanes + r.IntN(2) // not all whole vectors
+						taps[i] = uint32(at) * 4
+						end = max(end, at+lanes)
+					}
+					src := make([]float32, max(0, n-1)*step*lanes+end)
+					fill(r, src, false)
+					if len(src) > 40 {
+						src[r.IntN(len(src))] = float32(math.NaN())
+						src[r.IntN(len(src))] = float32(math.NaN())
+					}
+					want, magnitude := make([]float64, n*lanes), make([]float64, n*lanes)
+					for _, sum := range []bool{false, true} {
+						dst := guardedSlice(n*lanes, 19)
+						if sum {
+							k.SumPool(dst.x, src, taps, step)
+						} else {
+							k.MaxPool(dst.x, src, taps, step)
+						}
+						dst.check(t, "pool")
+						poolReference(want, magnitude, src, taps, step, lanes, sum)
+						for i, got := range dst.x {
+							tolerance := 0.0
+							if sum {
+								tolerance = float64(nTaps) * 0x1p-24 * magnitude[i]
+							}
+							if !near(got, want[i], tolerance) {
+								t.Fatalf("sum=%v pool of %d vectors, step %d, taps %v: element %d is %v, want %v",
+									sum, n, step, taps, i, got, want[i])
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestGather(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, n := range lengths() {
+			src := make([]float32, 1+r.IntN(300))
+			fill(r, src, false)
+			index := make([]int32, n)
+			for i := range index {
+				index[i] = int32(r.IntN(len(src)))
+				switch r.IntN(6) {
+				case 0:
+					index[i] = -1
+				case 1:
+					index[i] = []int32{math.MinInt32, math.MaxInt32, int32(len(src)), int32(len(src)) - 1, 0}[r.IntN(5)]
+				}
+			}
+			dst := guardedSlice(n, 27)
+			k.Gather(dst.x, src, index, 7.5)
+			dst.check(t, "Gather")
+			for i, j := range index {
+				want := float32(7.5)
+				if j >= 0 && int(j) < len(src) {
+					want = src[j]
+				}
+				if dst.x[i] != want {
+					t.Fatalf("Gather of %d: element %d from index %d of %d is %v, want %v", n, i, j, len(src), dst.x[i], want)
+				}
+			}
+			if k.Gather(dst.x, nil, index, -2); n > 0 && dst.x[n/2] != -2 {
+				t.Fatalf("Gather from nothing is %v, want the fill", dst.x[n/2])
+			}
+		}
+	})
+}
+
+func TestShuffle(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, lanes := range []int{4, 8, 16} { // others' tables work too
+			for _, entries := range []int{0, 1, 2, 5, 40} {
+				const plane, planes = 23, 5
+				dst, src, lane := make([]int, entries), make([]int, entries), make([]int32, entries*lanes)
+				for i := range dst {
+					dst[i], src[i] = r.IntN(plane), r.IntN(plane)
+					if r.IntN(5) == 0 {
+						src[i] = dst[i]
+					}
+				}
+				for i := range lane {
+					lane[i] = int32(r.IntN(lanes+2) - 2)
+				}
+				table, err := NewShuffleTable(lanes, plane, dst, src, lane)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if table.Len() != entries {
+					t.Fatalf("a table of %d entries says %d", entries, table.Len())
+				}
+				buf := guardedSlice(planes*plane*lanes, 18)
+				fill(r, buf.x, false)
+				want := slices.Clone(buf.x)
+				for p := range planes {
+					q := want[p*plane*lanes:][:plane*lanes]
+					for e := range dst {
+						v := slices.Clone(q[src[e]*lanes:][:lanes])
+						for l := range lanes {
+							q[dst[e]*lanes+l] = -3
+							if from := lane[e*lanes+l]; from >= 0 {
+								q[dst[e]*lanes+l] = v[from]
+							}
+						}
+					}
+				}
+				k.Shuffle(buf.x, table, -3)
+				buf.check(t, "Shuffle")
+				if !slices.Equal(buf.x, want) {
+					t.Fatalf("Shuffle of %d entries of %d lanes differs from its definition", entries, lanes)
+				}
+			}
+		}
+	})
+}
+
+func TestNewShuffleTableErrors(t *testing.T) {
+	lane := []int32{0, 1, 2, 3}
+	for _, c := range []struct {
+		what         string
+		lanes, plane int
+		dst, src     []int
+		lane         []int32
+	}{
+		{"no lanes", 0, 8, nil, nil, nil},
+		{"too many lanes", 17, 8, nil, nil, nil},
+		{"no plane", 4, 0, nil, nil, nil},
+		{"a plane beyond 32 bits", 4, 1 << 30, nil, nil, nil},
+		{"fewer sources", 4, 8, []int{1}, nil, lane},
+		{"fewer lane indices", 4, 8, []int{1}, []int{1}, lane[:3]},
+		{"a target outside", 4, 8, []int{8}, []int{1}, lane},
+		{"a negative source", 4, 8, []int{1}, []int{-1}, lane},
+		{"a lane outside", 4, 8, []int{1}, []int{1}, []int32{0, 1, 2, 4}},
+	} {
+		if _, err := NewShuffleTable(c.lanes, c.plane, c.dst, c.src, c.lane); err == nil {
+			t.Errorf("%s: no error", c.what)
+		}
+	}
+}
+
+// TestFences runs everything on slices that end, and that begin, at a page
+// that may not be touched.
+func TestFences(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		lanes := k.ISA.Lanes()
+		for n := range 70 {
+			a, b, dst := fenced(t, n), fenced(t, n), fenced(t, n)
+			vectors, source, planes := fenced(t, n*lanes), fenced(t, (n+2)*lanes), fenced(t, (n+2)*lanes)
+			index := make([]int32, n)
+			for i := range index {
+				index[i] = int32(r.IntN(n+2) - 1)
+			}
+			// The first and the last vector, and every one in turn.
+			to, from, lane := []int{0, n + 1}, []int{n + 1, 0}, make([]int32, 2*lanes)
+			table, err := NewShuffleTable(lanes, n+2, to, from, lane)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for side := range 2 {
+				fill(r, a[side], true)
+				fill(r, b[side], true)
+				for _, u := range unaries {
+					u.run(k, dst[side], a[side])
+				}
+				for _, op := range binaries {
+					op.run(k)(dst[side], a[side], b[side])
+				}
+				k.Sum(a[side])
+				k.Max(a[side])
+				k.Dot(a[side], b[side])
+				k.MaxPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
+				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
+				k.Gather(dst[side], a[side], index, 0)
+				k.Shuffle(planes[side], table, 0)
+			}
+		}
+	})
+}
+
+// TestShort checks that a call whose slices are too short panics before it
+// touches anything.
+func TestShort(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, _ *rand.Rand) {
+		lanes := k.ISA.Lanes()
+		long, short := make([]float32, 20*lanes), make([]float32, 19*lanes, 30*lanes)
+		table, err := NewShuffleTable(lanes, 20, nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			what string
+			run  func()
+		}{
+			{"a short first input", func() { k.Add(long, short[:5:5], long) }},
+			{"a short second input", func() { k.Mul(long, long, short[:5:5]) }},
+			{"a short input", func() { k.Exp(long, short[:5:5]) }},
+			{"a short operand of Dot", func() { k.Dot(long, short[:5:5]) }},
+			{"a short source of a pool", func() { k.MaxPool(long, short[:19*lanes:19*lanes], []uint32{0}, 1) }},
+			{"a tap outside", func() { k.SumPool(long[:lanes], long, []uint32{uint32(19*lanes+1) * 4}, 1) }},
+			{"a short index", func() { k.Gather(long, long, make([]int32, 3), 0) }},
+			{"part of a plane", func() { k.Shuffle(short[:19*lanes:19*lanes], table, 0) }},
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: no panic", c.what)
+					}
+				}()
+				c.run()
+			}()
+		}
+	})
+}
+
+func TestAllocates(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, _ *rand.Rand) {
+		x, dst := make([]float32, 100), make([]float32, 100)
+		index, taps := make([]int32, 100), []uint32{0}
+		table, err := NewShuffleTable(k.ISA.Lanes(), 1, []int{0}, []int{0}, make([]int32, k.ISA.Lanes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(10, func() {
+			k.Add(dst, x, x)
+			k.Exp(dst, x)
+			k.ExpSum(dst, x, k.Max(x))
+			k.Gather(dst, x, index, 0)
+			k.MaxPool(dst[:k.ISA.Lanes()], x, taps, 1)
+			k.Shuffle(dst[:k.ISA.Lanes()], table, 0)
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
