@@ -1,0 +1,82 @@
+# nnz. `make run` shows what it does, `make test` checks it; both need Go and
+# nothing else.
+
+GO  ?= go
+BIN := bin/nnz
+
+# The packages whose arm64 assembly and portable fallbacks run under qemu.
+ARM64_PACKAGES := ./sparse/... ./graph/... ./loader/... ./internal/... ./kernels/... ./runtime/...
+
+# The packages that start goroutines, checked by the race detector.
+RACE_PACKAGES := ./internal/parallel/... ./runtime
+
+FUZZ_TIME ?= 10s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz cross clean
+
+build:
+	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
+
+run: build
+	$(BIN) demo
+
+test:
+	$(GO) vet ./...
+	$(GO) test ./...
+
+# The race detector needs cgo and a C compiler.
+test-race:
+	CGO_ENABLED=1 $(GO) test -race $(RACE_PACKAGES)
+
+test-arm64:
+	@if command -v qemu-aarch64-static >/dev/null; then \
+		GOARCH=arm64 $(GO) test -exec qemu-aarch64-static $(ARM64_PACKAGES); \
+	elif [ -n "$$CI" ]; then \
+		echo "test-arm64: qemu-aarch64-static is missing" >&2; exit 1; \
+	else \
+		echo "test-arm64: skipped, as there is no qemu-aarch64-static (package qemu-user-static)"; \
+	fi
+
+# The whole network tests on each lesser instruction set of an amd64 CPU.
+test-isa:
+	NNZ_ISA=generic $(GO) test ./runtime/... ./cmd/...
+	NNZ_ISA=avx2 $(GO) test ./runtime/... ./cmd/...
+
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	GOARCH=amd64 $(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(GO) vet -tags purego ./...
+
+# The amd64 assembly is written by the generators of a module of its own, so
+# that nobody who imports nnz needs avo.
+generate:
+	cd kernels/_gen && $(GO) generate ./...
+
+generate-check: generate
+	@changed=$$(git status --porcelain -- kernels); if [ -n "$$changed" ]; then echo "generated files differ:"; echo "$$changed"; exit 1; fi
+
+bench: build
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./kernels/...
+	$(BIN) bench builtin:resnet50@0.9 --threads 1
+
+# Every fuzz target in turn: go test runs one at a time.
+fuzz:
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "$$(dirname "$$file") $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+# Every platform that the command builds for, all without cgo.
+cross:
+	@for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64 wasip1/wasm; do \
+		echo "build $$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || exit 1; \
+	done
+
+clean:
+	rm -rf bin

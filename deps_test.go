@@ -1,0 +1,145 @@
+package nnz_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the import path of this module's root.
+const module = "github.com/nnz-dev/nnz"
+
+// dependencies is the import policy: what each package may import of ours and
+// of others, tests aside. An entry that ends in /... stands for a folder and
+// all below it. The standard library is free to all.
+//
+// Arrows point one way, from the command down to sparse. A new edge belongs
+// here only if it keeps that so.
+var dependencies = map[string][]string{
+	"sparse": {},
+	"graph":  {"sparse", "github.com/x448/float16"},
+
+	"kernels/isa":  {"github.com/klauspost/cpuid/v2", "golang.org/x/sys/cpu"},
+	"kernels/spmm": {"sparse", "kernels/isa"},
+	"kernels/spmv": {"sparse", "kernels/isa"},
+	"kernels/vec":  {"kernels/isa"},
+
+	"loader": {
+		"graph", "sparse", "internal/mmap", "internal/npy",
+		"google.golang.org/protobuf/encoding/protowire", "github.com/minio/simdjson-go",
+	},
+	"prune": {"graph", "sparse", "runtime"},
+
+	"runtime/ops":  {"graph", "kernels/vec"},
+	"runtime/pass": {"graph", "sparse", "runtime/ops"},
+	"runtime":      {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel"},
+
+	"bench/builtin": {"graph", "prune"},
+	"bench/inspect": {"graph", "sparse", "runtime"},
+	"bench/verify":  {"graph", "loader", "runtime"},
+	"bench":         {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
+
+	".": {"graph", "loader", "runtime"},
+	"cmd/nnz": {
+		"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/...",
+		"github.com/alecthomas/kong", "github.com/jedib0t/go-pretty/v6/...",
+		"github.com/schollz/progressbar/v3", "golang.org/x/term",
+	},
+
+	"internal/mmap":     {"golang.org/x/sys/..."},
+	"internal/npy":      {"github.com/x448/float16"},
+	"internal/parallel": {},
+	"internal/testdata": {},
+}
+
+func TestDependencies(t *testing.T) {
+	imports := importsByPackage(t)
+	for pkg, list := range imports {
+		allowed, ok := dependencies[pkg]
+		if !ok {
+			t.Errorf("package %s is not in the table of dependencies", pkg)
+			continue
+		}
+		for _, imp := range list {
+			if !slices.ContainsFunc(allowed, func(pattern string) bool { return covers(pattern, imp) }) {
+				t.Errorf("package %s imports %s, which the table of dependencies does not allow", pkg, imp)
+			}
+		}
+	}
+	for pkg := range dependencies {
+		if imports[pkg] == nil {
+			t.Errorf("package %s of the table of dependencies does not exist", pkg)
+		}
+	}
+}
+
+// covers reports whether a pattern of the table stands for an import.
+func covers(pattern, imp string) bool {
+	folder, all := strings.CutSuffix(pattern, "/...")
+	return imp == folder || all && strings.HasPrefix(imp, folder+"/")
+}
+
+// importsByPackage lists what the Go files of every package import, for any
+// platform and without tests: our own packages relative to the module, others
+// in full, the standard library left out.
+func importsByPackage(t *testing.T) map[string][]string {
+	imports := make(map[string][]string)
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			hidden := strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+			if file != "." && (hidden || name == "testdata" || isModule(file)) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(filepath.ToSlash(file))
+		if imports[pkg] == nil {
+			imports[pkg] = []string{}
+		}
+		for _, spec := range f.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if imp == module {
+				imp = "."
+			} else if ours, ok := strings.CutPrefix(imp, module+"/"); ok {
+				imp = ours
+			} else if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+				continue // the standard library
+			}
+			if !slices.Contains(imports[pkg], imp) {
+				imports[pkg] = append(imports[pkg], imp)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imports
+}
+
+// isModule reports whether a folder begins another module.
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
