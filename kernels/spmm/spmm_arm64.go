@@ -1,0 +1,6 @@
+//go:build !purego
+
+package spmm
+
+// nativeKernels lists the assembly kernels.
+func nativeKernels() []Kernel { return nil }
