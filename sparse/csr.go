@@ -97,23 +97,13 @@ func (m *CSR) Dense(dst []float32) []float32 {
 // Transpose returns the matrix with rows and columns exchanged. Stored zeros
 // stay stored.
 func (m *CSR) Transpose() *CSR {
-	t := &CSR{m.cols, m.rows, make([]int, m.cols+1), make([]int32, len(m.col)), make([]float32, len(m.val))}
-	for _, j := range m.col {
-		t.ptr[j+1]++
-	}
-	for j := range m.cols {
-		t.ptr[j+1] += t.ptr[j]
-	}
-	next := make([]int, m.cols)
-	copy(next, t.ptr)
+	row := make([]int32, len(m.col))
 	for i := range m.rows {
-		col, val := m.Row(i)
-		for k, j := range col {
-			t.col[next[j]], t.val[next[j]] = int32(i), val[k]
-			next[j]++
+		for k := m.ptr[i]; k < m.ptr[i+1]; k++ {
+			row[k] = int32(i)
 		}
 	}
-	return t
+	return bucket(m.rows, m.cols, row, m.col, m.val)
 }
 
 // BSR returns the matrix in blocks of r x c: every block that holds a nonzero,

@@ -213,6 +213,49 @@ func TestFromDenseRefuses(t *testing.T) {
 	wantError(t, err, "-2 x 3")
 }
 
+func TestFromCOO(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const rows, cols = 11, 7
+	want := make([]float32, rows*cols)
+	var row, col []int32
+	var val []float32
+	for range 60 { // some places are hit more than once
+		i, j, v := rng.Int32N(rows), rng.Int32N(cols), float32(rng.Int32N(5)-2)
+		row, col, val = append(row, i), append(col, j), append(val, v)
+		want[i*cols+j] += v
+	}
+	m, err := FromCOO(rows, cols, row, col, val)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewCSR(rows, cols, m.ptr, m.col, m.val); err != nil {
+		t.Errorf("FromCOO made a matrix that NewCSR refuses: %v", err)
+	}
+	if !slices.Equal(bitsOf(m.Dense(nil)), bitsOf(want)) || slices.Contains(m.val, 0) {
+		t.Errorf("got %v, want %v", m.Dense(nil), want)
+	}
+	if m, err := FromCOO(0, 3, nil, nil, nil); err != nil || m.NNZ() != 0 {
+		t.Errorf("a matrix without rows: %v", err)
+	}
+}
+
+func TestFromCOORefuses(t *testing.T) {
+	for _, tt := range []struct {
+		rows, cols int
+		row, col   []int32
+		val        []float32
+		want       string
+	}{
+		{-1, 1, nil, nil, nil, "-1 x 1"},
+		{2, 2, []int32{0}, nil, []float32{1}, "1 rows and 0 columns for 1 values"},
+		{2, 2, []int32{2}, []int32{0}, []float32{1}, "element 0 lies at row 2 of 2, column 0 of 2"},
+		{2, 2, []int32{0}, []int32{-1}, []float32{1}, "column -1 of 2"},
+	} {
+		_, err := FromCOO(tt.rows, tt.cols, tt.row, tt.col, tt.val)
+		wantError(t, err, tt.want)
+	}
+}
+
 func TestBSRLayout(t *testing.T) {
 	m := fromDense(t, 3, 5, []float32{
 		1, 0, 0, 0, 2,
