@@ -1,12 +1,16 @@
 package builtin
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
 	"github.com/nnz-dev/nnz/prune"
 )
 
@@ -212,6 +216,23 @@ func TestMNIST(t *testing.T) {
 	}
 	if got := images[0][0]; got != (0-float32(0.1307))/0.3081 {
 		t.Errorf("a black pixel became %v", got)
+	}
+}
+
+// TestLeNet5Weights checks that the embedded LeNet-5 is the trained one.
+func TestLeNet5Weights(t *testing.T) {
+	file, err := os.ReadFile(testdata.Path(t, "trained", "lenet5_dense.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := file[8+binary.LittleEndian.Uint64(file):]
+	m := mustLoad(t, "lenet5")
+	for _, name := range []string{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"} {
+		raw := m.Weights[name].Raw()
+		if !bytes.Equal(raw, data[:len(raw)]) {
+			t.Errorf("%s differs", name)
+		}
+		data = data[len(raw):]
 	}
 }
 
