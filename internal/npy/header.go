@@ -156,7 +156,7 @@ func (p *parser) descr(h *header) error {
 	if err != nil {
 		return err
 	}
-	if len(s) != 3 || !Type(s[1:]).Valid() {
+	if s == "" || !Type(s[1:]).Valid() {
 		return at.fail("element type %q is not supported", s)
 	}
 	h.typ = Type(s[1:])
@@ -164,7 +164,7 @@ func (p *parser) descr(h *header) error {
 	switch s[0] {
 	case '<', '>':
 	case '|':
-		if h.typ.Size() > 1 {
+		if h.typ.word() > 1 {
 			return at.fail("element type %q lacks a byte order", s)
 		}
 	default:

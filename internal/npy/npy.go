@@ -12,11 +12,13 @@ import (
 	"strings"
 )
 
-// A Type is an element type as NumPy writes it, without the byte order: kind
-// and bytes, such as "f4".
+// A Type is an element type as NumPy writes it, without the byte order: a kind
+// and a size, such as "f4". Besides the constants below there are strings of
+// fixed length: "S5" of bytes and "U5" of code points in four bytes each,
+// filled up with zeros.
 type Type string
 
-// The element types that are read and written.
+// The element types of numbers.
 const (
 	Bool    Type = "b1"
 	Int8    Type = "i1"
@@ -32,23 +34,66 @@ const (
 	Float64 Type = "f8"
 )
 
-// Valid reports whether t is one of the types above.
+// Valid reports whether t is a type that is read and written.
 func (t Type) Valid() bool {
 	switch t {
 	case Bool, Int8, Int16, Int32, Int64, Uint8, Uint16, Uint32, Uint64, Float16, Float32, Float64:
 		return true
 	}
-	return false
+	if t == "" || t[0] != 'S' && t[0] != 'U' {
+		return false
+	}
+	n, err := strconv.Atoi(string(t[1:]))
+	return err == nil && n > 0 && n <= maxHeader && t[1:] == Type(strconv.Itoa(n))
 }
 
-// Size returns the bytes of an element of a valid type.
-func (t Type) Size() int { return int(t[1] - '0') }
+// Size returns the bytes of an element, 0 where t is not valid.
+func (t Type) Size() int {
+	if !t.Valid() {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(t[1:]))
+	if t[0] == 'U' {
+		n *= 4
+	}
+	return n
+}
+
+// word returns the bytes of what has a byte order: an element of numbers, a
+// code point of a string.
+func (t Type) word() int {
+	switch t[0] {
+	case 'S':
+		return 1
+	case 'U':
+		return 4
+	}
+	return t.Size()
+}
 
 // An Array is a dense array: little-endian elements, the last index fastest.
 type Array struct {
 	Type  Type
 	Shape []int // empty for a scalar
 	Data  []byte
+}
+
+// Text returns the value of a string scalar, and whether a is one.
+func (a Array) Text() (text string, ok bool) {
+	if len(a.Shape) > 0 || !a.Type.Valid() {
+		return "", false
+	}
+	switch a.Type[0] {
+	case 'S':
+		text = string(a.Data)
+	case 'U':
+		for i := 0; i < len(a.Data); i += 4 {
+			text += string(rune(binary.LittleEndian.Uint32(a.Data[i:])))
+		}
+	default:
+		return "", false
+	}
+	return strings.TrimRight(text, "\x00"), true
 }
 
 // An Error says what a file lacks to be a .npy file.
@@ -73,28 +118,37 @@ func Decode(file []byte) (Array, error) {
 	if err != nil {
 		return Array{}, err
 	}
-	size := h.typ.Size()
-	elements := 1
-	for _, d := range h.shape {
-		if d != 0 && elements > math.MaxInt/8/d {
-			return Array{}, &Error{int64(n), fmt.Sprintf("shape %v overflows", h.shape)}
-		}
-		elements *= d
-	}
 	data := file[n:]
-	if elements*size != len(data) {
-		return Array{}, &Error{int64(n), fmt.Sprintf("expected %d bytes for shape %v of type %s, got %d", elements*size, h.shape, h.typ, len(data))}
+	want, ok := byteCount(h.typ, h.shape)
+	if !ok {
+		return Array{}, &Error{int64(n), fmt.Sprintf("shape %v overflows", h.shape)}
+	}
+	if want != len(data) {
+		return Array{}, &Error{int64(n), fmt.Sprintf("expected %d bytes for shape %v of type %s, got %d", want, h.shape, h.typ, len(data))}
 	}
 	if h.fortran && len(h.shape) > 1 {
-		data = rowMajor(data, h.shape, size)
+		data = rowMajor(data, h.shape, h.typ.Size())
 	}
-	if h.bigEndian && size > 1 {
+	if word := h.typ.word(); h.bigEndian && word > 1 {
 		data = slices.Clone(data)
-		for i := 0; i < len(data); i += size {
-			slices.Reverse(data[i : i+size])
+		for i := 0; i < len(data); i += word {
+			slices.Reverse(data[i : i+word])
 		}
 	}
 	return Array{Type: h.typ, Shape: h.shape, Data: data}, nil
+}
+
+// byteCount returns the bytes that an array takes, and whether that and the
+// extents can be counted.
+func byteCount(t Type, shape []int) (n int, ok bool) {
+	n = t.Size()
+	for _, d := range shape {
+		if d < 0 || d != 0 && n > math.MaxInt/d {
+			return 0, false
+		}
+		n *= d
+	}
+	return n, true
 }
 
 // rowMajor copies elements of size bytes from the order in which the first
@@ -132,20 +186,15 @@ func Encode(w io.Writer, a Array) error {
 	if len(a.Shape) > maxRank {
 		return fmt.Errorf("npy: rank %d is above %d", len(a.Shape), maxRank)
 	}
-	bytes := a.Type.Size()
+	if n, ok := byteCount(a.Type, a.Shape); !ok || n != len(a.Data) {
+		return fmt.Errorf("npy: %d bytes do not fill shape %v of type %s", len(a.Data), a.Shape, a.Type)
+	}
 	extents := make([]string, len(a.Shape))
 	for i, d := range a.Shape {
-		if d < 0 || d != 0 && bytes > math.MaxInt/d {
-			return fmt.Errorf("npy: no shape %v", a.Shape)
-		}
-		bytes *= d
 		extents[i] = strconv.Itoa(d)
 	}
-	if bytes != len(a.Data) {
-		return fmt.Errorf("npy: shape %v of type %s takes %d bytes, got %d", a.Shape, a.Type, bytes, len(a.Data))
-	}
 	order := "<"
-	if a.Type.Size() == 1 {
+	if a.Type.word() == 1 {
 		order = "|"
 	}
 	shape := strings.Join(extents, ", ")

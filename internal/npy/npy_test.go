@@ -38,6 +38,8 @@ func TestDecode(t *testing.T) {
 		{"fortran of rank 3", 1, "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3, 2)}", "agciekbhdjfl", Array{Uint8, []int{2, 3, 2}, []byte("abcdefghijkl")}},
 		{"fortran, big endian", 1, "{'descr': '>u2', 'fortran_order': True, 'shape': (2, 2)}", "BAFEDCHG", Array{Uint16, []int{2, 2}, []byte("ABCDEFGH")}},
 		{"empty", 1, "{'descr': '<f8', 'fortran_order': True, 'shape': (3, 0, 2), }", "", Array{Float64, []int{3, 0, 2}, []byte{}}},
+		{"bytes", 1, "{'descr': '|S3', 'fortran_order': False, 'shape': (2,), }", "csrbsr", Array{"S3", []int{2}, []byte("csrbsr")}},
+		{"big endian text", 1, "{'descr': '>U2', 'fortran_order': False, 'shape': (), }", "\x00\x00\x00a\x00\x01\xf6\x00", Array{"U2", []int{}, []byte("a\x00\x00\x00\x00\xf6\x01\x00")}},
 		{"python 2", 1, "{'descr': '<f2', 'fortran_order': False, 'shape': (1L, 2L), }", "abcd", Array{Float16, []int{1, 2}, []byte("abcd")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,6 +79,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"unknown entry", file(1, "{'order': 1}", ""), `got "order"`},
 		{"entry twice", file(1, "{'shape': (), 'shape': ()}", ""), `"shape" occurs twice`},
 		{"type", dict("'<c8'", "False", "()"), `at byte 20: element type "<c8" is not supported`},
+		{"string of no length", dict("'|S0'", "False", "()"), `"|S0" is not supported`},
+		{"string of a huge length", dict("'|S9999999999999999999'", "False", "()"), "is not supported"},
+		{"no type", dict("''", "False", "()"), "is not supported"},
 		{"named fields", dict("[('a', '<f4')]", "False", "()"), "named fields"},
 		{"no byte order", dict("'|f4'", "False", "()"), "lacks a byte order"},
 		{"odd byte order", dict("'?f4'", "False", "()"), "has no byte order"},
@@ -131,12 +136,30 @@ func TestEncodeRefuses(t *testing.T) {
 		want string
 	}{
 		{Array{"c8", nil, make([]byte, 8)}, `no element type "c8"`},
-		{Array{Float32, []int{-1}, nil}, "no shape [-1]"},
-		{Array{Float32, []int{2}, make([]byte, 4)}, "takes 8 bytes, got 4"},
+		{Array{Float32, []int{-1}, nil}, "0 bytes do not fill shape [-1]"},
+		{Array{Float32, []int{2}, make([]byte, 4)}, "4 bytes do not fill shape [2] of type f4"},
 		{Array{Uint8, slices.Repeat([]int{1}, maxRank+1), []byte("a")}, "rank 65"},
 	} {
 		if err := Encode(&bytes.Buffer{}, tt.a); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("error %v, want one with %q", err, tt.want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for _, tt := range []struct {
+		a    Array
+		want string
+		ok   bool
+	}{
+		{Array{"S3", []int{}, []byte("csr")}, "csr", true},
+		{Array{"S5", nil, []byte("csr\x00\x00")}, "csr", true},
+		{Array{"U2", nil, []byte("a\x00\x00\x00\x00\xf6\x01\x00")}, "a😀", true},
+		{Array{"S3", []int{1}, []byte("csr")}, "", false},
+		{Array{Uint8, nil, []byte("c")}, "", false},
+	} {
+		if got, ok := tt.a.Text(); got != tt.want || ok != tt.ok {
+			t.Errorf("text of %+v is %q, %t", tt.a, got, ok)
 		}
 	}
 }
