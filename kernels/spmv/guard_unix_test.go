@@ -1,0 +1,36 @@
+//go:build unix
+
+package spmv
+
+import (
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// fenced returns two slices of n elements: one that ends where a page begins
+// that may not be touched, and one that begins where such a page ends.
+func fenced(t testing.TB, n int) [2][]float32 {
+	t.Helper()
+	page := syscall.Getpagesize()
+	inner := (4*n + page - 1) / page * page
+	m, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Munmap(m); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, fence := range [2][]byte{m[:page], m[page+inner:]} {
+		if err := syscall.Mprotect(fence, syscall.PROT_NONE); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n == 0 {
+		return [2][]float32{{}, {}}
+	}
+	at := func(off int) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&m[off])), n) }
+	return [2][]float32{at(page + inner - 4*n), at(page)}
+}

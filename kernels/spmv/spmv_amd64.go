@@ -1,0 +1,5 @@
+//go:build !purego
+
+package spmv
+
+func nativeKernels() []Kernel { return nil }

@@ -1,0 +1,115 @@
+package spmv
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+)
+
+// genericKernels returns the kernels in portable Go.
+func genericKernels() []Kernel {
+	var ks []Kernel
+	for _, n := range widths {
+		dense := Kernel{Name: fmt.Sprintf("f32_gemv_%dn%d_generic", denseRows, n), ISA: isa.Generic, Dense: true, R: denseRows, Cols: n}
+		dense.fn = func(a args) { denseGeneric(a, n) }
+		ks = append(ks, dense)
+		for _, r := range Blocks() {
+			k := Kernel{Name: fmt.Sprintf("f32_spmv_%dx1n%d_generic", r, n), ISA: isa.Generic, R: r, Cols: n}
+			k.fn = func(a args) { blocksGeneric(a, r, n) }
+			ks = append(ks, k)
+		}
+	}
+	return ks
+}
+
+// clamp is min(max(v, lo), hi) that keeps a NaN.
+func clamp(v, lo, hi float32) float32 {
+	if v < lo {
+		v = lo
+	}
+	if v > hi {
+		v = hi
+	}
+	return v
+}
+
+// column returns n float32 of column c of a matrix of columns stride bytes apart.
+func column(p unsafe.Pointer, c int, stride uintptr, n int) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Add(p, uintptr(c)*stride)), n)
+}
+
+// denseGeneric is a row after the other, four sums each.
+func denseGeneric(a args, cols int) {
+	rows, k := int(a.count), int(a.xCol/4)
+	w, bias := unsafe.Slice(a.val, rows*k), unsafe.Slice(a.bias, rows)
+	for c := range cols {
+		x, y := column(a.x, c, a.xCol, k), column(a.y, c, a.yCol, rows)
+		for m := range y {
+			y[m] = clamp(bias[m]+dot(w[m*k:(m+1)*k], x), a.min, a.max)
+		}
+	}
+}
+
+func dot(w, x []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for len(w) >= 4 && len(x) >= 4 {
+		s0 += w[0] * x[0]
+		s1 += w[1] * x[1]
+		s2 += w[2] * x[2]
+		s3 += w[3] * x[3]
+		w, x = w[4:], x[4:]
+	}
+	for i, v := range w {
+		s0 += v * x[i]
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// blocksGeneric walks blocks of r x 1.
+func blocksGeneric(a args, r, cols int) {
+	at := 0 // blocks before the entry
+	for _, e := range unsafe.Slice(a.entries, a.count) {
+		n, row := int(e.count), int(e.row)
+		col := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a.col), 2*at)), n)
+		val := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at*r)), n*r)
+		bias := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.bias), 4*row)), r)
+		for c := range cols {
+			x := column(unsafe.Add(a.x, 4*uintptr(e.base)), c, a.xCol, int(min(panel, a.xCol/4-uintptr(e.base))))
+			y := column(unsafe.Add(a.y, 4*row), c, a.yCol, r)
+			if e.flags&later == 0 {
+				copy(y, bias)
+			}
+			if r == 1 {
+				y[0] += sparseDot(col, val, x)
+			} else {
+				for i, k := range col {
+					for j, v := range val[i*r : (i+1)*r] {
+						y[j] += v * x[k]
+					}
+				}
+			}
+			if e.flags&partial == 0 {
+				for j, v := range y {
+					y[j] = clamp(v, a.min, a.max)
+				}
+			}
+		}
+		at += n
+	}
+}
+
+func sparseDot(col []uint16, val, x []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for len(col) >= 4 && len(val) >= 4 {
+		s0 += val[0] * x[col[0]]
+		s1 += val[1] * x[col[1]]
+		s2 += val[2] * x[col[2]]
+		s3 += val[3] * x[col[3]]
+		col, val = col[4:], val[4:]
+	}
+	for i, v := range val {
+		s0 += v * x[col[i]]
+	}
+	return (s0 + s1) + (s2 + s3)
+}

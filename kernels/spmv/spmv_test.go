@@ -1,0 +1,379 @@
+package spmv
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/sparse"
+)
+
+// random returns a rows x cols matrix with a density of whole blocks of r x 1.
+func random(rng *rand.Rand, rows, cols, r int, density float64) []float32 {
+	w := make([]float32, rows*cols)
+	for m := 0; m < rows; m += r {
+		d := density * 2 * rng.Float64() // rows differ
+		for k := range cols {
+			if rng.Float64() < d {
+				for i := m; i < min(m+r, rows); i++ {
+					w[i*cols+k] = float32(rng.NormFloat64())
+				}
+			}
+		}
+	}
+	return w
+}
+
+// pack makes the weight that a kernel takes of a dense matrix.
+func pack(t testing.TB, k Kernel, rows, cols int, w []float32) *Weight {
+	t.Helper()
+	if k.Dense {
+		packed, err := PackDense(rows, cols, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packed
+	}
+	m, err := sparse.FromDense(rows, cols, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed *Weight
+	if k.R == 1 {
+		packed, err = PackCSR(m)
+	} else {
+		packed, err = PackBSR(m.BSR(k.R, 1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// eachKernel runs a test for every kernel that this machine can run, and says
+// which it cannot.
+func eachKernel(t *testing.T, f func(t *testing.T, k Kernel, rng *rand.Rand)) {
+	have := isa.Supported()
+	for i, k := range Kernels() {
+		t.Run(k.Name, func(t *testing.T) {
+			if !slices.Contains(have, k.ISA) {
+				t.Skipf("this machine has no %v", k.ISA)
+			}
+			f(t, k, rand.New(rand.NewPCG(7, uint64(i))))
+		})
+	}
+}
+
+func product(t testing.TB, k Kernel, w *Weight, e Epilogue) *Product {
+	t.Helper()
+	p, err := NewProduct(k.ISA, w, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestKernelTable(t *testing.T) {
+	names := map[string]bool{}
+	for _, k := range Kernels() {
+		name := fmt.Sprintf("f32_spmv_%dx1n%d_%v", k.R, k.Cols, k.ISA)
+		if k.Dense {
+			name = fmt.Sprintf("f32_gemv_%dn%d_%v", k.R, k.Cols, k.ISA)
+		}
+		if k.Name != name {
+			t.Errorf("%s is named %s", name, k.Name)
+		}
+		if names[k.Name] {
+			t.Errorf("%s is there twice", k.Name)
+		}
+		names[k.Name] = true
+	}
+	for _, i := range []isa.ISA{isa.Generic} {
+		for _, n := range widths {
+			for _, r := range Blocks() {
+				if name := fmt.Sprintf("f32_spmv_%dx1n%d_%v", r, n, i); !names[name] {
+					t.Errorf("no %s", name)
+				}
+			}
+			if name := fmt.Sprintf("f32_gemv_%dn%d_%v", denseRows, n, i); !names[name] {
+				t.Errorf("no %s", name)
+			}
+		}
+	}
+}
+
+var epilogues = []Epilogue{
+	{},
+	{Clamp: true, Min: 0, Max: float32(math.Inf(1))},
+	{Clamp: true, Min: -1, Max: 0.5},
+}
+
+func TestAgainstReference(t *testing.T) {
+	shapes := []struct{ rows, cols int }{
+		{1, 1}, {2, 3}, {3, 16}, {4, 31}, {5, 32}, {7, 33}, {10, 84}, {16, 15}, {17, 65}, {31, 100}, {33, 257}, {120, 400}, {67, 1031},
+	}
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		for _, s := range shapes {
+			for n, density := range []float64{0, 0.05, 0.1, 0.4, 1} {
+				checkProduct(t, k, rng, s.rows, s.cols, density, epilogues[(n+s.rows)%len(epilogues)])
+			}
+		}
+	})
+}
+
+// TestPanels has more columns than 16 bits count.
+func TestPanels(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		for _, density := range []float64{0.00002, 0.001} {
+			for _, e := range epilogues {
+				checkProduct(t, k, rng, 17, 2*panel+5, density, e)
+			}
+		}
+	})
+}
+
+// checkProduct runs a random weight with guards around y, all of it and in
+// shares.
+func checkProduct(t *testing.T, k Kernel, rng *rand.Rand, rows, cols int, density float64, e Epilogue) {
+	t.Helper()
+	w := random(rng, rows, cols, k.R, density)
+	if rng.IntN(3) > 0 {
+		e.Bias = make([]float32, rows)
+		for i := range e.Bias {
+			e.Bias[i] = float32(rng.NormFloat64())
+		}
+	}
+	packed := pack(t, k, rows, cols, w)
+	p := product(t, k, packed, e)
+	x := make([]float32, k.Cols*cols+3)[3:]
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	const guard = 0x1.6a09e6p77
+	const margin = 19
+	all := make([]float32, margin+k.Cols*rows+64)
+	for i := range all {
+		all[i] = guard
+	}
+	y := all[margin:][:k.Cols*rows]
+	p.Run(y, x, k.Cols, 0, 1)
+	for i, v := range all {
+		if (i < margin || i >= margin+len(y)) && v != guard {
+			t.Fatalf("%d x %d: element %d outside y was written", rows, cols, i-margin)
+		}
+	}
+	want, magnitude := reference(rows, cols, w, x, e)
+	for i := range y {
+		nonzeros := 0
+		for _, v := range w[i%rows*cols:][:cols] {
+			if v != 0 {
+				nonzeros++
+			}
+		}
+		if bound := float64(nonzeros+2) * 0x1p-24 * magnitude[i]; !(math.Abs(float64(y[i])-want[i]) <= bound) {
+			t.Fatalf("%d x %d, density %v: y[%d] is %v, want %v +- %v", rows, cols, density, i, y[i], want[i], bound)
+		}
+	}
+	for _, shares := range []int{2, 3, 7} {
+		parts := make([]float32, len(y))
+		for s := range shares {
+			p.Run(parts, x, k.Cols, s, shares)
+		}
+		if !slices.Equal(parts, y) {
+			t.Fatalf("%d x %d in %d shares differs", rows, cols, shares)
+		}
+	}
+}
+
+// TestColumns runs column counts that take several kernels.
+func TestColumns(t *testing.T) {
+	const rows, cols = 37, 90
+	for _, i := range isa.Supported() {
+		rng := rand.New(rand.NewPCG(3, uint64(i)))
+		w := random(rng, rows, cols, 4, 0.3)
+		for _, k := range []Kernel{{ISA: i, Dense: true, R: denseRows}, {ISA: i, R: 1}, {ISA: i, R: 4}} {
+			p := product(t, k, pack(t, k, rows, cols, w), Epilogue{})
+			for n := range 12 {
+				x, y := make([]float32, n*cols), make([]float32, n*rows)
+				for j := range x {
+					x[j] = float32(rng.NormFloat64())
+				}
+				p.Run(y, x, n, 0, 1)
+				want, magnitude := reference(rows, cols, w, x, Epilogue{})
+				for j := range y {
+					if bound := (cols + 2) * 0x1p-24 * magnitude[j]; math.Abs(float64(y[j])-want[j]) > bound {
+						t.Fatalf("%s, %d columns: y[%d] is %v, want %v", p.Kernel(), n, j, y[j], want[j])
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestNaN checks that a NaN or Inf in x reaches exactly the rows that use it,
+// through the clamp too.
+func TestNaN(t *testing.T) {
+	const rows, cols = 21, 77
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		w := random(rng, rows, cols, k.R, 0.3)
+		if k.Dense {
+			for i := range w {
+				w[i] += 2 // no zeros
+			}
+		}
+		e := Epilogue{Clamp: true, Min: -3, Max: 3}
+		p := product(t, k, pack(t, k, rows, cols, w), e)
+		for at := range cols {
+			x, y := make([]float32, k.Cols*cols), make([]float32, k.Cols*rows)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64())
+			}
+			c := rng.IntN(k.Cols)
+			x[c*cols+at] = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[at%3]
+			p.Run(y, x, k.Cols, 0, 1)
+			want, _ := reference(rows, cols, w, x, e)
+			for i := range y {
+				if wantNaN := want[i] != want[i]; wantNaN != (y[i] != y[i]) || !wantNaN && math.Abs(float64(y[i])-want[i]) > 1e-4 {
+					t.Fatalf("x[%d] is %v: y[%d] is %v, want %v", at, x[c*cols+at], i, y[i], want[i])
+				}
+			}
+		}
+	})
+}
+
+// TestFences puts everything that a kernel reads and writes against pages that
+// may not be touched.
+func TestFences(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		for rows := 1; rows < 20; rows++ {
+			cols := 1 + rng.IntN(70)
+			w, x, y, bias := fenced(t, rows*cols), fenced(t, k.Cols*cols), fenced(t, k.Cols*rows), fenced(t, rows)
+			for side := range 2 {
+				copy(w[side], random(rng, rows, cols, k.R, 0.3))
+				packed := pack(t, k, rows, cols, w[side])
+				for i := range packed.parts { // move what the packer made
+					part := &packed.parts[i]
+					val := fenced(t, len(part.val))[side]
+					copy(val, part.val)
+					part.val = val
+				}
+				product(t, k, packed, Epilogue{Bias: bias[side]}).Run(y[side], x[side], k.Cols, 0, 1)
+			}
+		}
+	})
+}
+
+func TestWeight(t *testing.T) {
+	m, err := sparse.NewCSR(4, 70000, []int{0, 2, 2, 3, 6}, []int32{1, 69999, 5, 0, 65535, 65536}, []float32{1, 2, 3, 4, 5, 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := PackCSR(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, cols := w.Dims(); rows != 4 || cols != 70000 || w.NNZ() != 6 {
+		t.Errorf("%d x %d with %d nonzeros, want 4 x 70000 with 6", rows, cols, w.NNZ())
+	}
+	want := []entry{
+		{3, 2, 0, partial}, {3, 1, panel, later},
+		{0, 1, 0, partial}, {0, 1, panel, later},
+		{2, 1, 0, 0},
+		{1, 0, 0, 0},
+	}
+	p := w.parts[0]
+	if !slices.Equal(p.entries, want) {
+		t.Errorf("entries %v, want %v", p.entries, want)
+	}
+	if want := []uint16{0, 65535, 0, 1, 4463, 5}; !slices.Equal(p.col, want) {
+		t.Errorf("columns %v, want %v", p.col, want)
+	}
+	if want := []float32{4, 5, 6, 1, 2, 3}; !slices.Equal(p.val, want) {
+		t.Errorf("values %v, want %v", p.val, want)
+	}
+	if want := 6*16 + 6*6 + 2*16; w.Bytes() != want {
+		t.Errorf("%d bytes, want %d", w.Bytes(), want)
+	}
+}
+
+// TestChunks checks that chunks divide the entries and never a row.
+func TestChunks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, r := range Blocks() {
+		w := pack(t, Kernel{R: r}, 331, 900, random(rng, 331, 900, r, 0.2))
+		for _, p := range w.parts {
+			if p.chunks[0] != (chunk{}) || p.chunks[len(p.chunks)-1] != (chunk{len(p.entries), len(p.col)}) {
+				t.Fatalf("blocks of %d: chunks %v do not cover %d entries", p.r, p.chunks, len(p.entries))
+			}
+			blocks, next := 0, 0
+			for i, e := range p.entries {
+				if p.chunks[next].entry == i {
+					if p.chunks[next].block != blocks || e.flags&later != 0 {
+						t.Fatalf("blocks of %d: chunk %d starts at %v, want block %d", p.r, next, p.chunks[next], blocks)
+					}
+					next++
+				}
+				blocks += int(e.count)
+			}
+			if next != len(p.chunks)-1 {
+				t.Fatalf("blocks of %d: %d of %d chunks start at an entry", p.r, next, len(p.chunks)-1)
+			}
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	w := make([]float32, 64)
+	m, err := sparse.FromDense(8, 8, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := PackDense(8, 9, w); err == nil {
+		t.Error("PackDense with too few weights: no error")
+	}
+	if _, err := PackDense(0, 8, nil); err == nil {
+		t.Error("PackDense of no rows: no error")
+	}
+	for _, b := range [][2]int{{3, 1}, {4, 4}, {32, 1}} {
+		if _, err := PackBSR(m.BSR(b[0], b[1])); err == nil {
+			t.Errorf("PackBSR of blocks of %v: no error", b)
+		}
+	}
+	dense, err := PackDense(8, 8, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nan := float32(math.NaN())
+	for _, e := range []Epilogue{{Bias: w[:7]}, {Clamp: true, Min: nan, Max: 1}, {Clamp: true, Min: 0, Max: nan}} {
+		if _, err := NewProduct(isa.Generic, dense, e); err == nil {
+			t.Errorf("NewProduct with %+v: no error", e)
+		}
+	}
+	p, err := NewProduct(isa.Generic, dense, Epilogue{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range [][2]int{{7, 8}, {8, 7}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Run with y of %d and x of %d: no panic", n[0], n[1])
+				}
+			}()
+			p.Run(make([]float32, n[0]), make([]float32, n[1]), 1, 0, 1)
+		}()
+	}
+}
+
+func TestAllocates(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		p := product(t, k, pack(t, k, 33, 40, random(rng, 33, 40, k.R, 0.2)), Epilogue{})
+		y, x := make([]float32, 33*k.Cols), make([]float32, 40*k.Cols)
+		if n := testing.AllocsPerRun(10, func() { p.Run(y, x, k.Cols, 0, 1) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
