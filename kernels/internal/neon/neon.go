@@ -1,0 +1,11 @@
+// Package neon keeps neon_arm64.h: the Advanced SIMD instructions that the
+// kernels use and Go's assembler lacks, as WORD macros.
+//
+// Every kernel family holds a copy. Included from here instead, the file would
+// be missing after go mod vendor, which takes only folders of packages that
+// somebody imports, and the build cache would not notice an edit.
+package neon
+
+//go:generate cp neon_arm64.h ../../spmm/neon_arm64.h
+//go:generate cp neon_arm64.h ../../spmv/neon_arm64.h
+//go:generate cp neon_arm64.h ../../vec/neon_arm64.h
