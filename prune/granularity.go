@@ -55,7 +55,7 @@ func (g Granularity) scores(p placement, values []float32, norm Norm) []float32 
 	if g.single() {
 		return values
 	}
-	var scores []float32
+	scores := make([]float32, 0, g.count(p))
 	g.each(p, func(_ int, b block) {
 		sum := 0.0
 		b.each(p, func(i int) {
@@ -100,6 +100,11 @@ func (g Granularity) erase(p placement, values, scores []float32, c cut) float32
 type block struct {
 	first      int // element of its upper left corner
 	rows, cols int
+}
+
+// count returns how many blocks a weight has.
+func (g Granularity) count(p placement) int {
+	return p.groups * ((p.rows + g.Rows - 1) / g.Rows) * ((p.cols + g.Cols - 1) / g.Cols)
 }
 
 // each visits the blocks of a weight in order.

@@ -49,6 +49,23 @@ const (
 	L2             // root of the sum of squares
 )
 
+func (n Norm) String() string {
+	if n == L2 {
+		return "l2"
+	}
+	return "l1"
+}
+
+// ParseNorm reads what Norm.String writes.
+func ParseNorm(s string) (Norm, error) {
+	for _, v := range []Norm{L1, L2} {
+		if s == v.String() {
+			return v, nil
+		}
+	}
+	return L1, fmt.Errorf("norm %q: expected l1 or l2", s)
+}
+
 // Options say what to prune.
 type Options struct {
 	// Sparsity is the fraction of weights, or of blocks, that are zero

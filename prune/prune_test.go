@@ -316,8 +316,16 @@ func TestParse(t *testing.T) {
 			t.Errorf("scope %q reads as %v, error %v", s, v, err)
 		}
 	}
+	for _, s := range []string{"l1", "l2"} {
+		if v, err := ParseNorm(s); err != nil || v.String() != s {
+			t.Errorf("norm %q reads as %v, error %v", s, v, err)
+		}
+	}
 	if _, err := ParseScope("layer"); err == nil {
 		t.Error("scope \"layer\" was accepted")
+	}
+	if _, err := ParseNorm("l3"); err == nil {
+		t.Error("norm \"l3\" was accepted")
 	}
 }
 
