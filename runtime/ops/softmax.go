@@ -1,0 +1,83 @@
+package ops
+
+import "math"
+
+// softmax makes the builder of Softmax and LogSoftmax. Before version 13 they
+// run over all axes from the given one on, by default 1; from then on over the
+// one axis, by default the last.
+func softmax(log bool) func(*site) (Compute, error) {
+	return func(s *site) (Compute, error) {
+		if err := s.wantFloat(0); err != nil {
+			return nil, err
+		}
+		shape := s.in[0].Shape
+		if err := s.wantOut(0, shape); err != nil {
+			return nil, err
+		}
+		def := -1
+		if s.opset < 13 {
+			def = min(1, len(shape)-1)
+		}
+		if len(shape) == 0 {
+			shape = []int{1} // a scalar is a distribution over one thing
+		}
+		axis, err := normAxis(s.Int("axis", def), len(shape))
+		if err != nil {
+			return nil, err
+		}
+		a := along{product(shape[:axis]), shape[axis], product(shape[axis+1:])}
+		if s.opset < 13 {
+			a.n, a.inner = a.n*a.inner, 1
+		}
+		if a.inner == 1 {
+			return softmaxRows(s, a, log), nil
+		}
+		return softmaxColumns(a, log), nil
+	}
+}
+
+func softmaxRows(s *site, a along, log bool) Compute {
+	return func(in, out []Tensor) {
+		for o := range a.outer {
+			x, y := in[0].F[o*a.n:(o+1)*a.n], out[0].F[o*a.n:(o+1)*a.n]
+			top := s.vec.Max(x)
+			sum := s.vec.ExpSum(y, x, top)
+			if log {
+				s.vec.Affine(y, x, 1, -top)
+				s.vec.Affine(y, y, 1, -float32(math.Log(float64(sum))))
+			} else {
+				s.vec.DivScalar(y, y, sum)
+			}
+		}
+	}
+}
+
+func softmaxColumns(a along, log bool) Compute {
+	return func(in, out []Tensor) {
+		for o := range a.outer {
+			for i := range a.inner {
+				x, y := in[0].F[o*a.n*a.inner+i:], out[0].F[o*a.n*a.inner+i:]
+				top := math.Inf(-1)
+				for j := 0; j < a.n*a.inner; j += a.inner {
+					top = max(top, float64(x[j]))
+				}
+				sum := 0.0
+				for j := 0; j < a.n*a.inner; j += a.inner {
+					e := math.Exp(float64(x[j]) - top)
+					y[j] = float32(e)
+					sum += e
+				}
+				if log {
+					sum = math.Log(sum)
+				}
+				for j := 0; j < a.n*a.inner; j += a.inner {
+					if log {
+						y[j] = float32(float64(x[j]) - top - sum)
+					} else {
+						y[j] = float32(float64(y[j]) / sum)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package ops
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// table is every ONNX operator that runs here.
+var table = map[string]operator{
+	// Elementwise, one operand.
+	"Abs":         {since: 6, inputs: one, build: unary(each(math.Abs), absInt)},
+	"Ceil":        {since: 6, inputs: one, build: unary(each(math.Ceil), nil)},
+	"Clip":        {since: 6, inputs: [2]int{1, 3}, build: buildClip},
+	"Elu":         {since: 6, inputs: one, build: unary(eluRow, nil)},
+	"Erf":         {since: 9, inputs: one, build: unary(each(math.Erf), nil)},
+	"Exp":         {since: 6, inputs: one, build: unary(expRow, nil)},
+	"Floor":       {since: 6, inputs: one, build: unary(each(math.Floor), nil)},
+	"HardSigmoid": {since: 6, inputs: one, build: unary(hardSigmoidRow, nil)},
+	"HardSwish":   {since: 14, inputs: one, build: unary(hardSwishRow, nil)},
+	"LeakyRelu":   {since: 6, inputs: one, build: unary(leakyRow, nil)},
+	"Log":         {since: 6, inputs: one, build: unary(each(math.Log), nil)},
+	"Neg":         {since: 6, inputs: one, build: unary(negRow, negInt)},
+	"Not":         {since: 1, inputs: one, build: buildNot},
+	"Relu":        {since: 6, inputs: one, build: unary(reluRow, reluInt)},
+	"Sigmoid":     {since: 6, inputs: one, build: unary(sigmoidRow, nil)},
+	"Softplus":    {since: 1, inputs: one, build: unary(each(softplus), nil)},
+	"Sqrt":        {since: 6, inputs: one, build: unary(each(math.Sqrt), nil)},
+	"Tanh":        {since: 6, inputs: one, build: unary(tanhRow, nil)},
+	"Cast":        {since: 6, inputs: one, check: checkCast, build: buildCast},
+
+	// Elementwise, several operands under broadcasting.
+	"Add":            {since: 7, inputs: two, build: arith(addLoops, addInt)},
+	"And":            {since: 7, inputs: two, build: logic(minInt)},
+	"Div":            {since: 7, inputs: two, build: arith(divLoops, divInt)},
+	"Equal":          {since: 7, inputs: two, build: compare(equalTo[float32], equalTo[int64])},
+	"Greater":        {since: 7, inputs: two, build: compare(greater[float32], greater[int64])},
+	"GreaterOrEqual": {since: 12, inputs: two, build: compare(greaterOrEqual[float32], greaterOrEqual[int64])},
+	"Less":           {since: 7, inputs: two, build: compare(less[float32], less[int64])},
+	"LessOrEqual":    {since: 12, inputs: two, build: compare(lessOrEqual[float32], lessOrEqual[int64])},
+	"Max":            {since: 6, inputs: some, build: variadic(maxLoops, maxInt)},
+	"Min":            {since: 6, inputs: some, build: variadic(minLoops, minInt)},
+	"Mul":            {since: 7, inputs: two, build: arith(mulLoops, mulInt)},
+	"Or":             {since: 7, inputs: two, build: logic(maxInt)},
+	"PRelu":          {since: 7, inputs: two, build: buildPRelu},
+	"Pow":            {since: 7, inputs: two, build: buildPow},
+	"Sub":            {since: 7, inputs: two, build: arith(subLoops, subInt)},
+	"Where":          {since: 9, inputs: [2]int{3, 3}, build: buildWhere},
+
+	// Products.
+	"Conv":          {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
+	"ConvTranspose": {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
+	"Gemm":          {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
+	"MatMul":        {since: 1, inputs: two, build: buildMatMul},
+
+	// Normalisation.
+	"BatchNormalization": {since: 7, inputs: [2]int{5, 5}, check: checkBatchNorm, build: buildBatchNorm},
+	"LRN":                {since: 1, inputs: one, build: buildLRN},
+	"LogSoftmax":         {since: 1, inputs: one, build: softmax(true)},
+	"Softmax":            {since: 1, inputs: one, build: softmax(false)},
+
+	// Pooling and reductions.
+	"ArgMax":            {since: 1, inputs: one, build: buildArgMax},
+	"AveragePool":       {since: 1, inputs: one, check: checkPool, build: buildAveragePool},
+	"GlobalAveragePool": {since: 1, inputs: one, build: buildGlobalAveragePool},
+	"GlobalMaxPool":     {since: 1, inputs: one, build: buildGlobalMaxPool},
+	"MaxPool":           {since: 1, inputs: one, check: checkPool, build: buildMaxPool},
+	"ReduceMax":         {since: 1, inputs: upTo2, build: reduce(18, maxFloats, maxInts)},
+	"ReduceMean":        {since: 1, inputs: upTo2, build: reduce(18, meanFloats, meanInts)},
+	"ReduceMin":         {since: 1, inputs: upTo2, build: reduce(18, minFloats, minInts)},
+	"ReduceSum":         {since: 1, inputs: upTo2, build: reduce(13, sumFloats, sumInts)},
+
+	// Shapes and the movement of elements.
+	"Concat":       {since: 4, inputs: some, build: buildConcat},
+	"DepthToSpace": {since: 1, inputs: one, check: checkDepthToSpace, build: buildDepthToSpace},
+	"Dropout":      {since: 7, inputs: [2]int{1, 3}, build: buildDropout},
+	"Expand":       {since: 8, inputs: two, build: buildExpand},
+	"Flatten":      {since: 1, inputs: one, build: buildCopy},
+	"Gather":       {since: 1, inputs: two, build: buildGather},
+	"Identity":     {since: 1, inputs: one, build: buildCopy},
+	"Pad":          {since: 2, inputs: [2]int{1, 4}, check: checkPad, build: buildPad},
+	"Reshape":      {since: 5, inputs: two, build: buildCopy},
+	"Resize":       {since: 10, inputs: [2]int{1, 4}, check: checkResize, build: buildResize},
+	"Shape":        {since: 1, inputs: one, build: buildShape},
+	"Size":         {since: 1, inputs: one, build: buildSize},
+	"Slice":        {since: 1, inputs: [2]int{1, 5}, build: buildSlice},
+	"SpaceToDepth": {since: 1, inputs: one, build: buildSpaceToDepth},
+	"Split":        {since: 2, inputs: upTo2, build: buildSplit},
+	"Squeeze":      {since: 1, inputs: upTo2, build: buildCopy},
+	"Tile":         {since: 6, inputs: two, build: buildTile},
+	"Transpose":    {since: 1, inputs: one, build: buildTranspose},
+	"Unsqueeze":    {since: 1, inputs: upTo2, build: buildCopy},
+	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
+
+	// Constants.
+	"Constant":        {since: 1, inputs: [2]int{0, 0}, check: checkConstant, build: buildConstant},
+	"ConstantOfShape": {since: 9, inputs: one, build: buildConstantOfShape},
+	"Range":           {since: 11, inputs: [2]int{3, 3}, build: buildRange},
+}
+
+// fused is every operator of graph.FusedDomain. Attributes of a fused
+// convolution are those of Conv, and clamp_min and clamp_max.
+var fused = map[string]operator{
+	"Affine": {inputs: [2]int{3, 3}, build: buildAffine},
+	"Clamp":  {inputs: one, build: buildClamp},
+	"Conv":   {inputs: [2]int{2, 4}, check: checkAutoPad, build: buildConv},
+	"Linear": {inputs: [2]int{2, 4}, build: buildLinear},
+}
+
+// Numbers of inputs.
+var (
+	one   = [2]int{1, 1}
+	two   = [2]int{2, 2}
+	upTo2 = [2]int{1, 2}
+	some  = [2]int{1, -1}
+)
+
+// Names returns the ONNX operators that run here, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(table)) }
