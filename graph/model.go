@@ -8,6 +8,7 @@
 package graph
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -175,6 +176,18 @@ func (n *Node) Input(i int) string {
 		return n.Inputs[i]
 	}
 	return ""
+}
+
+// String names a node for a person: its operator, and its name or, as many
+// exporters leave that out, its first output.
+func (n *Node) String() string {
+	switch {
+	case n.Name != "":
+		return fmt.Sprintf("%.80s %.80q", n.Op, n.Name)
+	case len(n.Outputs) > 0:
+		return fmt.Sprintf("%.80s of %.80q", n.Op, n.Outputs[0])
+	}
+	return fmt.Sprintf("%.80s", n.Op)
 }
 
 // Clone copies the graph: nodes, values and maps, so that the copy can be
