@@ -3,4 +3,4 @@
 package spmm
 
 // nativeKernels lists the assembly kernels.
-func nativeKernels() []Kernel { return nil }
+func nativeKernels() []Kernel { return neonKernels() }
