@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -14,34 +13,20 @@ var (
 )
 
 func checkConstant(n *graph.Node, _ int) error {
-	for _, name := range []string{"value", "sparse_value", "value_float", "value_floats", "value_int", "value_ints"} {
-		if n.Has(name) {
-			return nil
-		}
+	t, err := n.Constant()
+	if err == nil && !t.DType.Float() && !t.DType.Integer() {
+		err = fmt.Errorf("a constant of element type %s", t.DType)
 	}
-	return errors.New("attribute value is missing, or of a string")
+	return err
 }
 
-// buildConstant binds Constant, whatever attribute holds it.
+// buildConstant binds Constant.
 func buildConstant(s *site) (Compute, error) {
-	var v Tensor
-	for name, a := range s.Attrs {
-		switch name {
-		case "value", "sparse_value":
-			if a.Tensor == nil {
-				return nil, fmt.Errorf("attribute %s holds no tensor", name)
-			}
-			v = Load(a.Tensor)
-		case "value_float":
-			v = Tensor{DType: graph.Float32, F: []float32{a.Float}}
-		case "value_floats":
-			v = Tensor{DType: graph.Float32, Shape: []int{len(a.Floats)}, F: a.Floats}
-		case "value_int":
-			v = Tensor{DType: graph.Int64, I: []int64{a.Int}}
-		case "value_ints":
-			v = Tensor{DType: graph.Int64, Shape: []int{len(a.Ints)}, I: a.Ints}
-		}
+	t, err := s.Constant()
+	if err != nil {
+		return nil, err
 	}
+	v := Load(t)
 	if err := wantSame(&v, &s.out[0]); err != nil {
 		return nil, err
 	}

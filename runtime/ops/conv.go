@@ -66,21 +66,18 @@ func buildConv(s *site) (Compute, error) {
 	if err := s.wantBias(2, w[0]); err != nil {
 		return nil, err
 	}
-	win, err := NewWindow(s.Node, x[2:], w[2:])
+	win, err := graph.NewWindow(s.Node, x[2:], w[2:])
 	if err != nil {
 		return nil, err
 	}
-	size, err := win.Out(x[2:], false)
+	if err := s.wantOut(0, slices.Concat([]int{x[0], w[0]}, win.Out)); err != nil {
+		return nil, err
+	}
+	b, err := newBox(win, x[2:], win.Out)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.wantOut(0, append([]int{x[0], w[0]}, size...)); err != nil {
-		return nil, err
-	}
-	b, err := newBox(win, x[2:], size)
-	if err != nil {
-		return nil, err
-	}
+	b.flatten()
 	epi, err := s.newEpilogue()
 	if err != nil {
 		return nil, err
@@ -226,15 +223,15 @@ func buildConvTranspose(s *site) (Compute, error) {
 	if err := s.wantBias(2, outs); err != nil {
 		return nil, err
 	}
-	win, size, err := transposeWindow(s.Node, x[2:], w[2:])
+	win, err := graph.NewTransposeWindow(s.Node, x[2:], w[2:])
 	if err != nil {
 		return nil, err
 	}
-	if err := s.wantOut(0, append([]int{x[0], outs}, size...)); err != nil {
+	if err := s.wantOut(0, slices.Concat([]int{x[0], outs}, win.Out)); err != nil {
 		return nil, err
 	}
 	// The transpose of the convolution that maps the output to the input.
-	b, err := newBox(win, size, x[2:])
+	b, err := newBox(win, win.Out, x[2:])
 	if err != nil {
 		return nil, err
 	}
@@ -252,42 +249,6 @@ func buildConvTranspose(s *site) (Compute, error) {
 			c.scatter(y, in[0].F, in[1].F, i)
 		}
 	}, nil
-}
-
-// transposeWindow resolves the attributes of a ConvTranspose node over an image
-// of the given spatial extents, and the extents of its output.
-func transposeWindow(n *graph.Node, image, kernel []int) (Window, []int, error) {
-	w, err := newWindow(n, kernel)
-	if err != nil {
-		return w, nil, err
-	}
-	extra := n.Ints("output_padding")
-	if extra == nil {
-		extra = make([]int, len(kernel))
-	}
-	if len(extra) != len(kernel) || slices.ContainsFunc(extra, func(x int) bool { return x < 0 || x > limit }) {
-		return w, nil, fmt.Errorf("attribute output_padding: %v, expected %d numbers that are not negative", extra, len(kernel))
-	}
-	size := n.Ints("output_shape")
-	if size != nil && len(size) != len(kernel) {
-		return w, nil, fmt.Errorf("attribute output_shape: %v, expected %d extents", size, len(kernel))
-	}
-	mode := n.Str("auto_pad", "NOTSET")
-	out := make([]int, len(kernel))
-	for i, d := range image {
-		full := (d-1)*w.Stride[i] + w.reach(i) + extra[i]
-		switch {
-		case size != nil:
-			out[i] = size[i]
-		case mode == "SAME_UPPER" || mode == "SAME_LOWER":
-			out[i] = d * w.Stride[i]
-		default:
-			out[i] = full - w.Begin[i] - w.End[i]
-			continue
-		}
-		w.Begin[i], w.End[i] = splitPad(full-out[i], mode == "SAME_UPPER")
-	}
-	return w, out, nil
 }
 
 // scatter adds the products of output channel i, counted over the batch, of

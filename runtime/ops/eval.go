@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/kernels/vec"
 )
 
 // Load returns a constant as a tensor: its floats, viewed where they need no
@@ -21,6 +23,52 @@ func Zeros(dt graph.DType, shape []int) Tensor {
 		t.I = make([]int64, t.Len())
 	}
 	return t
+}
+
+// Eval computes a node from constants, for graph.InferOptions.Fold. It returns
+// no outputs for a node that does not run here, which then is left to whoever
+// has to run it.
+func Eval(n *graph.Node, opset int, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	if Supported(n, opset) != nil {
+		return nil, nil
+	}
+	// A model of this node alone, with the inputs for weights, gives the types
+	// of the outputs.
+	m := &graph.Model{Nodes: []*graph.Node{n}, Weights: make(map[string]*graph.Tensor), Opset: map[string]int{n.Domain: opset}}
+	ins := make([]Tensor, len(in))
+	for i, t := range in {
+		if t == nil {
+			continue
+		}
+		m.Weights[n.Inputs[i]] = t
+		if ins[i] = Load(t); !ins[i].known() {
+			return nil, nil // strings and complex numbers
+		}
+	}
+	types, err := graph.Infer(m, graph.InferOptions{})
+	if err != nil {
+		return nil, err
+	}
+	outs := make([]Tensor, len(n.Outputs))
+	for i, name := range n.Outputs {
+		if t := types[name]; name != "" {
+			outs[i] = Zeros(t.DType, t.Shape)
+		}
+	}
+	run, err := Build(n, opset, ins, outs, vec.For(isa.Generic)) // the same constants on every CPU
+	if err != nil {
+		return nil, err
+	}
+	run(ins, outs)
+	tensors := make([]*graph.Tensor, len(outs))
+	for i := range outs {
+		if outs[i].present() {
+			if tensors[i], err = Store(&outs[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return tensors, nil
 }
 
 // Store returns the constant that a tensor holds, sharing float32 elements.

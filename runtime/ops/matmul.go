@@ -3,6 +3,8 @@ package ops
 import (
 	"fmt"
 	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
 )
 
 // A product is y += alpha * a·b for one pair of matrices of m x k and k x n,
@@ -88,7 +90,7 @@ func buildMatMul(s *site) (Compute, error) {
 	if b[rb] != p.k {
 		return nil, fmt.Errorf("shapes %v and %v do not multiply: %d against %d", s.in[0].Shape, s.in[1].Shape, p.k, b[rb])
 	}
-	batch, err := broadcastShape(a[:ra], b[:rb])
+	batch, err := graph.Broadcast(a[:ra], b[:rb])
 	if err != nil {
 		return nil, err
 	}

@@ -111,46 +111,22 @@ func broadcastStrides(from, to []int) ([]int, error) {
 	return st, nil
 }
 
-// broadcastShape returns the shape that arrays of the given shapes broadcast
-// to.
-func broadcastShape(shapes ...[]int) ([]int, error) {
-	var out []int
-	for _, s := range shapes {
-		for len(out) < len(s) {
-			out = append([]int{1}, out...)
-		}
-	}
-	for _, s := range shapes {
-		for i, d := range s {
-			j := len(out) - len(s) + i
-			switch {
-			case out[j] == 1:
-				out[j] = d
-			case d != 1 && d != out[j]:
-				return nil, fmt.Errorf("shapes %v do not broadcast together", shapes)
-			}
-		}
-	}
-	return out, nil
-}
-
 // broadcast makes the nest in which inputs are read as the output's shape, and
 // checks that shape.
 func (s *site) broadcast(inputs ...int) (nest, error) {
-	shapes := make([][]int, len(inputs))
-	for i, in := range inputs {
-		shapes[i] = s.in[in].Shape
-	}
-	want, err := broadcastShape(shapes...)
-	if err != nil {
-		return nest{}, err
+	var want []int
+	var err error
+	for _, i := range inputs {
+		if want, err = graph.Broadcast(want, s.in[i].Shape); err != nil {
+			return nest{}, err
+		}
 	}
 	if err := s.wantOut(0, want); err != nil {
 		return nest{}, err
 	}
 	st := make([][]int, len(inputs))
-	for i := range inputs {
-		if st[i], err = broadcastStrides(shapes[i], want); err != nil {
+	for i, in := range inputs {
+		if st[i], err = broadcastStrides(s.in[in].Shape, want); err != nil {
 			return nest{}, err
 		}
 	}

@@ -1,18 +1,11 @@
 package ops
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
 )
-
-func checkPool(n *graph.Node, opset int) error {
-	if n.Int("storage_order", 0) != 0 {
-		return errors.New("attribute storage_order: only row-major indices are supported")
-	}
-	return checkAutoPad(n, opset)
-}
 
 // pool reads the window of a pooling node and checks the shapes.
 func (s *site) pool() (box, error) {
@@ -21,24 +14,20 @@ func (s *site) pool() (box, error) {
 	if len(x) < 3 || len(kernel) != len(x)-2 {
 		return box{}, fmt.Errorf("X %v and kernel_shape %v, expected [N, C, …] and an extent for each spatial axis", x, kernel)
 	}
-	win, err := NewWindow(s.Node, x[2:], kernel)
+	win, err := graph.NewWindow(s.Node, x[2:], kernel)
 	if err != nil {
 		return box{}, err
 	}
-	size, err := win.Out(x[2:], s.Int("ceil_mode", 0) != 0)
-	if err != nil {
+	if err := s.wantOut(0, slices.Concat(x[:2], win.Out)); err != nil {
 		return box{}, err
 	}
-	if err := s.wantOut(0, append([]int{x[0], x[1]}, size...)); err != nil {
-		return box{}, err
-	}
-	return newBox(win, x[2:], size)
+	return newBox(win, x[2:], win.Out)
 }
 
 // globalBox is a window over whole images.
 func (s *site) globalBox() (box, error) {
 	x := s.in[0].Shape
-	if len(x) < 3 {
+	if len(x) < 2 {
 		return box{}, fmt.Errorf("X %v, expected [N, C, …]", x)
 	}
 	want := []int{x[0], x[1]}
@@ -74,6 +63,7 @@ func buildMaxPool(s *site) (Compute, error) {
 	}
 	planes := s.in[0].Shape[0] * s.in[0].Shape[1]
 	least, _ := intRange(s.in[0].DType)
+	b.columns = s.Int("storage_order", 0) != 0
 	return pick(s.in[0].DType,
 		maxPool(b, planes, -inf, indices),
 		maxPool(b, planes, least, indices)), nil
@@ -117,7 +107,7 @@ func maxPool[T elem](b box, planes int, least T, indices bool) Compute {
 						}
 						dst[o] = best
 						if indices {
-							out[1].I[o] = int64(p*n + at)
+							out[1].I[o] = int64(p*n + b.index(at))
 						}
 						o++
 					}
@@ -125,6 +115,15 @@ func maxPool[T elem](b box, planes int, least T, indices bool) Compute {
 			}
 		}
 	}
+}
+
+// index returns the number that MaxPool gives an element of a row-major plane.
+func (b *box) index(at int) int {
+	if !b.columns {
+		return at
+	}
+	z, r, c := at/b.in[2]/b.in[1], at/b.in[2]%b.in[1], at%b.in[2]
+	return (c*b.in[1]+r)*b.in[0] + z
 }
 
 // buildAveragePool binds AveragePool. With count_include_pad the divisor counts

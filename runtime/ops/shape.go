@@ -117,7 +117,7 @@ func (s *site) rearrange(want, dims, st []int, base int) (Compute, error) {
 // buildExpand binds Expand: input 0 broadcast together with a shape.
 func buildExpand(s *site) (Compute, error) {
 	if dims, err := s.constInts(1, "shape"); err == nil {
-		want, err := broadcastShape(s.in[0].Shape, dims)
+		want, err := graph.Broadcast(s.in[0].Shape, dims)
 		if err != nil {
 			return nil, err
 		}

@@ -61,10 +61,10 @@ var table = map[string]operator{
 
 	// Pooling and reductions.
 	"ArgMax":            {since: 1, inputs: one, build: buildArgMax},
-	"AveragePool":       {since: 1, inputs: one, check: checkPool, build: buildAveragePool},
+	"AveragePool":       {since: 1, inputs: one, check: checkAutoPad, build: buildAveragePool},
 	"GlobalAveragePool": {since: 1, inputs: one, build: buildGlobalAveragePool},
 	"GlobalMaxPool":     {since: 1, inputs: one, build: buildGlobalMaxPool},
-	"MaxPool":           {since: 1, inputs: one, check: checkPool, build: buildMaxPool},
+	"MaxPool":           {since: 1, inputs: one, check: checkAutoPad, build: buildMaxPool},
 	"ReduceMax":         {since: 1, inputs: upTo2, build: reduce(18, maxFloats, maxInts)},
 	"ReduceMean":        {since: 1, inputs: upTo2, build: reduce(18, meanFloats, meanInts)},
 	"ReduceMin":         {since: 1, inputs: upTo2, build: reduce(18, minFloats, minInts)},
@@ -101,10 +101,11 @@ var table = map[string]operator{
 // fused is every operator of graph.FusedDomain. Attributes of a fused
 // convolution are those of Conv, and clamp_min and clamp_max.
 var fused = map[string]operator{
-	"Affine": {inputs: [2]int{3, 3}, build: buildAffine},
-	"Clamp":  {inputs: one, build: buildClamp},
-	"Conv":   {inputs: [2]int{2, 4}, check: checkAutoPad, build: buildConv},
-	"Linear": {inputs: [2]int{2, 4}, build: buildLinear},
+	"Affine":    {inputs: [2]int{3, 3}, build: buildAffine},
+	"Clamp":     {inputs: one, build: buildClamp},
+	"Conv":      {inputs: [2]int{2, 4}, check: checkAutoPad, build: buildConv},
+	"HardSwish": {inputs: one, build: unary(hardSwishRow, nil)},
+	"Linear":    {inputs: [2]int{2, 4}, build: buildLinear},
 }
 
 // Numbers of inputs.

@@ -1,0 +1,101 @@
+package ops_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/kernels/vec"
+	"github.com/nnz-dev/nnz/loader"
+	"github.com/nnz-dev/nnz/runtime/ops"
+	"github.com/nnz-dev/nnz/runtime/ops/opstest"
+)
+
+// notGated are conformance tests whose expectations ONNX Runtime does not meet
+// either.
+var notGated = []string{
+	"node/test_resize_downsample_scales_cubic_align_corners",
+	"node/test_resize_downsample_scales_linear_align_corners",
+	"node_opset12/test_resize_downsample_scales_cubic_align_corners",
+	"node_opset12/test_resize_downsample_scales_linear_align_corners",
+}
+
+// leastCases is how many conformance tests must have run, lest the selection
+// comes out empty.
+const leastCases = 380
+
+// TestConformance runs the tests of the ONNX project whose operators are all
+// in the table.
+func TestConformance(t *testing.T) {
+	dir := testdata.Path(t, "conformance")
+	raw, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Test       string
+		Ops        []string
+		Opset      int
+		Types      []string
+		RTol, ATol float64
+	}
+	if err := json.Unmarshal(raw, &cases); err != nil {
+		t.Fatal(err)
+	}
+	names, ran := ops.Names(), 0
+	for _, c := range cases {
+		if c.Opset < 7 || slices.ContainsFunc(c.Ops, func(op string) bool { return !slices.Contains(names, op) }) || slices.Contains(notGated, c.Test) {
+			continue
+		}
+		ran++
+		t.Run(c.Test, func(t *testing.T) { runCase(t, filepath.Join(dir, c.Test), c.RTol, c.ATol) })
+	}
+	t.Logf("%d tests", ran)
+	if ran < leastCases {
+		t.Errorf("%d tests ran, expected at least %d", ran, leastCases)
+	}
+}
+
+func runCase(t *testing.T, dir string, rtol, atol float64) {
+	m, err := loader.Load(filepath.Join(dir, "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range opstest.ReadDataSets(t, dir, m) {
+		types, err := graph.Infer(m, graph.InferOptions{Shapes: opstest.Shapes(set.Inputs), Fold: ops.Eval})
+		if err != nil && strings.Contains(err.Error(), "depends on the inputs") {
+			// The tests of one operator give shapes as inputs, for which
+			// models have constants.
+			constants := m.Clone()
+			for name, v := range set.Inputs {
+				if v.DType != graph.Float32 || len(v.Shape) < 2 {
+					constants.Inputs = slices.DeleteFunc(constants.Inputs, func(i *graph.Value) bool { return i.Name == name })
+					constants.Weights[name] = v
+				}
+			}
+			m = constants
+			types, err = graph.Infer(m, graph.InferOptions{Shapes: opstest.Shapes(set.Inputs), Fold: ops.Eval})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := opstest.Run(m, types, set.Inputs, vec.For(isa.Detect()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(set.Outputs) == 0 {
+			t.Fatal("no outputs to compare with")
+		}
+		for name, want := range set.Outputs {
+			if err := opstest.Compare(got[name], want, rtol, atol); err != nil {
+				t.Errorf("output %s: %v", name, err)
+			}
+		}
+	}
+}
