@@ -24,18 +24,8 @@ func parse(name string, data []byte, o Options, own bool) (*graph.Model, error) 
 	if len(data) == 0 {
 		return nil, &FormatError{File: name, Offset: 0, Msg: "expected an ONNX model, the file is empty"}
 	}
-	d := &decoder{
-		file:     name,
-		data:     data,
-		own:      own,
-		left:     o.MaxBytes,
-		external: o.External,
-		files:    make(map[string][]byte),
-	}
-	if o.MaxBytes == 0 {
-		d.perByte = 16
-		d.left = max(256<<20, int64(len(data))*d.perByte)
-	}
+	d := newDecoder(name, data, o)
+	d.own = own
 	m := d.model()
 	if d.err != nil {
 		return nil, d.err

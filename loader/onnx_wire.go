@@ -37,6 +37,15 @@ type field struct {
 	bits uint64 // of a varint or a fixed-width value
 }
 
+func newDecoder(file string, data []byte, o Options) *decoder {
+	d := &decoder{file: file, data: data, left: o.MaxBytes, external: o.External, files: make(map[string][]byte)}
+	if d.left == 0 {
+		d.perByte = 16
+		d.left = max(256<<20, int64(len(data))*d.perByte)
+	}
+	return d
+}
+
 // fail keeps the first fault.
 func (d *decoder) fail(at int, format string, args ...any) {
 	if d.err == nil {
