@@ -12,14 +12,16 @@ import (
 // Apply puts tensors onto the weights of m that have their names, and returns
 // those names in order. Weights that no tensor is for stay as they are. Where a
 // tensor is for no weight, or for one of another shape or element type, m is
-// left as it was and the error lists all of those.
+// left as it was and the error lists all of those. As when a model is loaded,
+// weights of mostly zeros become sparse.
 //
 // The step counters of batch normalisation that PyTorch saves, named
 // num_batches_tracked, are passed over: no exported graph has them.
 func Apply(m *graph.Model, weights map[string]*graph.Tensor) (applied []string, err error) {
+	all, nodes := separate(m)
 	var misfits []string
 	for _, name := range slices.Sorted(maps.Keys(weights)) {
-		have, ok := m.Weights[name]
+		have, ok := all[name]
 		got := weights[name]
 		switch {
 		case ok && have.DType == got.DType && slices.Equal(have.Shape, got.Shape):
@@ -35,7 +37,25 @@ func Apply(m *graph.Model, weights map[string]*graph.Tensor) (applied []string, 
 		return nil, fmt.Errorf("%d of %d tensors do not fit: %s", len(misfits), len(weights), strings.Join(misfits, "; "))
 	}
 	for _, name := range applied {
-		m.Weights[name] = weights[name]
+		all[name] = weights[name]
 	}
+	m.Weights, m.Nodes = all, nodes
+	compactWeights(m)
 	return applied, nil
+}
+
+// separate returns the weights and the nodes of m without the Identity nodes by
+// which PyTorch gives a second name to a weight that equals another: each name
+// is a weight of its own.
+func separate(m *graph.Model) (map[string]*graph.Tensor, []*graph.Node) {
+	weights := maps.Clone(m.Weights)
+	nodes := make([]*graph.Node, 0, len(m.Nodes))
+	for _, n := range m.Nodes {
+		if w := weights[n.Input(0)]; w != nil && n.Op == "Identity" && n.Domain == "" && len(n.Outputs) == 1 {
+			weights[n.Outputs[0]] = w
+		} else {
+			nodes = append(nodes, n)
+		}
+	}
+	return weights, nodes
 }
