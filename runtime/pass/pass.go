@@ -1,0 +1,195 @@
+// Package pass rewrites a model, step by step, into one that computes the same
+// with fewer and larger nodes: constants are folded, what changes nothing is
+// dropped, and normalisation, arithmetic and activations move into the layers
+// before them.
+//
+// Between the passes and code generation a model holds operators of
+// [graph.FusedDomain]:
+//
+//	Conv    X [N, C, …], W [M, C/group, k…], B [M] optional, R optional
+//	        attributes kernel_shape, strides, dilations, pads and group, all there
+//	Linear  X [..., K], W [M, K], B [M] optional, R optional
+//	Affine  X [N, C, …], scale [C], shift [C]
+//	Clamp   X; attributes min and max, either may be absent
+//	HardSwish  X
+//
+// W and B are constants and a sparse W stays sparse. R is a residual of the
+// output's shape. Conv and Linear compute products + B + R, clamped to
+// attributes clamp_min and clamp_max where they are there. The plain twins of
+// all of them are in package ops.
+package pass
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
+)
+
+// A Graph is a model under rewriting and the types of its values, as
+// [graph.Infer] found them. Passes keep the names of values that survive, of
+// the graph's inputs and outputs always, and the types of new ones are added.
+type Graph struct {
+	*graph.Model
+	Types map[string]graph.Type
+}
+
+// A Pass is one rewriting of a graph. It keeps the results up to rounding.
+type Pass struct {
+	Name string
+	Run  func(*Graph) error
+}
+
+// All is every pass in the order to run them.
+var All = []Pass{
+	{"fold", fold},
+	{"noop", noop},
+	{"dead", dead},
+	{"clamp", clamp},
+	{"hardswish", hardSwish},
+	{"conv", conv},
+	{"linear", linear},
+	{"pad", pad},
+	{"batchnorm", batchNorm},
+	{"arith", arith},
+	{"epilogue", epilogue},
+	{"dead", dead},
+}
+
+// constant returns the value of name where it is a constant, else nil.
+func (g *Graph) constant(name string) *graph.Tensor {
+	if w := g.Weights[name]; w != nil {
+		return w
+	}
+	return g.Types[name].Const
+}
+
+// scalar returns the one element of a real constant.
+func (g *Graph) scalar(name string) (float32, bool) {
+	t := g.constant(name)
+	if t == nil || !t.DType.Float() || t.Len() != 1 {
+		return 0, false
+	}
+	return t.Floats()[0], true
+}
+
+// addWeight adds a constant under a name like hint that is free.
+func (g *Graph) addWeight(hint string, t *graph.Tensor) string {
+	name := hint
+	for i := 1; ; i++ {
+		_, typed := g.Types[name]
+		if _, weight := g.Weights[name]; !typed && !weight {
+			break
+		}
+		name = fmt.Sprintf("%s.%d", hint, i)
+	}
+	if g.Weights == nil {
+		g.Weights = make(map[string]*graph.Tensor)
+	}
+	g.Weights[name] = t
+	g.Types[name] = graph.Type{DType: t.DType, Shape: t.Shape, Const: t}
+	return name
+}
+
+// sameShape reports whether two values have equal shapes.
+func (g *Graph) sameShape(a, b string) bool {
+	return slices.Equal(g.Types[a].Shape, g.Types[b].Shape)
+}
+
+// is reports whether n is operator op of the ONNX domain.
+func is(n *graph.Node, op string) bool {
+	return n != nil && (n.Domain == "" || n.Domain == "ai.onnx") && n.Op == op
+}
+
+// isFused reports whether n is operator op of the fused domain.
+func isFused(n *graph.Node, op string) bool {
+	return n != nil && n.Domain == graph.FusedDomain && n.Op == op
+}
+
+// An index is who makes and who reads each value. The methods that rewrite the
+// graph keep it up to date; nodes they drop leave the graph with sweep.
+type index struct {
+	g        *Graph
+	producer map[string]*graph.Node
+	readers  map[string]int // inputs of nodes that read the value, and outputs of the graph
+	output   map[string]bool
+	position map[*graph.Node]int
+	dropped  map[*graph.Node]bool
+}
+
+func newIndex(g *Graph) *index {
+	ix := &index{
+		g:        g,
+		producer: make(map[string]*graph.Node),
+		readers:  make(map[string]int),
+		output:   make(map[string]bool),
+		position: make(map[*graph.Node]int),
+		dropped:  make(map[*graph.Node]bool),
+	}
+	for i, n := range g.Nodes {
+		ix.position[n] = i
+		for _, in := range n.Inputs {
+			ix.readers[in]++
+		}
+		for _, out := range n.Outputs {
+			ix.producer[out] = n
+		}
+	}
+	for _, out := range g.Outputs {
+		ix.output[out.Name] = true
+		ix.readers[out.Name]++
+	}
+	delete(ix.producer, "")
+	return ix
+}
+
+// private returns the node whose one output is value name, where nothing but
+// one input of a node reads it; else nil.
+func (ix *index) private(name string) *graph.Node {
+	if n := ix.producer[name]; n != nil && len(n.Outputs) == 1 && ix.readers[name] == 1 && !ix.output[name] {
+		return n
+	}
+	return nil
+}
+
+// setInputs replaces the inputs of n.
+func (ix *index) setInputs(n *graph.Node, inputs ...string) {
+	for _, in := range n.Inputs {
+		ix.readers[in]--
+	}
+	n.Inputs = inputs
+	for _, in := range n.Inputs {
+		ix.readers[in]++
+	}
+}
+
+// drop takes n out of the graph.
+func (ix *index) drop(n *graph.Node) {
+	ix.setInputs(n)
+	for _, out := range n.Outputs {
+		if ix.producer[out] == n {
+			delete(ix.producer, out)
+		}
+	}
+	ix.dropped[n] = true
+}
+
+// absorb replaces n, which reads the private output of layer, by layer with
+// n's output. The result stands where n stood, so that layer may be given
+// inputs that n had.
+func (ix *index) absorb(layer, n *graph.Node) {
+	moved := *layer
+	moved.Outputs = n.Outputs
+	ix.drop(layer)
+	ix.setInputs(n)
+	inputs := moved.Inputs
+	*n = moved
+	n.Inputs = nil
+	ix.setInputs(n, inputs...)
+	ix.producer[n.Outputs[0]] = n
+}
+
+// sweep removes the dropped nodes.
+func (ix *index) sweep() {
+	ix.g.Nodes = slices.DeleteFunc(ix.g.Nodes, func(n *graph.Node) bool { return ix.dropped[n] })
+}
