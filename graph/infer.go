@@ -106,7 +106,8 @@ func inputTypes(m *Model, o InferOptions) (map[string]Type, error) {
 		if !ok {
 			continue
 		}
-		if v.Shape != nil && len(shape) != len(v.Shape) {
+		// Exporters also write an empty shape for one that they do not know.
+		if len(v.Shape) > 0 && len(shape) != len(v.Shape) {
 			return nil, fmt.Errorf("input %.80q: shape %v, expected %d extents", v.Name, shape, len(v.Shape))
 		}
 		for i, d := range v.Shape {
@@ -259,7 +260,7 @@ func (c *call) has(i int) bool { return i < len(c.in) && c.in[i].DType != Undefi
 func (c *call) value(i int, name string) (*Tensor, error) {
 	t := c.in[i].Const
 	if t == nil {
-		return nil, fmt.Errorf("%s depends on the inputs of the model, expected a constant", name)
+		return nil, fmt.Errorf("%s: expected a constant, got a value that depends on the inputs of the model", name)
 	}
 	return t, nil
 }
