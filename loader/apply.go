@@ -27,10 +27,10 @@ func Apply(m *graph.Model, weights map[string]*graph.Tensor) (applied []string, 
 		case ok && have.DType == got.DType && slices.Equal(have.Shape, got.Shape):
 			applied = append(applied, name)
 		case ok:
-			misfits = append(misfits, fmt.Sprintf("%s is %s %v and the graph has %s %v", name, got.DType, got.Shape, have.DType, have.Shape))
+			misfits = append(misfits, fmt.Sprintf("%q is %s %v and the graph has %s %v", name, got.DType, got.Shape, have.DType, have.Shape))
 		case name == "num_batches_tracked" || strings.HasSuffix(name, ".num_batches_tracked"):
 		default:
-			misfits = append(misfits, name+" is no weight of the graph")
+			misfits = append(misfits, fmt.Sprintf("%q is no weight of the graph", name))
 		}
 	}
 	if misfits != nil {

@@ -1,6 +1,9 @@
 package loader
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A FormatError reports a file that does not hold what its format demands.
 type FormatError struct {
@@ -14,4 +17,20 @@ func (e *FormatError) Error() string {
 		return fmt.Sprintf("%s: %s", e.File, e.Msg)
 	}
 	return fmt.Sprintf("%s: at byte %d: %s", e.File, e.Offset, e.Msg)
+}
+
+// formatError returns a [*FormatError] at byte at of a file that the caller
+// names with [inFile].
+func formatError(at int, format string, args ...any) error {
+	return &FormatError{Offset: int64(at), Msg: fmt.Sprintf(format, args...)}
+}
+
+// inFile names the file in a FormatError that lacks one, and leaves any other
+// error as it is.
+func inFile(path string, err error) error {
+	var f *FormatError
+	if errors.As(err, &f) && f.File == "" {
+		f.File = path
+	}
+	return err
 }

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -33,7 +32,7 @@ func ReadMatrix(path string) (*sparse.CSR, error) {
 	case ".npy", ".npz":
 		return readArrayMatrix(path)
 	default:
-		return nil, &FormatError{File: path, Offset: -1, Msg: fmt.Sprintf("expected a matrix in a file .smtx, .mtx, .npz or .npy, not %q", ext)}
+		return nil, inFile(path, formatError(-1, "expected a matrix in a file .smtx, .mtx, .npz or .npy, not %q", ext))
 	}
 	file, err := mmap.Open(path)
 	if err != nil {
@@ -42,16 +41,6 @@ func ReadMatrix(path string) (*sparse.CSR, error) {
 	defer file.Close()
 	m, err := parse(file.Bytes())
 	return m, inFile(path, err)
-}
-
-// inFile names the file in a FormatError that lacks one, and leaves any other
-// error as it is.
-func inFile(path string, err error) error {
-	var f *FormatError
-	if errors.As(err, &f) && f.File == "" {
-		f.File = path
-	}
-	return err
 }
 
 // checkExtents bounds the rows and columns that a file of the given size may

@@ -37,10 +37,10 @@ func parseMTX(data []byte) (*sparse.CSR, error) {
 		return nil, err
 	}
 	if m.symmetry != "general" && m.rows != m.cols {
-		return nil, fail(at, "expected as many columns as rows of a %s matrix, got %d x %d", m.symmetry, m.rows, m.cols)
+		return nil, formatError(at, "expected as many columns as rows of a %s matrix, got %d x %d", m.symmetry, m.rows, m.cols)
 	}
 	if err := checkExtents(m.rows, m.cols, len(data)); err != nil {
-		return nil, fail(at, "%v", err)
+		return nil, formatError(at, "%v", err)
 	}
 	if m.format == "array" {
 		err = m.array()
@@ -55,7 +55,7 @@ func parseMTX(data []byte) (*sparse.CSR, error) {
 	}
 	c, err := sparse.FromCOO(m.rows, m.cols, m.row, m.col, m.val)
 	if err != nil {
-		return nil, fail(at, "%v", err)
+		return nil, formatError(at, "%v", err)
 	}
 	return c, nil
 }
@@ -73,7 +73,7 @@ type matrixMarket struct {
 func (m *matrixMarket) banner() error {
 	head, at := m.word()
 	if string(bytes.ToLower(head)) != "%%matrixmarket" {
-		return fail(at, "expected a Matrix Market file, which starts with %%%%MatrixMarket")
+		return formatError(at, "expected a Matrix Market file, which starts with %%%%MatrixMarket")
 	}
 	var object string
 	for _, part := range []struct {
@@ -88,11 +88,11 @@ func (m *matrixMarket) banner() error {
 		word, at := m.word()
 		*part.to = string(bytes.ToLower(word))
 		if !slices.Contains(part.allowed, *part.to) {
-			return fail(at, "expected one of %v, got %q", part.allowed, clip(word))
+			return formatError(at, "expected one of %v, got %q", part.allowed, clip(word))
 		}
 	}
 	if m.format == "array" && m.field == "pattern" {
-		return fail(at, "an array has values, so it is no pattern")
+		return formatError(at, "an array has values, so it is no pattern")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (m *matrixMarket) coordinates() error {
 			return err
 		}
 		if m.symmetry == "symmetric" && j > i || m.symmetry == "skew-symmetric" && j >= i {
-			return fail(at, "expected no element at row %d, column %d of a %s matrix", i, j, m.symmetry)
+			return formatError(at, "expected no element at row %d, column %d of a %s matrix", i, j, m.symmetry)
 		}
 		v := float32(1)
 		if m.field != "pattern" {
@@ -140,7 +140,7 @@ func (m *matrixMarket) array() error {
 	}
 	// A value takes at least a digit and what separates it.
 	if limit := len(m.data)/2 + 1; count > limit {
-		return fail(m.pos, "expected %d values, and the file is too short", count)
+		return formatError(m.pos, "expected %d values, and the file is too short", count)
 	}
 	m.reserve(count)
 	for j := range m.cols {

@@ -46,7 +46,7 @@ func ReadArrays(path string, maxBytes int64) (*TensorFile, error) {
 		file.Close()
 		var e *npy.Error
 		if errors.As(err, &e) {
-			err = &FormatError{File: path, Offset: e.Offset, Msg: e.Msg}
+			err = inFile(path, formatError(int(e.Offset), "%s", e.Msg))
 		}
 		return nil, err
 	}
@@ -79,13 +79,13 @@ func parseNPZ(data []byte, maxBytes int64) (map[string]*graph.Tensor, error) {
 	}
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, fail(0, "expected an archive of arrays: %v", err)
+		return nil, formatError(0, "expected an archive of arrays: %v", err)
 	}
 	tensors := make(map[string]*graph.Tensor, len(archive.File))
 	for _, f := range archive.File {
 		name, ok := strings.CutSuffix(f.Name, ".npy")
 		if !ok || tensors[name] != nil {
-			return nil, fail(0, "entry %q is no .npy file or occurs twice", f.Name)
+			return nil, formatError(0, "entry %q is no .npy file or occurs twice", f.Name)
 		}
 		unpacked, err := unpack(f, maxBytes)
 		if err == nil {
@@ -94,7 +94,7 @@ func parseNPZ(data []byte, maxBytes int64) (map[string]*graph.Tensor, error) {
 		}
 		if err != nil {
 			at, _ := f.DataOffset()
-			return nil, fail(int(at), "entry %q: %v", f.Name, err)
+			return nil, formatError(int(at), "entry %q: %v", f.Name, err)
 		}
 	}
 	return tensors, nil

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -36,11 +35,7 @@ func ReadSafetensors(path string) (*TensorFile, error) {
 	tensors, meta, err := parseSafetensors(file.Bytes())
 	if err != nil {
 		file.Close()
-		var f *FormatError
-		if errors.As(err, &f) {
-			f.File = path
-		}
-		return nil, err
+		return nil, inFile(path, err)
 	}
 	return &TensorFile{Tensors: tensors, Meta: meta, file: file}, nil
 }
@@ -52,41 +47,41 @@ const maxSafetensorsHeader = 100_000_000
 // header in JSON, and the elements. Errors are [*FormatError]s without a file.
 func parseSafetensors(data []byte) (map[string]*graph.Tensor, map[string]string, error) {
 	if len(data) < 8 {
-		return nil, nil, &FormatError{Offset: 0, Msg: "expected the 8 bytes of a header's length, got the end of the file"}
+		return nil, nil, formatError(0, "expected the 8 bytes of a header's length, got the end of the file")
 	}
 	n := binary.LittleEndian.Uint64(data)
 	if n > maxSafetensorsHeader || n > uint64(len(data)-8) {
-		return nil, nil, &FormatError{Offset: 0, Msg: fmt.Sprintf("expected a header of at most %d bytes, got a length of %d", min(maxSafetensorsHeader, len(data)-8), n)}
+		return nil, nil, formatError(0, "expected a header of at most %d bytes, got a length of %d", min(maxSafetensorsHeader, len(data)-8), n)
 	}
 	start := 8 + int(n)
 	h, err := parseHeader(data[8:start])
 	if err != nil {
-		return nil, nil, &FormatError{Offset: 8, Msg: "header: " + err.Error()}
+		return nil, nil, formatError(8, "header: %v", err)
 	}
 	elements := data[start:]
 	// The elements must be covered without gap and overlap.
-	slices.SortFunc(h.entries, func(a, b *entry) int {
+	slices.SortFunc(h.entries, func(a, b *safetensorsEntry) int {
 		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
 	})
 	tensors := make(map[string]*graph.Tensor, len(h.entries))
 	at := 0
 	for _, e := range h.entries {
 		if e.begin != at || e.end < e.begin || e.end > len(elements) {
-			return nil, nil, &FormatError{Offset: int64(start + at), Msg: fmt.Sprintf("expected a tensor, and tensor %q lies at %d:%d of %d bytes", e.name, e.begin, e.end, len(elements))}
+			return nil, nil, formatError(start+at, "expected a tensor, and tensor %q lies at %d:%d of %d bytes", e.name, e.begin, e.end, len(elements))
 		}
 		dt, ok := safetensorsTypes[e.dtype]
 		if !ok {
-			return nil, nil, &FormatError{Offset: 8, Msg: fmt.Sprintf("header: tensor %q has element type %q, which is not supported", e.name, e.dtype)}
+			return nil, nil, formatError(8, "header: tensor %q has element type %q, which is not supported", e.name, e.dtype)
 		}
 		t, err := graph.NewTensor(dt, e.shape, elements[e.begin:e.end:e.end])
 		if err != nil {
-			return nil, nil, &FormatError{Offset: int64(start + at), Msg: fmt.Sprintf("tensor %q: %v", e.name, err)}
+			return nil, nil, formatError(start+at, "tensor %q: %v", e.name, err)
 		}
 		tensors[e.name] = t
 		at = e.end
 	}
 	if at != len(elements) {
-		return nil, nil, &FormatError{Offset: int64(start + at), Msg: fmt.Sprintf("expected the end of the file, got %d bytes that belong to no tensor", len(elements)-at)}
+		return nil, nil, formatError(start+at, "expected the end of the file, got %d bytes that belong to no tensor", len(elements)-at)
 	}
 	return tensors, h.meta, nil
 }

@@ -19,22 +19,22 @@ const metadataKey = "__metadata__"
 // maxRank bounds the shape of a tensor.
 const maxRank = 64
 
-// A header is what the JSON at the start of a safetensors file says. The
-// parsers fill it in the order of the file:
+// A safetensorsHeader is what the JSON at the start of a safetensors file says.
+// The parsers fill it in the order of the file:
 //
 //	enter("conv1.weight")
 //	text("dtype", "F32"), ints("shape", [20 1 5 5]), ints("data_offsets", [0 2000])
 //	leave()
-type header struct {
-	entries []*entry
+type safetensorsHeader struct {
+	entries []*safetensorsEntry
 	meta    map[string]string
 	names   map[string]bool
-	fields  map[string]bool // of the open entry
-	open    *entry          // nil inside of the metadata
+	fields  map[string]bool   // of the open entry
+	open    *safetensorsEntry // nil inside of the metadata
 }
 
-// An entry is the description of one tensor.
-type entry struct {
+// A safetensorsEntry is the description of one tensor.
+type safetensorsEntry struct {
 	name, dtype string
 	shape       []int
 	begin, end  int // of the elements, from the end of the header
@@ -42,7 +42,7 @@ type entry struct {
 
 // parseHeader reads the header with the fastest parser for this machine. What
 // that one refuses the standard library decides on, which can say what is wrong.
-func parseHeader(text []byte) (*header, error) {
+func parseHeader(text []byte) (*safetensorsHeader, error) {
 	if simdjson.SupportedCPU() {
 		if h, err := parseHeaderSIMD(text); err == nil {
 			return h, nil
@@ -51,17 +51,17 @@ func parseHeader(text []byte) (*header, error) {
 	return parseHeaderStd(text)
 }
 
-func newHeader(text []byte) (*header, error) {
+func newHeader(text []byte) (*safetensorsHeader, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not UTF-8")
 	}
 	if len(text) == 0 || text[0] != '{' {
 		return nil, errors.New("expected {")
 	}
-	return &header{names: map[string]bool{}, fields: map[string]bool{}}, nil
+	return &safetensorsHeader{names: map[string]bool{}, fields: map[string]bool{}}, nil
 }
 
-func (h *header) enter(name string) error {
+func (h *safetensorsHeader) enter(name string) error {
 	if name == "" || h.names[name] {
 		return fmt.Errorf("name %q is empty or occurs twice", name)
 	}
@@ -71,12 +71,12 @@ func (h *header) enter(name string) error {
 	if name == metadataKey {
 		h.meta = map[string]string{}
 	} else {
-		h.open = &entry{name: name}
+		h.open = &safetensorsEntry{name: name}
 	}
 	return nil
 }
 
-func (h *header) field(key string) error {
+func (h *safetensorsHeader) field(key string) error {
 	if h.fields[key] {
 		return fmt.Errorf("key %q occurs twice", key)
 	}
@@ -84,7 +84,7 @@ func (h *header) field(key string) error {
 	return nil
 }
 
-func (h *header) text(key, value string) error {
+func (h *safetensorsHeader) text(key, value string) error {
 	if err := h.field(key); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (h *header) text(key, value string) error {
 	return nil
 }
 
-func (h *header) ints(key string, values []int) error {
+func (h *safetensorsHeader) ints(key string, values []int) error {
 	if err := h.field(key); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (h *header) ints(key string, values []int) error {
 	return nil
 }
 
-func (h *header) leave() error {
+func (h *safetensorsHeader) leave() error {
 	if h.open == nil {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (h *header) leave() error {
 }
 
 // parseHeaderSIMD reads the header with simdjson.
-func parseHeaderSIMD(text []byte) (*header, error) {
+func parseHeaderSIMD(text []byte) (*safetensorsHeader, error) {
 	h, err := newHeader(text)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func parseHeaderSIMD(text []byte) (*header, error) {
 	}
 }
 
-func (h *header) simdField(key string, typ simdjson.Type, value *simdjson.Iter) error {
+func (h *safetensorsHeader) simdField(key string, typ simdjson.Type, value *simdjson.Iter) error {
 	switch typ {
 	case simdjson.TypeString:
 		text, err := value.String()
@@ -254,7 +254,7 @@ func checkSIMD(text []byte) error {
 }
 
 // parseHeaderStd reads the header with the standard library.
-func parseHeaderStd(text []byte) (*header, error) {
+func parseHeaderStd(text []byte) (*safetensorsHeader, error) {
 	h, err := newHeader(text)
 	if err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func parseHeaderStd(text []byte) (*header, error) {
 	return h, nil
 }
 
-func (h *header) stdField(d *json.Decoder) error {
+func (h *safetensorsHeader) stdField(d *json.Decoder) error {
 	token, err := d.Token()
 	if err != nil {
 		return err

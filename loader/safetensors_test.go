@@ -161,7 +161,7 @@ func TestReadSafetensorsRefuses(t *testing.T) {
 
 // Every parser must refuse an unsound header by itself.
 func TestHeaderParsers(t *testing.T) {
-	parsers := map[string]func([]byte) (*header, error){"std": parseHeaderStd}
+	parsers := map[string]func([]byte) (*safetensorsHeader, error){"std": parseHeaderStd}
 	if simdjson.SupportedCPU() {
 		parsers["simd"] = parseHeaderSIMD
 	}
@@ -340,7 +340,7 @@ func BenchmarkHeaderParsers(b *testing.B) {
 		fmt.Fprintf(&text, `,"model.layers.%d.self_attn.q_proj.weight":{"dtype":"F32","shape":[512,512],"data_offsets":[%d,%d]}`, i, i<<20, (i+1)<<20)
 	}
 	input := []byte("{" + text.String()[1:] + "}")
-	for name, parse := range map[string]func([]byte) (*header, error){"std": parseHeaderStd, "simd": parseHeaderSIMD} {
+	for name, parse := range map[string]func([]byte) (*safetensorsHeader, error){"std": parseHeaderStd, "simd": parseHeaderSIMD} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(input)))
 			for b.Loop() {

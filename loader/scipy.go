@@ -18,7 +18,7 @@ func readArrayMatrix(path string) (*sparse.CSR, error) {
 	defer f.Close()
 	m, err := arrayMatrix(f.Tensors)
 	if err != nil {
-		return nil, &FormatError{File: path, Offset: -1, Msg: err.Error()}
+		return nil, inFile(path, formatError(-1, "%v", err))
 	}
 	return m, nil
 }

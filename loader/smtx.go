@@ -28,7 +28,7 @@ func parseSMTX(data []byte) (*sparse.CSR, error) {
 		return nil, err
 	}
 	if err := checkExtents(rows, cols, len(data)); err != nil {
-		return nil, fail(0, "%v", err)
+		return nil, formatError(0, "%v", err)
 	}
 	ptr := make([]int, rows+1)
 	for i := range ptr {
@@ -50,7 +50,7 @@ func parseSMTX(data []byte) (*sparse.CSR, error) {
 	}
 	m, err := sparse.NewCSR(rows, cols, ptr, col, patternValues(nnz))
 	if err != nil {
-		return nil, fail(start, "%v", err)
+		return nil, formatError(start, "%v", err)
 	}
 	return m, nil
 }

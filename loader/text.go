@@ -1,9 +1,6 @@
 package loader
 
-import (
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // A scanner reads the words of a text file: runs of characters other than
 // space, line ends and the separators.
@@ -11,11 +8,6 @@ type scanner struct {
 	data []byte
 	pos  int
 	sep  byte // counts as space
-}
-
-// fail returns a FormatError, without a file, at byte at.
-func fail(at int, format string, args ...any) error {
-	return &FormatError{Offset: int64(at), Msg: fmt.Sprintf(format, args...)}
 }
 
 // word returns the next word, which is empty at the end of the file, and where
@@ -59,7 +51,7 @@ func (s *scanner) int(what string, lo, hi int) (int, error) {
 		n = n*10 + int64(c-'0')
 	}
 	if len(word) == 0 || n < int64(lo) || n > int64(hi) {
-		return 0, fail(at, "expected %s from %d to %d, got %q", what, lo, hi, clip(word))
+		return 0, formatError(at, "expected %s from %d to %d, got %q", what, lo, hi, clip(word))
 	}
 	return int(n), nil
 }
@@ -69,7 +61,7 @@ func (s *scanner) float() (float32, error) {
 	word, at := s.word()
 	v, err := strconv.ParseFloat(string(word), 32)
 	if err != nil {
-		return 0, fail(at, "expected a number that fits a float32, got %q", clip(word))
+		return 0, formatError(at, "expected a number that fits a float32, got %q", clip(word))
 	}
 	return float32(v), nil
 }
@@ -77,7 +69,7 @@ func (s *scanner) float() (float32, error) {
 // end checks that nothing but space is left.
 func (s *scanner) end() error {
 	if word, at := s.word(); len(word) > 0 {
-		return fail(at, "expected the end of the file, got %q", clip(word))
+		return formatError(at, "expected the end of the file, got %q", clip(word))
 	}
 	return nil
 }
