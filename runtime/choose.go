@@ -1,0 +1,154 @@
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/kernels/spmm"
+)
+
+// A format is how the weight of a product is packed: dense, or the nonzeros
+// in blocks of r rows by one column.
+type format struct {
+	dense bool
+	r     int // rows of a block that share a list of columns
+}
+
+func (f format) String() string {
+	switch {
+	case f.dense:
+		return "dense"
+	case f.r == 1:
+		return "csr"
+	}
+	return fmt.Sprintf("bsr%dx1", f.r)
+}
+
+// A choice is the format of a layer, and why.
+type choice struct {
+	format    format
+	why       string
+	predicted map[string]float64 // microseconds on one thread, by format
+}
+
+// costs is what the kernels take on one instruction set, in units of one
+// multiply-add of a vector: calibrated with BenchmarkLayer of kernels/spmm.
+type costs struct {
+	column map[int]float64 // of walking to one column of a list, by rows of the block
+	row    float64         // of beginning and ending an accumulator in a K-block
+	entry  float64         // of beginning and ending a list of columns
+	perUS  float64         // units in a microsecond, to give times
+}
+
+func costsOf(i isa.ISA) costs {
+	switch i {
+	case isa.AVX512:
+		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3.5, 8: 8}, row: 2.5, entry: 14, perUS: 3500}
+	case isa.AVX2:
+		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, perUS: 7000}
+	case isa.NEON:
+		return costs{column: map[int]float64{1: 4, 2: 4, 4: 4, 8: 8}, row: 2.5, entry: 12, perUS: 5000}
+	}
+	return costs{column: map[int]float64{1: 4, 2: 6, 4: 8, 8: 16}, row: 4, entry: 20, perUS: 300}
+}
+
+// margin is how much faster than dense a sparse format must promise to be:
+// what the model may be wrong by near break-even, where little is at stake.
+const margin = 1.05
+
+// choose picks the format of a product over images times a grid of vectors.
+// It depends on the weight, the shape and the instruction set only, so that a
+// model compiles to the same plan every time.
+func (c *compiler) choose(w *weight, grid spmm.Shape, images int, win window) choice {
+	candidates := []format{{dense: true, r: denseRows(w)}}
+	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
+		candidates = append(candidates, format{r: 1})
+		for _, r := range spmm.Blocks() {
+			if r > 1 && w.rows/w.groups%r == 0 {
+				candidates = append(candidates, format{r: r})
+			}
+		}
+	}
+	return c.pick(w, candidates, func(f format) float64 { return c.cost(w, f, grid, images, win) })
+}
+
+// pick chooses among formats, dense the first of them, by what a cost function
+// predicts in microseconds.
+func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) choice {
+	out := choice{predicted: make(map[string]float64)}
+	best := 0.0
+	for i, f := range formats {
+		us := cost(f)
+		out.predicted[f.String()] = us
+		switch {
+		case i == 0:
+			out.format, best = f, us/margin
+		case us < best || i == 1 && c.cfg.Mode == Sparse:
+			out.format, best = f, us
+		}
+	}
+	switch {
+	case w.nnz == w.rows*w.cols:
+		out.why = "no weight is zero"
+	case c.cfg.Mode == Dense:
+		out.why = "dense was asked for"
+	case out.format.dense:
+		out.why = fmt.Sprintf("%.0f %% zeros are below break-even", 100*w.sparsity())
+	case c.cfg.Mode == Sparse:
+		out.why = "sparse was asked for"
+	default:
+		out.why = fmt.Sprintf("predicted %.1f times as fast as dense", out.predicted["dense"]/out.predicted[out.format.String()])
+	}
+	return out
+}
+
+// denseRows is how many rows a dense kernel takes at once: as many as share
+// their activations.
+func denseRows(w *weight) int {
+	for _, r := range []int{4, 2} {
+		if w.rows/w.groups >= r {
+			return r
+		}
+	}
+	return 1
+}
+
+// cost predicts the microseconds that a format takes on one thread.
+func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win window) float64 {
+	k := costsOf(c.cfg.ISA)
+	columns := w.stored(f) * float64(w.rows*w.cols) / float64(f.r) // walked to, in all rows
+	shapes := spmm.Cover(c.cfg.ISA, f.r, win.sw, grid)
+	entries := float64(ceilDiv(w.rows, f.r) * ceilDiv(w.cols, c.blockColumns(w, f, shapes, win)))
+	units := 0.0
+	for _, s := range shapes {
+		vectors := float64(s.Vectors() * f.r)
+		units += columns*(vectors+k.column[f.r]) + entries*(k.entry+vectors*k.row)
+	}
+	return units * float64(images) / k.perUS
+}
+
+// blockColumns returns how many columns of a weight make a K-block, whose
+// activations for one tile are to stay in the L1 cache: whole features, as
+// taps share them.
+func (c *compiler) blockColumns(w *weight, f format, shapes []spmm.Placed, win window) int {
+	footprint := 1
+	for _, s := range shapes {
+		footprint = max(footprint, win.footprint(s.Shape))
+	}
+	budget := densePanel
+	if !f.dense {
+		budget = sparsePanel
+	}
+	features := max(leastFeatures, budget/(footprint*c.lanes*4))
+	return min(features*win.taps(), w.cols)
+}
+
+// The bytes of activations that a K-block brings into the L1 cache, for caches
+// of 32 KiB and up. A dense block is read again for every few rows; a sparse
+// one reads a part of it for each row, and pays for beginning and ending every
+// row in every block, so a panel that the L2 cache helps out with is better.
+const (
+	densePanel    = 28 << 10
+	sparsePanel   = 56 << 10
+	leastFeatures = 4
+)

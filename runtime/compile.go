@@ -1,0 +1,252 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/kernels/vec"
+	"github.com/nnz-dev/nnz/runtime/ops"
+	"github.com/nnz-dev/nnz/runtime/pass"
+)
+
+// Compile turns a model into a plan for concrete shapes: it checks that every
+// node is supported, infers shapes, folds and fuses, lays values out, chooses
+// a format for each weight, packs the weights and plans the memory. The model
+// is left as it is, and what the plan needs of it is copied.
+//
+// A model with nodes that have no operator gives an *UnsupportedError that
+// lists them all. Compile stops with ctx's error when ctx ends.
+func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
+	c, err := c.resolved()
+	if err != nil {
+		return nil, err
+	}
+	if err := unsupported(m); err != nil {
+		return nil, err
+	}
+	g, err := optimize(ctx, m, c)
+	if err != nil {
+		return nil, err
+	}
+	comp := &compiler{
+		cfg:    c,
+		lanes:  c.ISA.Lanes(),
+		k:      vec.For(c.ISA),
+		g:      g,
+		values: make(map[string]*value),
+		plan:   &Plan{isa: c.ISA, mode: c.Mode, threads: c.Threads},
+	}
+	if err := comp.run(ctx); err != nil {
+		return nil, err
+	}
+	p := comp.plan
+	p.arena = place(comp.buffers)
+	if need := int64(p.packed) + int64(p.arena.floats)*4 + int64(p.arena.ints)*8; c.MaxBytes > 0 && need > c.MaxBytes {
+		return nil, fmt.Errorf("the plan takes %d bytes, the limit is %d", need, c.MaxBytes)
+	}
+	return p, nil
+}
+
+// optimize infers shapes and runs the passes over a copy of the model.
+func optimize(ctx context.Context, m *graph.Model, c Config) (*pass.Graph, error) {
+	g := &pass.Graph{Model: m.Clone()}
+	var err error
+	g.Types, err = graph.Infer(g.Model, graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pass.All {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := p.Run(g); err != nil {
+			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
+		}
+	}
+	return g, nil
+}
+
+// unsupported returns an *UnsupportedError where a node has no operator.
+func unsupported(m *graph.Model) error {
+	var list []UnsupportedNode
+	for _, n := range m.Nodes {
+		opset := m.Opset[n.Domain]
+		if err := ops.Supported(n, opset); err != nil {
+			op := n.Op
+			if n.Domain != "" {
+				op = n.Domain + "." + n.Op
+			}
+			list = append(list, UnsupportedNode{Node: label(n), Op: op, Opset: opset, Reason: err.Error()})
+		}
+	}
+	if list != nil {
+		return &UnsupportedError{Nodes: list}
+	}
+	return nil
+}
+
+// label names a node for a person: exporters leave many nameless.
+func label(n *graph.Node) string {
+	if n.Name != "" || len(n.Outputs) == 0 {
+		return n.Name
+	}
+	return n.Outputs[0]
+}
+
+// A compiler turns the nodes of a graph into steps, one node after the other.
+type compiler struct {
+	cfg     Config
+	lanes   int
+	k       *vec.Kernels
+	g       *pass.Graph
+	values  map[string]*value
+	buffers []*buffer
+	plan    *Plan
+	wants   map[string]want // layouts, by value name
+	node    int             // index of the node that is being compiled
+}
+
+func (c *compiler) run(ctx context.Context) error {
+	for name, t := range c.g.Types {
+		c.values[name] = &value{name: name, typ: t, lastUse: -1}
+	}
+	for name, w := range c.g.Weights {
+		v := c.values[name]
+		if v == nil {
+			v = &value{name: name, typ: graph.Type{DType: w.DType, Shape: w.Shape}, lastUse: -1}
+			c.values[name] = v
+		}
+		v.typ.Const = w
+	}
+	for i, n := range c.g.Nodes {
+		for _, in := range n.Inputs {
+			if in != "" {
+				c.values[in].lastUse = i
+			}
+		}
+	}
+	for _, in := range c.g.Inputs {
+		v := c.values[in.Name]
+		v.kept = true
+		c.plan.inputs = append(c.plan.inputs, v)
+		c.newPlain(v).touch(-1)
+		v.plain.touch(math.MaxInt)
+	}
+	for _, out := range c.g.Outputs {
+		v := c.values[out.Name]
+		v.kept = true
+		c.plan.outputs = append(c.plan.outputs, v)
+	}
+	c.classify()
+	for i, n := range c.g.Nodes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.node = i
+		if err := c.lower(n); err != nil {
+			return fmt.Errorf("node %q (%s): %w", label(n), n.Op, err)
+		}
+	}
+	for _, v := range c.plan.outputs {
+		if v.typ.Const != nil && v.plain == nil {
+			c.constant(v)
+			continue
+		}
+		c.plainOf(v).touch(len(c.plan.steps))
+	}
+	return nil
+}
+
+// lower appends the steps of one node.
+func (c *compiler) lower(n *graph.Node) error {
+	if c.wants[n.Outputs[0]].kind == rowMajor {
+		switch n.Op {
+		case "Conv", "Linear":
+			if n.Domain == graph.FusedDomain && c.fitsVector(n) {
+				return c.lowerVector(n)
+			}
+		case "GlobalAveragePool":
+			if c.wants[n.Inputs[0]].kind == imageKind {
+				return c.lowerGlobalPool(n)
+			}
+		case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout":
+			if c.lowerView(n) {
+				return nil
+			}
+		}
+		return c.lowerPlain(n)
+	}
+	switch n.Op {
+	case "Conv", "Linear":
+		return c.lowerProduct(n)
+	case "MaxPool", "AveragePool":
+		return c.lowerPool(n)
+	case "Concat":
+		return c.lowerConcat(n)
+	}
+	return c.lowerElementwise(n)
+}
+
+// step appends a step that reads and writes buffers.
+func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
+	i := len(c.plan.steps)
+	for _, b := range touched {
+		if b != nil {
+			b.touch(i)
+		}
+	}
+	c.plan.steps = append(c.plan.steps, &step{layer: layer, op: op})
+}
+
+// newBuffer makes memory for a value.
+func (c *compiler) newBuffer(v *value, size int, ints bool) *buffer {
+	b := &buffer{size: size, ints: ints, first: math.MaxInt, last: math.MinInt, values: []*value{v}}
+	c.buffers = append(c.buffers, b)
+	return b
+}
+
+// newPlain makes the row-major home of a value.
+func (c *compiler) newPlain(v *value) *buffer {
+	v.plain = c.newBuffer(v, elements(v.typ.Shape), !v.typ.DType.Float())
+	if v.kept {
+		v.plain.touch(math.MaxInt)
+	}
+	return v.plain
+}
+
+// plainOf returns the row-major home of a value, which a step fills from
+// another home where it has none yet.
+func (c *compiler) plainOf(v *value) *buffer {
+	if v.plain == nil {
+		c.newPlain(v)
+		c.toPlain(v)
+	}
+	return v.plain
+}
+
+// dies reports whether no later node reads what lives in a buffer, so that the
+// node being compiled may write over it.
+func (c *compiler) dies(b *buffer) bool {
+	root, _ := b.root()
+	return !slices.ContainsFunc(root.values, func(v *value) bool { return v.kept || v.lastUse > c.node })
+}
+
+// constant returns the elements of a weight as a run-time tensor.
+func (c *compiler) constant(v *value) Tensor {
+	if v.constant == nil {
+		t := ops.Load(v.typ.Const)
+		v.constant = &t
+	}
+	return *v.constant
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}

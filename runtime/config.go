@@ -1,0 +1,77 @@
+package runtime
+
+import (
+	"fmt"
+	stdruntime "runtime"
+
+	"github.com/nnz-dev/nnz/kernels/isa"
+)
+
+// Mode says which layers may run on sparse kernels.
+type Mode uint8
+
+// The modes.
+const (
+	Auto   Mode = iota // each layer takes what the cost model finds fastest
+	Dense              // every layer runs dense: the baseline of a comparison
+	Sparse             // every weight with a zero in it runs sparse, whatever it costs
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Dense:
+		return "dense"
+	case Sparse:
+		return "sparse"
+	}
+	return "auto"
+}
+
+// ParseMode reads what Mode.String writes.
+func ParseMode(s string) (Mode, error) {
+	for _, m := range []Mode{Auto, Dense, Sparse} {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return Auto, fmt.Errorf("mode %q: expected auto, dense or sparse", s)
+}
+
+// Config says how to compile. The zero value is right for most uses.
+type Config struct {
+	// Threads is how many goroutines one Session runs on; 0 takes as many as
+	// there are physical cores and GOMAXPROCS (which follows a cgroup's quota).
+	Threads int
+	// ISA is the instruction set to run on; isa.Auto takes what the
+	// environment variable NNZ_ISA names, else the best this CPU has.
+	ISA  isa.ISA
+	Mode Mode
+	// MaxBytes bounds the memory that the plan's packed weights and one
+	// session may take together; 0 is no bound.
+	MaxBytes int64
+	// Shapes gives the shapes of inputs by name, Dims the sizes of symbolic
+	// extents; both are needed only where the model leaves them open.
+	Shapes map[string][]int
+	Dims   map[string]int
+}
+
+// resolved fills in what the zero value leaves open.
+func (c Config) resolved() (Config, error) {
+	if c.Threads < 0 {
+		return c, fmt.Errorf("%d threads: expected a positive number", c.Threads)
+	}
+	if c.Threads == 0 {
+		c.Threads = stdruntime.GOMAXPROCS(0)
+		if cores := isa.Describe().Cores; cores > 0 {
+			c.Threads = min(c.Threads, cores)
+		}
+	}
+	if c.ISA == isa.Auto {
+		i, err := isa.FromEnv()
+		if err != nil {
+			return c, err
+		}
+		c.ISA = i
+	}
+	return c, c.ISA.Check()
+}

@@ -1,0 +1,120 @@
+package runtime
+
+import "math"
+
+// A layout places a value's elements for the kernels: features are rows,
+// columns (pixels or tokens, times batch) run along vectors, and an image is
+// split over the lanes of a vector.
+//
+// An image of h x w pixels is cut into ly x lx sub-images of sy x sx pixels,
+// one lane each. Pixel (y, x) lies in lane (y/sy)*lx + x/sx of vector
+// (y%sy, x%sx), so that a convolution's tap is a move by whole vectors. Around
+// the sub-images lies a halo of vectors that hold the neighbours' pixels, or
+// padding. Memory is [feature][image][vector row][vector column][lane].
+//
+// A matrix is an image of one row: its columns are the pixels.
+type layout struct {
+	lanes   int // of a vector
+	ly, lx  int // ly*lx == lanes
+	c       int // features
+	n       int // images
+	h, w    int // pixels of an image
+	sy, sx  int // vectors of a sub-image
+	halo    halo
+	row     int // vectors from one vector row to the next
+	image   int // vectors from one image to the next
+	channel int // vectors from one feature to the next
+	plain   plainStrides
+}
+
+// A halo counts the vectors around a sub-image.
+type halo struct{ top, left, bottom, right int }
+
+func (a halo) max(b halo) halo {
+	return halo{max(a.top, b.top), max(a.left, b.left), max(a.bottom, b.bottom), max(a.right, b.right)}
+}
+
+func (a halo) covers(b halo) bool { return a.max(b) == a }
+
+// plainStrides are the element strides of the same value in row-major order.
+type plainStrides struct{ c, n, y, x int }
+
+// A grid is how an image is cut over the lanes.
+type grid struct{ ly, lx, sy, sx int }
+
+// gridOf cuts an image into the sub-images that take the fewest vectors; ties
+// go to the squarest, which has the smallest halo, then to the widest, which
+// gives the longest tiles.
+func gridOf(lanes, h, w int) grid {
+	best, bestVectors, bestPerimeter := grid{}, math.MaxInt, math.MaxInt
+	for lx := 1; lx <= lanes; lx *= 2 {
+		g := grid{ly: lanes / lx, lx: lx}
+		g.sy, g.sx = ceilDiv(h, g.ly), ceilDiv(w, g.lx)
+		vectors, perimeter := g.sy*g.sx, g.sy+g.sx
+		if vectors < bestVectors || vectors == bestVectors && (perimeter < bestPerimeter ||
+			perimeter == bestPerimeter && g.sx > best.sx) {
+			best, bestVectors, bestPerimeter = g, vectors, perimeter
+		}
+	}
+	return best
+}
+
+// imageLayout lays out a value of n images with c features of h x w pixels on
+// grid g, with room for halo o.
+func imageLayout(g grid, c, n, h, w int, o halo) layout {
+	l := layout{
+		lanes: g.ly * g.lx, ly: g.ly, lx: g.lx, c: c, n: n, h: h, w: w, sy: g.sy, sx: g.sx, halo: o,
+		row:   g.sx + o.left + o.right,
+		plain: plainStrides{c: h * w, n: c * h * w, y: w, x: 1},
+	}
+	l.image = l.row * (g.sy + o.top + o.bottom)
+	// An odd stride spreads the features of a panel over the sets of the L1
+	// cache; an even one would put them into a few.
+	l.channel = l.n*l.image | 1
+	return l
+}
+
+// matrixLayout lays out cols rows of c features, as row-major tensors hold
+// them: [cols][c].
+func matrixLayout(lanes, c, cols int) layout {
+	l := imageLayout(gridOf(lanes, 1, cols), c, 1, 1, cols, halo{})
+	l.plain = plainStrides{c: 1, x: c}
+	return l
+}
+
+func (l *layout) grid() grid { return grid{l.ly, l.lx, l.sy, l.sx} }
+
+// size returns the float32 elements that the layout takes.
+func (l *layout) size() int { return l.c * l.channel * l.lanes }
+
+// origin returns the element where vector (0, 0) of image 0 of feature 0 lies.
+func (l *layout) origin() int { return (l.halo.top*l.row + l.halo.left) * l.lanes }
+
+// at returns where pixel (y, x) lies, in elements from its feature and image.
+func (l *layout) at(y, x int) int {
+	vector := (y%l.sy+l.halo.top)*l.row + x%l.sx + l.halo.left
+	return vector*l.lanes + y/l.sy*l.lx + x/l.sx
+}
+
+// plane returns where a feature of an image begins, in elements.
+func (l *layout) plane(c, n int) int { return (c*l.channel + n*l.image) * l.lanes }
+
+// pixel returns the pixel in a lane of vector (vy, vx), which may lie in the
+// halo, and whether it is one of the image.
+func (l *layout) pixel(vy, vx, lane int) (y, x int, ok bool) {
+	y, x = lane/l.lx*l.sy+vy, lane%l.lx*l.sx+vx
+	return y, x, y >= 0 && y < l.h && x >= 0 && x < l.w
+}
+
+// live reports whether a lane holds any pixel at all.
+func (l *layout) live(lane int) bool { return lane/l.lx*l.sy < l.h && lane%l.lx*l.sx < l.w }
+
+// complete reports whether every pixel lies in a sub-image; an image made for
+// one window may hold the last ones in its halo only.
+func (l *layout) complete() bool { return l.ly*l.sy >= l.h && l.lx*l.sx >= l.w }
+
+// flat reports whether the vectors of a feature follow each other without
+// halo, so that they can be walked as one run.
+func (l *layout) flat() bool { return l.halo == halo{} }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -1,0 +1,83 @@
+package runtime
+
+import (
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/parallel"
+	"github.com/nnz-dev/nnz/runtime/ops"
+)
+
+// plainOp runs an operator of package ops on row-major tensors.
+type plainOp struct {
+	compute ops.Compute
+	in, out []*value // nil where an optional one is absent
+}
+
+func (o *plainOp) bind(s *Session) runner {
+	r := &plainRunner{compute: o.compute}
+	for _, v := range o.in {
+		r.in = append(r.in, s.tensor(v))
+	}
+	for _, v := range o.out {
+		r.out = append(r.out, s.tensor(v))
+	}
+	return r
+}
+
+type plainRunner struct {
+	compute ops.Compute
+	in, out []Tensor
+}
+
+func (r *plainRunner) run(*parallel.Pool) { r.compute(r.in, r.out) }
+
+// lowerPlain appends a step that runs the node on row-major tensors.
+func (c *compiler) lowerPlain(n *graph.Node) error {
+	op := &plainOp{}
+	var in, out []Tensor
+	var touched []*buffer
+	for _, name := range n.Inputs {
+		if name == "" {
+			op.in, in = append(op.in, nil), append(in, Tensor{})
+			continue
+		}
+		v := c.values[name]
+		t := Tensor{DType: v.typ.DType, Shape: v.typ.Shape}
+		if v.typ.Const != nil {
+			t = c.constant(v)
+		} else {
+			touched = append(touched, c.plainOf(v))
+		}
+		op.in, in = append(op.in, v), append(in, t)
+	}
+	for _, name := range n.Outputs {
+		if name == "" {
+			op.out, out = append(op.out, nil), append(out, Tensor{})
+			continue
+		}
+		v := c.values[name]
+		touched = append(touched, c.newPlain(v))
+		op.out, out = append(op.out, v), append(out, Tensor{DType: v.typ.DType, Shape: v.typ.Shape})
+	}
+	opset := c.g.Opset[n.Domain]
+	if n.Domain == graph.FusedDomain {
+		opset = c.g.Opset[""]
+	}
+	compute, err := ops.Build(n, opset, in, out, c.k)
+	if err != nil {
+		return err
+	}
+	op.compute = compute
+	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "row-major operator"}, op, touched...)
+	return nil
+}
+
+// lowerView makes the output another view of the input's row-major memory,
+// where that can be done without a copy.
+func (c *compiler) lowerView(n *graph.Node) bool {
+	in, out := c.values[n.Inputs[0]], c.values[n.Outputs[0]]
+	if in.typ.Const != nil || in.kept && out.kept || out.typ.DType != in.typ.DType {
+		return false
+	}
+	c.newPlain(out).within(c.plainOf(in), 0)
+	return true
+}

@@ -1,0 +1,203 @@
+package runtime
+
+import (
+	"math"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/parallel"
+	"github.com/nnz-dev/nnz/kernels/vec"
+)
+
+// lowerPool appends a max or average pooling of lane-split images.
+func (c *compiler) lowerPool(n *graph.Node) error {
+	x, out := n.Inputs[0], c.values[n.Outputs[0]]
+	w := c.windowOf(n)
+	g, halo := c.windowLayout(w, out.name)
+	images, features, h, wd := c.extents(x)
+	need := imageLayout(g, features, images, h, wd, halo)
+	fill := float32(0)
+	if n.Op == "MaxPool" {
+		fill = c.poolFill(x, w)
+	}
+	im := c.imageOf(x, &need, w, fill)
+	l := c.layoutOf(out.name)
+	dst := c.newBuffer(out, l.size(), false)
+	op := &poolOp{pool: c.k.MaxPool, mul: c.k.Mul, w: w, src: im.buf, dst: dst, from: im.layout, to: l}
+	if n.Op == "AveragePool" {
+		op.pool = c.k.SumPool
+		op.inverse = inverseCounts(n, w, &im.layout, &l)
+	}
+	for ky := range w.kh {
+		for kx := range w.kw {
+			op.taps = append(op.taps, uint32((ky*w.dh*im.layout.row+kx*w.dw)*l.lanes*4))
+		}
+	}
+	c.step(LayerReport{Name: label(n), Op: n.Op, KernelH: w.kh, KernelW: w.kw, Stride: w.sh, Why: "lane-split pooling"}, op, im.buf, dst)
+	return c.finish(out, l, dst)
+}
+
+// poolFill returns what padding must hold for a maximum over value x.
+func (c *compiler) poolFill(x string, w window) float32 {
+	if !w.padded() || c.nonNegative(x) {
+		return 0
+	}
+	return float32(math.Inf(-1))
+}
+
+// nonNegative reports whether a value can hold nothing below zero, so that
+// zeros in its halo never win a maximum.
+func (c *compiler) nonNegative(name string) bool {
+	for _, n := range c.g.Nodes {
+		if n.Outputs[0] != name {
+			continue
+		}
+		switch n.Op {
+		case "Conv", "Linear":
+			return n.Domain == graph.FusedDomain && n.Float("clamp_min", -1) >= 0
+		case "Clamp":
+			return n.Float("min", -1) >= 0
+		case "Sigmoid", "Exp", "HardSigmoid":
+			return true
+		case "MaxPool", "AveragePool":
+			return c.nonNegative(n.Inputs[0])
+		case "Concat":
+			for _, in := range n.Inputs {
+				if !c.nonNegative(in) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// inverseCounts returns, vector by vector, one over the number of elements
+// that each output pixel of an average pooling divides by.
+func inverseCounts(n *graph.Node, w window, from, to *layout) []float32 {
+	explicit := window{top: w.top, left: w.left} // padding that counts where it is included
+	if p := n.Ints("pads"); len(p) == 4 {
+		explicit.bottom, explicit.right = p[2], p[3]
+	} else if len(p) == 2 {
+		explicit.right = p[1]
+	} else {
+		explicit.bottom, explicit.right = w.bottom, w.right
+	}
+	include := n.Int("count_include_pad", 0) == 1
+	count := func(o, stride, taps, dilation, before, after, extent int) int {
+		in := 0
+		for k := range taps {
+			at := o*stride + k*dilation - before
+			if at >= 0 && at < extent || include && at >= -before && at < extent+after {
+				in++
+			}
+		}
+		return max(in, 1)
+	}
+	inverse := make([]float32, 0, to.sy*to.sx*to.lanes)
+	for vy := range to.sy {
+		for vx := range to.sx {
+			for lane := range to.lanes {
+				y, x, _ := to.pixel(vy, vx, lane)
+				inverse = append(inverse, 1/float32(count(y, w.sh, w.kh, w.dh, w.top, explicit.bottom, from.h)*
+					count(x, w.sw, w.kw, w.dw, w.left, explicit.right, from.w)))
+			}
+		}
+	}
+	return inverse
+}
+
+// poolOp slides a window over the planes of an image.
+type poolOp struct {
+	pool     func(dst, src []float32, taps []uint32, step int)
+	mul      func(dst, a, b []float32)
+	w        window
+	taps     []uint32  // byte offset of each tap
+	inverse  []float32 // of an average: what the sums are multiplied by
+	src, dst *buffer
+	from, to layout
+}
+
+func (o *poolOp) bind(s *Session) runner {
+	return &poolRunner{poolOp: o, x: s.memory(o.src), y: s.memory(o.dst)}
+}
+
+type poolRunner struct {
+	*poolOp
+	x, y []float32
+}
+
+func (r *poolRunner) run(p *parallel.Pool) { p.Run(r, r.to.c) }
+
+func (r *poolRunner) Chunk(f int) {
+	from, to := &r.from, &r.to
+	for n := range to.n {
+		for vy := range to.sy {
+			at := from.plane(f, n) + ((from.halo.top-r.w.top+vy*r.w.sh)*from.row+from.halo.left-r.w.left)*from.lanes
+			dst := r.y[to.plane(f, n)+to.origin()+vy*to.row*to.lanes:][:to.sx*to.lanes]
+			r.pool(dst, r.x[at:], r.taps, r.w.sw)
+			if r.inverse != nil {
+				r.mul(dst, dst, r.inverse[vy*len(dst):][:len(dst)])
+			}
+		}
+	}
+}
+
+// lowerGlobalPool appends a mean over the pixels of each plane, from images
+// into row-major order.
+func (c *compiler) lowerGlobalPool(n *graph.Node) error {
+	im := c.values[n.Inputs[0]].images[0]
+	out := c.values[n.Outputs[0]]
+	op := &globalPoolOp{k: c.k, src: im.buf, dst: c.newPlain(out), l: im.layout}
+	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "lane-split, into row-major order"}, op, im.buf, out.plain)
+	return nil
+}
+
+type globalPoolOp struct {
+	k        *vec.Kernels
+	src, dst *buffer
+	l        layout
+}
+
+func (o *globalPoolOp) bind(s *Session) runner {
+	l := &o.l
+	r := &globalPoolRunner{globalPoolOp: o, x: s.memory(o.src), y: s.memory(o.dst)}
+	if l.ly*l.sy == l.h && l.lx*l.sx == l.w {
+		return r
+	}
+	for y := range l.h {
+		for x := range l.w {
+			r.pixels = append(r.pixels, int32(l.at(y, x)))
+		}
+	}
+	r.scratch = make([]float32, len(r.pixels)*l.c)
+	return r
+}
+
+type globalPoolRunner struct {
+	*globalPoolOp
+	x, y    []float32
+	pixels  []int32   // where the pixels lie, where some lanes hold none
+	scratch []float32 // the pixels of a plane, a part for each feature
+}
+
+func (r *globalPoolRunner) run(p *parallel.Pool) { p.Run(r, r.l.c) }
+
+func (r *globalPoolRunner) Chunk(f int) {
+	l := &r.l
+	scale := 1 / float32(l.h*l.w)
+	for n := range l.n {
+		plane := r.x[l.plane(f, n):][:l.image*l.lanes]
+		sum := float32(0)
+		if r.pixels != nil {
+			s := r.scratch[f*len(r.pixels):][:len(r.pixels)]
+			r.k.Gather(s, plane, r.pixels, 0)
+			sum = r.k.Sum(s)
+		} else {
+			for vy := range l.sy {
+				sum += r.k.Sum(plane[l.origin()+vy*l.row*l.lanes:][:l.sx*l.lanes])
+			}
+		}
+		r.y[n*l.c+f] = sum * scale
+	}
+}

@@ -1,0 +1,186 @@
+package runtime
+
+import (
+	"github.com/nnz-dev/nnz/internal/parallel"
+	"github.com/nnz-dev/nnz/kernels/vec"
+)
+
+// A relayout copies a value from one placement to another: runs of elements,
+// each gathered through a table of where they lie in the source.
+type relayout struct {
+	k        *vec.Kernels
+	src, dst *buffer
+	constant []float32 // the source where it is a weight
+	tables   [][]int32 // index of each element of a run in its source, -1 for fill
+	runs     []gatherRun
+	fill     float32
+}
+
+// A gatherRun is one use of a table.
+type gatherRun struct {
+	dst, src int // where the run and its source begin, in elements
+	table    int
+}
+
+func (r *relayout) bind(s *Session) runner {
+	b := &relayoutRunner{relayout: r, from: r.constant, to: s.memory(r.dst)}
+	if r.src != nil {
+		b.from = s.memory(r.src)
+	}
+	return b
+}
+
+type relayoutRunner struct {
+	*relayout
+	from, to []float32
+}
+
+// relayoutGrain is how many elements a chunk copies at least, about 20
+// microseconds of gathers.
+const relayoutGrain = 16384
+
+func (r *relayoutRunner) perChunk() int { return 1 + relayoutGrain/(1+len(r.tables[0])) }
+
+func (r *relayoutRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(len(r.runs), r.perChunk())) }
+
+func (r *relayoutRunner) Chunk(i int) {
+	per := r.perChunk()
+	for _, run := range r.runs[i*per : min((i+1)*per, len(r.runs))] {
+		t := r.tables[run.table]
+		r.k.Gather(r.to[run.dst:][:len(t)], r.from[run.src:], t, r.fill)
+	}
+}
+
+// A tap is where a pixel of a relayout's target is taken from: pixel (y, x)
+// from pixel (y*sy+y0, x*sx+x0).
+type tap struct{ sy, y0, sx, x0 int }
+
+var same = tap{sy: 1, sx: 1}
+
+// A placement is where the elements of a value lie: in a layout or, where
+// image is nil, in row-major order.
+type placement struct {
+	image    *layout
+	plain    plainStrides
+	c, n     int
+	h, w     int
+	buf      *buffer
+	constant []float32
+}
+
+func (p *placement) at(y, x int) int {
+	if p.image != nil {
+		return p.image.at(y, x)
+	}
+	return y*p.plain.y + x*p.plain.x
+}
+
+func (p *placement) plane(c, n int) int {
+	if p.image != nil {
+		return p.image.plane(c, n)
+	}
+	return c*p.plain.c + n*p.plain.n
+}
+
+// source returns the best placement to read a value from: the first lane-split
+// one that it has, else the row-major one, which l gives the strides of.
+func (c *compiler) source(v *value, l *layout) placement {
+	p := placement{plain: l.plain, c: l.c, n: l.n, h: l.h, w: l.w}
+	for _, im := range v.images {
+		if im.layout.complete() {
+			p.image, p.buf = &im.layout, im.buf
+			return p
+		}
+	}
+	switch {
+	case v.typ.Const != nil:
+		p.constant = c.constant(v).F
+	default:
+		p.buf = c.plainOf(v)
+	}
+	return p
+}
+
+// toImage appends a step that fills a layout from another placement. Feature
+// f*len(taps)+t of the target is tap t of feature f; pixels that fall outside
+// the image, and the halo's, become fill.
+func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, fill float32) *buffer {
+	buf := c.newBuffer(c.values[name], dst.size(), false)
+	r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, fill: fill}
+	for _, t := range taps {
+		table := make([]int32, 0, dst.image*dst.lanes)
+		for vy := -dst.halo.top; vy < dst.sy+dst.halo.bottom; vy++ {
+			for vx := -dst.halo.left; vx < dst.sx+dst.halo.right; vx++ {
+				for lane := range dst.lanes {
+					at := int32(-1)
+					if y, x, ok := dst.pixel(vy, vx, lane); ok {
+						y, x = y*t.sy+t.y0, x*t.sx+t.x0
+						if y >= 0 && y < src.h && x >= 0 && x < src.w {
+							at = int32(src.at(y, x))
+						}
+					}
+					table = append(table, at)
+				}
+			}
+		}
+		r.tables = append(r.tables, table)
+	}
+	for f := range src.c {
+		for t := range taps {
+			for n := range src.n {
+				r.runs = append(r.runs, gatherRun{dst: dst.plane(f*len(taps)+t, n), src: src.plane(f, n), table: t})
+			}
+		}
+	}
+	c.step(LayerReport{Name: name, Op: "Relayout", Why: "into lane-split images"}, r, src.buf, buf)
+	return buf
+}
+
+// imageOf returns a lane-split home of a value that a window can slide over:
+// on the grid of want, with its halo, and with fill beyond the image. Where the
+// value has none, a step makes one.
+func (c *compiler) imageOf(name string, want *layout, w window, fill float32) *image {
+	v := c.values[name]
+	for _, im := range v.images {
+		if im.layout.grid() == want.grid() && im.layout.halo.covers(want.halo) &&
+			(!w.reads(want.halo) || im.filled && (!w.padded() || im.fill == fill)) {
+			return im
+		}
+	}
+	im := &image{layout: *want, filled: true, fill: fill}
+	im.buf = c.toImage(name, c.source(v, want), want, []tap{same}, fill)
+	v.images = append(v.images, im)
+	return im
+}
+
+// toPlain appends a step that fills the row-major home of a value from its
+// lane-split one.
+func (c *compiler) toPlain(v *value) {
+	im := v.images[0]
+	l := &im.layout
+	r := &relayout{k: c.k, src: im.buf, dst: v.plain}
+	if l.plain.n == 0 { // a matrix: a run is the features of a column
+		table := make([]int32, l.c)
+		for f := range table {
+			table[f] = int32(l.plane(f, 0))
+		}
+		r.tables = [][]int32{table}
+		for x := range l.w {
+			r.runs = append(r.runs, gatherRun{dst: x * l.plain.x, src: l.at(0, x)})
+		}
+	} else { // an image: a run is the pixels of a plane
+		table := make([]int32, 0, l.h*l.w)
+		for y := range l.h {
+			for x := range l.w {
+				table = append(table, int32(l.at(y, x)))
+			}
+		}
+		r.tables = [][]int32{table}
+		for f := range l.c {
+			for n := range l.n {
+				r.runs = append(r.runs, gatherRun{dst: f*l.plain.c + n*l.plain.n, src: l.plane(f, n)})
+			}
+		}
+	}
+	c.step(LayerReport{Name: v.name, Op: "Relayout", Why: "into row-major order"}, r, im.buf, v.plain)
+}
