@@ -181,7 +181,8 @@ func (d *decoder) typedData(h tensorHeader, m span) []byte {
 		default:
 			for at, v := range d.varints(f) {
 				if len(raw) >= size {
-					break // counted below
+					d.fail(at, "tensor %.80q of shape %v takes %d elements, got more", h.name, h.shape, h.elements)
+					break
 				}
 				raw = d.appendInt(raw, at, v, h.dtype)
 			}

@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math"
 
@@ -53,6 +55,15 @@ func (d *decoder) fail(at int, format string, args ...any) {
 	}
 }
 
+// malformed fails for what protowire does not read; n is what it returned.
+func (d *decoder) malformed(at, n int, want string) {
+	if errors.Is(protowire.ParseError(n), io.ErrUnexpectedEOF) {
+		d.fail(at, "expected %s, but it is cut off", want)
+	} else {
+		d.fail(at, "expected %s, got byte %#02x", want, d.data[at])
+	}
+}
+
 // charge takes n bytes from what the tensors may still take.
 func (d *decoder) charge(at, n int) bool {
 	if d.err == nil && int64(n) > d.left {
@@ -80,7 +91,7 @@ func (d *decoder) fields(m span) iter.Seq[field] {
 func (d *decoder) field(at, end int) (f field, next int) {
 	num, typ, n := protowire.ConsumeTag(d.data[at:end])
 	if n < 0 {
-		d.fail(at, "expected a protocol buffer field: %v", protowire.ParseError(n))
+		d.malformed(at, n, "a protocol buffer field")
 		return field{}, end
 	}
 	f = field{num: num, typ: typ, at: at + n}
@@ -109,7 +120,7 @@ func (d *decoder) field(at, end int) (f field, next int) {
 		n = protowire.ConsumeFieldValue(num, typ, rest)
 	}
 	if n < 0 {
-		d.fail(f.at, "expected the value of field %d: %v", num, protowire.ParseError(n))
+		d.malformed(f.at, n, fmt.Sprintf("the value of field %d", num))
 		return field{}, end
 	}
 	return f, f.at + n
@@ -159,7 +170,7 @@ func (d *decoder) varints(f field) iter.Seq2[int, uint64] {
 		for at := m.at; at < m.end; {
 			v, n := protowire.ConsumeVarint(d.data[at:m.end])
 			if n < 0 {
-				d.fail(at, "expected an integer: %v", protowire.ParseError(n))
+				d.malformed(at, n, "an integer")
 				return
 			}
 			if !yield(at, v) {
