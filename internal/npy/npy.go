@@ -3,6 +3,7 @@
 package npy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -78,22 +79,24 @@ type Array struct {
 	Data  []byte
 }
 
-// Text returns the value of a string scalar, and whether a is one.
-func (a Array) Text() (text string, ok bool) {
-	if len(a.Shape) > 0 || !a.Type.Valid() {
-		return "", false
+// Strings returns the elements of an array of strings without the zeros that
+// fill them up, nil for any other.
+func (a Array) Strings() []string {
+	if !a.Type.Valid() || a.Type[0] != 'S' && a.Type[0] != 'U' {
+		return nil
 	}
-	switch a.Type[0] {
-	case 'S':
-		text = string(a.Data)
-	case 'U':
-		for i := 0; i < len(a.Data); i += 4 {
-			text += string(rune(binary.LittleEndian.Uint32(a.Data[i:])))
+	out := []string{}
+	for element := range slices.Chunk(a.Data, a.Type.Size()) {
+		if a.Type[0] == 'U' {
+			points := make([]rune, 0, len(element)/4)
+			for i := 0; i+4 <= len(element); i += 4 {
+				points = append(points, rune(binary.LittleEndian.Uint32(element[i:])))
+			}
+			element = []byte(string(points))
 		}
-	default:
-		return "", false
+		out = append(out, string(bytes.TrimRight(element, "\x00")))
 	}
-	return strings.TrimRight(text, "\x00"), true
+	return out
 }
 
 // An Error says what a file lacks to be a .npy file.
