@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/atomicfile"
 	"github.com/nnz-dev/nnz/internal/mmap"
 )
 
@@ -122,7 +123,7 @@ func WriteSafetensors(path string, tensors map[string]*graph.Tensor) error {
 		return err
 	}
 	text = append(text, strings.Repeat(" ", (8-len(text)%8)%8)...)
-	return writeFile(path, func(w io.Writer) error {
+	return atomicfile.Write(path, func(w io.Writer) error {
 		if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text)))); err != nil {
 			return err
 		}
