@@ -100,11 +100,10 @@ func subLoops(s *site) loops[float32, float32, float32] {
 }
 
 func mulLoops(s *site) loops[float32, float32, float32] {
-	zero := float32(math.Copysign(0, -1)) // added to a product, it keeps its sign
 	return loops[float32, float32, float32]{
 		vv: s.vec.Mul,
-		vs: func(dst, a []float32, b float32) { s.vec.Affine(dst, a, b, zero) },
-		sv: func(dst []float32, a float32, b []float32) { s.vec.Affine(dst, b, a, zero) },
+		vs: func(dst, a []float32, b float32) { s.vec.Affine(dst, a, b, minusZero) },
+		sv: func(dst []float32, a float32, b []float32) { s.vec.Affine(dst, b, a, minusZero) },
 	}
 }
 
@@ -283,6 +282,62 @@ func minFloat(a, b float32) float32 { return min(a, b) }
 func maxFloat(a, b float32) float32 { return max(a, b) }
 func minInt(a, b int64) int64       { return min(a, b) }
 func maxInt(a, b int64) int64       { return max(a, b) }
+func xorInt(a, b int64) int64       { return a ^ b }
+
+// buildMean binds Mean: the sum of the inputs over their number.
+func buildMean(s *site) (Compute, error) {
+	if err := s.wantFloat(0); err != nil {
+		return nil, err
+	}
+	sum, err := variadic(addLoops, addInt)(s)
+	if err != nil {
+		return nil, err
+	}
+	n := float32(len(s.in))
+	return func(in, out []Tensor) {
+		sum(in, out)
+		s.vec.DivScalar(out[0].F, out[0].F, n)
+	}, nil
+}
+
+// buildMod binds Mod: the remainder has the sign of the divisor, or with
+// attribute fmod that of the dividend.
+func buildMod(s *site) (Compute, error) {
+	if s.Int("fmod", 0) != 0 {
+		return arith(loopsFrom(func(a, b float32) float32 { return float32(math.Mod(float64(a), float64(b))) }), remInt)(s)
+	}
+	return arith(loopsFrom(floorMod), floorModInt)(s)
+}
+
+// loopsFrom makes the loops of an operator without attributes.
+func loopsFrom(f func(a, b float32) float32) func(*site) loops[float32, float32, float32] {
+	return func(*site) loops[float32, float32, float32] { return loopsOf(f) }
+}
+
+func floorMod(a, b float32) float32 {
+	r := math.Mod(float64(a), float64(b))
+	if r != 0 && (r < 0) != (b < 0) {
+		r += float64(b)
+	}
+	return float32(r)
+}
+
+// remInt is the remainder of divInt. That of division by zero, undefined in
+// ONNX, is 0.
+func remInt(a, b int64) int64 {
+	if b == 0 {
+		return 0
+	}
+	return a % b
+}
+
+func floorModInt(a, b int64) int64 {
+	r := remInt(a, b)
+	if r != 0 && (r < 0) != (b < 0) {
+		r += b
+	}
+	return r
+}
 
 // buildWhere binds Where: input 1 where input 0 is true, else input 2.
 func buildWhere(s *site) (Compute, error) {

@@ -28,7 +28,7 @@ var notGated = []string{
 
 // leastCases is how many conformance tests must have run, lest the selection
 // comes out empty.
-const leastCases = 380
+const leastCases = 540
 
 // TestConformance runs the tests of the ONNX project whose operators are all
 // in the table.

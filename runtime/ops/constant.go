@@ -2,14 +2,8 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/nnz-dev/nnz/graph"
-)
-
-var (
-	nan = float32(math.NaN())
-	inf = float32(math.Inf(1))
 )
 
 func checkConstant(n *graph.Node, _ int) error {

@@ -7,10 +7,10 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// A product is y += alpha * a·b for one pair of matrices of m x k and k x n,
+// A gemm is y += alpha * a·b for one pair of matrices of m x k and k x n,
 // where element (i, j) of a is at i*ai + j*aj and a row of b, or a column of
 // it where turned is set, is contiguous.
-type product3 struct {
+type gemm struct {
 	m, n, k int
 	ai, aj  int
 	turned  bool // b is stored as n x k
@@ -23,7 +23,7 @@ const (
 	panelCols = 1024
 )
 
-func (p *product3) run(s *site, y, a, b []float32) {
+func (p *gemm) run(s *site, y, a, b []float32) {
 	if p.turned || p.n == 1 {
 		p.dots(s, y, a, b)
 		return
@@ -40,7 +40,7 @@ func (p *product3) run(s *site, y, a, b []float32) {
 }
 
 // panel adds rows of b, weighted by elements of a, to a row of y.
-func (p *product3) panel(y, a, b []float32, rows int) {
+func (p *gemm) panel(y, a, b []float32, rows int) {
 	i := 0
 	for ; i+4 <= rows; i += 4 {
 		f := [4]float32{a[i*p.aj] * p.alpha, a[(i+1)*p.aj] * p.alpha, a[(i+2)*p.aj] * p.alpha, a[(i+3)*p.aj] * p.alpha}
@@ -52,7 +52,7 @@ func (p *product3) panel(y, a, b []float32, rows int) {
 }
 
 // dots takes the columns of b one by one.
-func (p *product3) dots(s *site, y, a, b []float32) {
+func (p *gemm) dots(s *site, y, a, b []float32) {
 	for i := range p.m {
 		for j := range p.n {
 			col := b[j*p.k : (j+1)*p.k]
@@ -86,7 +86,7 @@ func buildMatMul(s *site) (Compute, error) {
 		b = []int{b[0], 1}
 	}
 	ra, rb := len(a)-2, len(b)-2
-	p := product3{m: a[ra], k: a[ra+1], n: b[rb+1], ai: a[ra+1], aj: 1, alpha: 1}
+	p := gemm{m: a[ra], k: a[ra+1], n: b[rb+1], ai: a[ra+1], aj: 1, alpha: 1}
 	if b[rb] != p.k {
 		return nil, fmt.Errorf("shapes %v and %v do not multiply: %d against %d", s.in[0].Shape, s.in[1].Shape, p.k, b[rb])
 	}
@@ -144,7 +144,7 @@ func buildGemm(s *site) (Compute, error) {
 	if len(a) != 2 || len(b) != 2 {
 		return nil, fmt.Errorf("shapes %v and %v, expected rank 2", a, b)
 	}
-	p := product3{m: a[0], k: a[1], ai: a[1], aj: 1, n: b[1], alpha: s.Float("alpha", 1)}
+	p := gemm{m: a[0], k: a[1], ai: a[1], aj: 1, n: b[1], alpha: s.Float("alpha", 1)}
 	depth := b[0]
 	if s.Int("transA", 0) != 0 {
 		p.m, p.k, p.ai, p.aj = a[1], a[0], 1, a[1]
@@ -203,7 +203,7 @@ func buildLinear(s *site) (Compute, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := product3{m: 1, n: w[0], k: w[1], ai: w[1], aj: 1, turned: true, alpha: 1}
+	p := gemm{m: 1, n: w[0], k: w[1], ai: w[1], aj: 1, turned: true, alpha: 1}
 	bias := s.has(2)
 	return func(in, out []Tensor) {
 		for r := range rows {

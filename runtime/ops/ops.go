@@ -65,7 +65,7 @@ func lookup(n *graph.Node, opset int) (operator, error) {
 	var op operator
 	var ok bool
 	switch n.Domain {
-	case "", "ai.onnx":
+	case "":
 		op, ok = table[n.Op]
 	case graph.FusedDomain:
 		op, ok = fused[n.Op]

@@ -10,6 +10,13 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
+var (
+	nan = float32(math.NaN())
+	inf = float32(math.Inf(1))
+	// minusZero, added to a product, keeps the sign of zero.
+	minusZero = float32(math.Copysign(0, -1))
+)
+
 // roundTo rounds elements to the nearest value of a real type, ties to even.
 // float32 and float64 hold every element already.
 func roundTo(dt graph.DType, x []float32) {

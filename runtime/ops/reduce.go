@@ -59,6 +59,83 @@ func meanInts(dt graph.DType) reduction[int64] {
 	return r
 }
 
+// accumulate makes a reduction of reals from a function that takes one element
+// into the accumulator, and what it ends with; final may be nil.
+func accumulate(empty float32, f func(acc, x float32) float32, final func(x float64) float64) reduction[float32] {
+	r := reduction[float32]{
+		empty: empty,
+		row: func(acc float32, x []float32) float32 {
+			for _, v := range x {
+				acc = f(acc, v)
+			}
+			return acc
+		},
+		rows: func(acc, x []float32) {
+			for i, v := range x {
+				acc[i] = f(acc[i], v)
+			}
+		},
+	}
+	if final != nil {
+		r.final = func(y []float32, _ int) {
+			for i, v := range y {
+				y[i] = float32(final(float64(v)))
+			}
+		}
+	}
+	return r
+}
+
+func prodFloats(*site) reduction[float32] {
+	return accumulate(1, func(acc, x float32) float32 { return acc * x }, nil)
+}
+
+func prodInts(graph.DType) reduction[int64] { return reduceInts(1, mulInt) }
+
+func l1Floats(*site) reduction[float32] {
+	return accumulate(0, func(acc, x float32) float32 { return acc + float32(math.Abs(float64(x))) }, nil)
+}
+
+func l1Ints(graph.DType) reduction[int64] {
+	return reduceInts(0, func(a, b int64) int64 { return a + absInt(b) })
+}
+
+func square(acc, x float32) float32 { return acc + x*x }
+
+func squareFloats(*site) reduction[float32] { return accumulate(0, square, nil) }
+func l2Floats(*site) reduction[float32]     { return accumulate(0, square, math.Sqrt) }
+
+func squareInts(graph.DType) reduction[int64] {
+	return reduceInts(0, func(a, b int64) int64 { return a + b*b })
+}
+
+func l2Ints(dt graph.DType) reduction[int64] {
+	r := squareInts(dt)
+	r.final = func(y []int64, _ int) {
+		for i, v := range y {
+			y[i] = floatToInt(math.Sqrt(float64(v)))
+		}
+	}
+	return r
+}
+
+func logSumFloats(*site) reduction[float32] {
+	return accumulate(0, func(acc, x float32) float32 { return acc + x }, math.Log)
+}
+
+func logSumExpFloats(*site) reduction[float32] {
+	return accumulate(-inf, logAddExp, nil)
+}
+
+// logAddExp is log(e**a + e**b), without overflow.
+func logAddExp(a, b float32) float32 {
+	hi, lo := float64(max(a, b)), float64(min(a, b))
+	if math.IsInf(hi, 0) {
+		return float32(hi)
+	}
+	return float32(hi + math.Log1p(math.Exp(lo-hi)))
+}
+
 func maxFloats(s *site) reduction[float32] {
 	return reduction[float32]{
 		empty: -inf,
@@ -76,22 +153,7 @@ func maxInts(dt graph.DType) reduction[int64] {
 	return reduceInts(least, maxInt)
 }
 
-func minFloats(*site) reduction[float32] {
-	return reduction[float32]{
-		empty: inf,
-		row: func(acc float32, x []float32) float32 {
-			for _, v := range x {
-				acc = min(acc, v)
-			}
-			return acc
-		},
-		rows: func(acc, x []float32) {
-			for i, v := range x {
-				acc[i] = min(acc[i], v)
-			}
-		},
-	}
-}
+func minFloats(*site) reduction[float32] { return accumulate(inf, minFloat, nil) }
 
 func minInts(dt graph.DType) reduction[int64] {
 	_, most := intRange(dt)
@@ -120,6 +182,9 @@ func reduce(axesInput int, float func(s *site) reduction[float32], integer func(
 		x := &s.in[0]
 		if err := wantSame(x, &s.out[0]); err != nil {
 			return nil, err
+		}
+		if integer == nil && !x.DType.Float() {
+			return nil, fmt.Errorf("element type %s, expected a real type", x.DType)
 		}
 		axes, err := s.listParam("axes", 1, axesInput)
 		if err != nil {
@@ -159,13 +224,14 @@ func reduce(axesInput int, float func(s *site) reduction[float32], integer func(
 		}
 		t := newNest(x.Shape, st)
 		dt := s.out[0].DType
-		return pick(dt, reduceWith(t, count, float(s)), func() Compute {
-			run := reduceWith(t, count, integer(dt))
-			return func(in, out []Tensor) {
-				run(in, out)
-				wrapInts(dt, out[0].I)
-			}
-		}()), nil
+		if dt.Float() {
+			return reduceWith(t, count, float(s)), nil
+		}
+		run := reduceWith(t, count, integer(dt))
+		return func(in, out []Tensor) {
+			run(in, out)
+			wrapInts(dt, out[0].I)
+		}, nil
 	}
 }
 
@@ -188,13 +254,25 @@ func reduceWith[T elem](t nest, count int, red reduction[T]) Compute {
 	}
 }
 
-// buildArgMax binds ArgMax: the position of the largest element along an axis,
-// the first or the last among equals. A NaN counts as the largest.
-func buildArgMax(s *site) (Compute, error) {
+// argExtreme makes the builder of ArgMax and ArgMin: the position along an axis
+// of the element that beats all others, the first or the last among equals. A
+// NaN beats everything.
+func argExtreme(float func(a, b float32) bool, integer func(a, b int64) bool) func(*site) (Compute, error) {
+	return func(s *site) (Compute, error) {
+		a, last, err := s.argAxis()
+		if err != nil {
+			return nil, err
+		}
+		return pick(s.in[0].DType, argBest(a, last, float), argBest(a, last, integer)), nil
+	}
+}
+
+// argAxis reads the attributes of ArgMax and ArgMin and checks the shapes.
+func (s *site) argAxis() (a along, last bool, err error) {
 	x := &s.in[0]
 	axis, err := normAxis(s.Int("axis", 0), len(x.Shape))
 	if err != nil {
-		return nil, err
+		return a, false, err
 	}
 	want := append([]int(nil), x.Shape[:axis]...)
 	if s.Int("keepdims", 1) != 0 {
@@ -202,23 +280,22 @@ func buildArgMax(s *site) (Compute, error) {
 	}
 	want = append(want, x.Shape[axis+1:]...)
 	if err := s.wantOut(0, want); err != nil {
-		return nil, err
+		return a, false, err
 	}
 	if s.out[0].DType != graph.Int64 {
-		return nil, fmt.Errorf("output has element type %s, expected int64", s.out[0].DType)
+		return a, false, fmt.Errorf("output has element type %s, expected int64", s.out[0].DType)
 	}
-	a := along{product(x.Shape[:axis]), x.Shape[axis], product(x.Shape[axis+1:])}
+	a = along{product(x.Shape[:axis]), x.Shape[axis], product(x.Shape[axis+1:])}
 	if a.n == 0 && product(want) > 0 {
-		return nil, fmt.Errorf("axis %d of shape %v is empty", axis, x.Shape)
+		return a, false, fmt.Errorf("axis %d of shape %v is empty", axis, x.Shape)
 	}
-	last := s.Int("select_last_index", 0) != 0
-	return pick(x.DType, argMax[float32](a, last), argMax[int64](a, last)), nil
+	return a, s.Int("select_last_index", 0) != 0, nil
 }
 
 // along is an array seen as outer x n x inner, for work along one axis.
 type along struct{ outer, n, inner int }
 
-func argMax[T elem](a along, last bool) Compute {
+func argBest[T elem](a along, last bool, beats func(a, b T) bool) Compute {
 	return func(in, out []Tensor) {
 		x, y := data[T](&in[0]), out[0].I
 		for o := range a.outer {
@@ -227,7 +304,7 @@ func argMax[T elem](a along, last bool) Compute {
 				best, at := x[base], 0
 				for j := 1; j < a.n; j++ {
 					v := x[base+j*a.inner]
-					if v > best || v != v && best == best || last && v == best {
+					if beats(v, best) || v != v && best == best || last && v == best {
 						best, at = v, j
 					}
 				}

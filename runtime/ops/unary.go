@@ -49,9 +49,23 @@ func each(f func(x float64) float64) func(*site) func(dst, x []float32) {
 func absInt(x int64) int64  { return max(x, -x) }
 func negInt(x int64) int64  { return -x }
 func reluInt(x int64) int64 { return max(x, 0) }
+func signInt(x int64) int64 { return min(max(x, -1), 1) }
+
+func expRow(s *site) func(dst, x []float32)       { return s.vec.Exp }
+func hardSwishRow(s *site) func(dst, x []float32) { return s.vec.HardSwish }
+func sigmoidRow(s *site) func(dst, x []float32)   { return s.vec.Sigmoid }
+func tanhRow(s *site) func(dst, x []float32)      { return s.vec.Tanh }
 
 func reluRow(s *site) func(dst, x []float32) {
 	return func(dst, x []float32) { s.vec.Clamp(dst, x, 0, inf) }
+}
+
+func negRow(s *site) func(dst, x []float32) {
+	return func(dst, x []float32) { s.vec.Affine(dst, x, -1, minusZero) }
+}
+
+func reciprocalRow(s *site) func(dst, x []float32) {
+	return func(dst, x []float32) { s.vec.ScalarDiv(dst, x, 1) }
 }
 
 func leakyRow(s *site) func(dst, x []float32) {
@@ -64,23 +78,70 @@ func hardSigmoidRow(s *site) func(dst, x []float32) {
 	return func(dst, x []float32) { s.vec.HardSigmoid(dst, x, alpha, beta) }
 }
 
-func eluRow(s *site) func(dst, x []float32) {
-	alpha := float64(s.Float("alpha", 1))
+// elu is gain times x where it is not negative, and gain*alpha*(e**(x/width)-1)
+// where it is.
+func elu(gain, alpha, width float32) func(*site) func(dst, x []float32) {
+	g, a, w := float64(gain), float64(alpha), float64(width)
 	return each(func(x float64) float64 {
 		if x < 0 {
-			return alpha * math.Expm1(x)
+			return g * a * math.Expm1(x/w)
+		}
+		return g * x
+	})
+}
+
+func eluRow(s *site) func(dst, x []float32) { return elu(1, s.Float("alpha", 1), 1)(s) }
+
+func seluRow(s *site) func(dst, x []float32) {
+	return elu(s.Float("gamma", 1.05070102214813232421875), s.Float("alpha", 1.67326319217681884765625), 1)(s)
+}
+
+func celuRow(s *site) func(dst, x []float32) {
+	alpha := s.Float("alpha", 1)
+	return elu(1, alpha, alpha)(s)
+}
+
+func thresholdedRow(s *site) func(dst, x []float32) {
+	alpha := float64(s.Float("alpha", 1))
+	return each(func(x float64) float64 {
+		if x <= alpha {
+			return 0
 		}
 		return x
 	})(s)
 }
 
+func checkGelu(n *graph.Node, _ int) error {
+	if a := n.Str("approximate", "none"); a != "none" && a != "tanh" {
+		return fmt.Errorf("attribute approximate: %q, expected none or tanh", a)
+	}
+	return nil
+}
+
+func geluRow(s *site) func(dst, x []float32) {
+	if s.Str("approximate", "none") == "tanh" {
+		return each(func(x float64) float64 {
+			return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+		})(s)
+	}
+	return each(func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) })(s)
+}
+
 // softplus is log(1 + exp(x)), without overflow.
 func softplus(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-func hardSwishRow(s *site) func(dst, x []float32) { return s.vec.HardSwish }
-func expRow(s *site) func(dst, x []float32)       { return s.vec.Exp }
-func sigmoidRow(s *site) func(dst, x []float32)   { return s.vec.Sigmoid }
-func tanhRow(s *site) func(dst, x []float32)      { return s.vec.Tanh }
+func softsign(x float64) float64 { return x / (1 + math.Abs(x)) }
+func mish(x float64) float64     { return x * math.Tanh(softplus(x)) }
+
+func sign(x float64) float64 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return x
+}
 
 // buildNot binds Not.
 func buildNot(s *site) (Compute, error) {
@@ -224,8 +285,4 @@ func floatToInt(x float64) int64 {
 		return math.MinInt64
 	}
 	return int64(x)
-}
-
-func negRow(s *site) func(dst, x []float32) {
-	return func(dst, x []float32) { s.vec.Affine(dst, x, -1, float32(math.Copysign(0, -1))) }
 }

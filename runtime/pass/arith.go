@@ -12,7 +12,7 @@ import (
 func arith(g *Graph) error {
 	ix := newIndex(g)
 	for _, n := range g.Nodes {
-		if len(n.Inputs) != 2 || n.Domain != "" && n.Domain != "ai.onnx" {
+		if len(n.Inputs) != 2 || n.Domain != "" {
 			continue
 		}
 		for i, x := range n.Inputs {

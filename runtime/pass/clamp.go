@@ -54,7 +54,7 @@ func boundsOf(n *graph.Node, lo, hi string) limits {
 // to constants.
 func (g *Graph) bounds(n *graph.Node) (x string, b limits, ok bool) {
 	b = limits{-inf, inf}
-	if len(n.Inputs) == 0 || n.Domain != "" && n.Domain != "ai.onnx" || !g.Types[n.Inputs[0]].DType.Float() {
+	if len(n.Inputs) == 0 || n.Domain != "" || !g.Types[n.Inputs[0]].DType.Float() {
 		return "", b, false
 	}
 	x = n.Inputs[0]

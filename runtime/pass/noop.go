@@ -6,8 +6,9 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// noop drops nodes whose output is their first input, and turns transposes that
-// only move axes of extent one into reshapes, which move nothing. An output of
+// noop drops nodes whose output is their first input. It also turns transposes
+// that only move axes of extent one into reshapes, which move nothing, and sums
+// of two into additions. An output of
 // the graph keeps its name: the value behind it takes that name, or where it
 // has to keep its own, the node stays.
 func noop(g *Graph) error {
@@ -60,7 +61,7 @@ func noop(g *Graph) error {
 // changesNothing reports whether the one used output of a node is its first
 // input.
 func (g *Graph) changesNothing(ix *index, n *graph.Node) bool {
-	if n.Domain != "" && n.Domain != "ai.onnx" || len(n.Inputs) == 0 || len(n.Outputs) == 0 {
+	if n.Domain != "" || len(n.Inputs) == 0 || len(n.Outputs) == 0 {
 		return false
 	}
 	for _, out := range n.Outputs[1:] {
@@ -75,7 +76,7 @@ func (g *Graph) changesNothing(ix *index, n *graph.Node) bool {
 	switch n.Op {
 	case "Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile":
 		return true
-	case "Concat", "Max", "Min":
+	case "Concat", "Max", "Mean", "Min", "Sum":
 		return len(n.Inputs) == 1
 	case "Split":
 		return len(n.Outputs) == 1
@@ -89,9 +90,12 @@ func (g *Graph) changesNothing(ix *index, n *graph.Node) bool {
 	return false
 }
 
-// relax turns a transpose that leaves the elements where they are into a
-// reshape.
+// relax gives a node that does the work of a simpler operator that operator: a
+// transpose that leaves the elements where they are is a reshape.
 func (g *Graph) relax(ix *index, n *graph.Node) {
+	if is(n, "Sum") && len(n.Inputs) == 2 {
+		n.Op = "Add"
+	}
 	if !is(n, "Transpose") {
 		return
 	}

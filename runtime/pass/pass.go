@@ -98,7 +98,7 @@ func (g *Graph) sameShape(a, b string) bool {
 
 // is reports whether n is operator op of the ONNX domain.
 func is(n *graph.Node, op string) bool {
-	return n != nil && (n.Domain == "" || n.Domain == "ai.onnx") && n.Op == op
+	return n != nil && n.Domain == "" && n.Op == op
 }
 
 // isFused reports whether n is operator op of the fused domain.

@@ -193,6 +193,12 @@ func TestNoop(t *testing.T) {
 			output y`, `
 			a = Reshape(x, a.shape)
 			y = Neg(a)`},
+		{"sums of few", "noop", `
+			input x 2
+			a = Sum(x)
+			y = Sum(a, x)
+			output y`, `
+			y = Add(x, x)`},
 		{"a mask that is read stays", "noop", `
 			input x 2
 			a, mask = Dropout(x)
