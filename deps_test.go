@@ -26,23 +26,27 @@ var dependencies = map[string][]string{
 	"sparse": {},
 	"graph":  {"sparse", "github.com/x448/float16"},
 
+	"kernels/internal/neon": {},
+
 	"kernels/isa":  {"github.com/klauspost/cpuid/v2", "golang.org/x/sys/cpu"},
 	"kernels/spmm": {"sparse", "kernels/isa"},
 	"kernels/spmv": {"sparse", "kernels/isa"},
 	"kernels/vec":  {"kernels/isa"},
 
 	"loader": {
-		"graph", "sparse", "internal/mmap", "internal/npy",
+		"graph", "sparse", "internal/atomicfile", "internal/mmap", "internal/npy",
 		"google.golang.org/protobuf/encoding/protowire", "github.com/minio/simdjson-go",
 	},
 	"prune": {"graph", "sparse", "runtime"},
 
-	"runtime/ops":  {"graph", "kernels/vec"},
-	"runtime/pass": {"graph", "sparse", "runtime/ops"},
-	"runtime":      {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel"},
+	"runtime/ops":         {"graph", "kernels/isa", "kernels/vec", "github.com/x448/float16"},
+	"runtime/ops/opstest": {"graph", "loader", "kernels/...", "runtime/ops"},
+	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
+	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel"},
 
 	"bench/builtin": {"graph", "prune"},
-	"bench/inspect": {"graph", "sparse", "runtime"},
+	"bench/inspect": {"graph", "sparse", "prune", "runtime"},
+	"bench/peers":   {"graph", "bench"},
 	"bench/verify":  {"graph", "loader", "runtime"},
 	"bench":         {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
@@ -53,10 +57,11 @@ var dependencies = map[string][]string{
 		"github.com/schollz/progressbar/v3", "golang.org/x/term",
 	},
 
-	"internal/mmap":     {"golang.org/x/sys/..."},
-	"internal/npy":      {"github.com/x448/float16"},
-	"internal/parallel": {},
-	"internal/testdata": {},
+	"internal/atomicfile": {},
+	"internal/mmap":       {"golang.org/x/sys/..."},
+	"internal/npy":        {"github.com/x448/float16"},
+	"internal/parallel":   {},
+	"internal/testdata":   {},
 }
 
 func TestDependencies(t *testing.T) {
@@ -98,7 +103,7 @@ func importsByPackage(t *testing.T) map[string][]string {
 		name := d.Name()
 		if d.IsDir() {
 			hidden := strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
-			if file != "." && (hidden || name == "testdata" || isModule(file)) {
+			if file != "." && (hidden || isModule(file)) {
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,0 +1,66 @@
+// Package nnz runs neural networks on CPUs, and pruned ones faster than dense
+// ones.
+//
+// It is what a service imports; everything it offers lives in the packages
+// below it. A model is loaded once, compiled once into a [Plan] that all
+// goroutines share, and run through a [Session] for each goroutine:
+//
+//	model, err := nnz.Load("model.onnx")
+//	plan, err := nnz.Compile(ctx, model, nnz.Config{})
+//	session := plan.NewSession()
+//	defer session.Close()
+//
+//	in, err := session.Input("x")
+//	copy(in.F, pixels)
+//	err = session.Run(ctx)
+//	out, err := session.Output("y")
+//
+// Weights with enough zeros are kept and multiplied in sparse form, layer by
+// layer where that is faster than dense; [Plan.Explain] says what was chosen
+// and why. The environment variable NNZ_ISA (generic, avx2, avx512, neon) makes
+// it use a lesser instruction set than the CPU has.
+package nnz
+
+import (
+	"context"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/loader"
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// The types of a service's way through nnz.
+type (
+	// Model is a computation graph with its weights.
+	Model = graph.Model
+	// Config says how to compile; the zero value is right for most uses.
+	Config = runtime.Config
+	// Plan is a compiled model, shared by goroutines.
+	Plan = runtime.Plan
+	// Session runs a Plan, for one goroutine at a time.
+	Session = runtime.Session
+	// Tensor is a view of an input or an output of a Session.
+	Tensor = runtime.Tensor
+	// Mode says which layers may run on sparse kernels.
+	Mode = runtime.Mode
+	// FormatError tells of a file that is not what it should be.
+	FormatError = loader.FormatError
+	// UnsupportedError lists the nodes of a model that cannot be run.
+	UnsupportedError = runtime.UnsupportedError
+)
+
+// The modes of [Config].
+const (
+	Auto   = runtime.Auto
+	Dense  = runtime.Dense
+	Sparse = runtime.Sparse
+)
+
+// Load reads an ONNX model. A damaged file gives a *[FormatError].
+func Load(path string) (*Model, error) { return loader.Load(path) }
+
+// Compile turns a model into a plan for concrete shapes. A model with nodes
+// that have no operator gives an *[UnsupportedError] that lists them all.
+func Compile(ctx context.Context, m *Model, c Config) (*Plan, error) {
+	return runtime.Compile(ctx, m, c)
+}
