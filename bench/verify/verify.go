@@ -1,0 +1,147 @@
+// Package verify runs models on inputs whose outputs are known and compares.
+//
+// A case is a folder in the form of the ONNX backend tests: model.onnx, and
+// beside it test_data_set_0, test_data_set_1, … with input_0.pb, input_1.pb, …
+// and output_0.pb, …, each a TensorProto.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/loader"
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// A Case is a model with inputs and the outputs that belong to them.
+type Case struct {
+	Name      string
+	Dir       string
+	Tolerance Tolerance
+}
+
+// An Outcome is how a case ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Passed  Outcome = "passed"
+	Failed  Outcome = "failed"
+	Skipped Outcome = "skipped" // the model has nodes that cannot be run
+)
+
+// A Result is the outcome of a case.
+type Result struct {
+	Case    string  `json:"case"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"` // why it failed or was skipped
+	Sets    int     `json:"sets"`             // data sets that were compared
+	MaxAbs  float64 `json:"max_abs_error"`    // largest finite absolute error of all outputs compared
+}
+
+// Run runs every data set of a case. The error is ctx's, where ctx ended
+// before the case did; all else that goes wrong is in the result.
+func (c Case) Run(ctx context.Context, config runtime.Config) (Result, error) {
+	r := Result{Case: c.Name, Outcome: Passed}
+	err := c.run(ctx, config, &r)
+	if ctx.Err() != nil {
+		return Result{}, ctx.Err()
+	}
+	var unsupported *runtime.UnsupportedError
+	switch {
+	case errors.As(err, &unsupported):
+		r.Outcome, r.Reason = Skipped, err.Error()
+	case err != nil:
+		r.Outcome, r.Reason = Failed, err.Error()
+	}
+	return r, nil
+}
+
+func (c Case) run(ctx context.Context, config runtime.Config, r *Result) error {
+	m, err := loader.Load(filepath.Join(c.Dir, modelFile))
+	if err != nil {
+		return err
+	}
+	for {
+		set := fmt.Sprintf("test_data_set_%d", r.Sets)
+		dir := filepath.Join(c.Dir, set)
+		if _, err := os.Stat(dir); os.IsNotExist(err) && r.Sets > 0 {
+			return nil
+		}
+		if err := c.runSet(ctx, m, dir, config, r); err != nil {
+			return fmt.Errorf("%s: %w", set, err)
+		}
+		r.Sets++
+	}
+}
+
+// runSet compiles the model for the shapes of one data set, runs it and
+// compares.
+func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config runtime.Config, r *Result) error {
+	inputs, err := readTensors(dir, "input", m.Inputs)
+	if err != nil {
+		return err
+	}
+	want, err := readTensors(dir, "output", m.Outputs)
+	if err != nil {
+		return err
+	}
+	if len(want) == 0 {
+		return errors.New("no output_0.pb to compare with")
+	}
+	config.Shapes = make(map[string][]int)
+	for name, t := range inputs {
+		config.Shapes[name] = t.Shape
+	}
+	plan, err := runtime.Compile(ctx, m, config)
+	if err != nil {
+		return err
+	}
+	s := plan.NewSession()
+	defer s.Close()
+	for _, v := range m.Inputs {
+		if err := setInput(s, v.Name, inputs[v.Name]); err != nil {
+			return err
+		}
+	}
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	for _, v := range m.Outputs {
+		w := want[v.Name]
+		if w == nil {
+			continue
+		}
+		got, err := s.Output(v.Name)
+		if err != nil {
+			return err
+		}
+		d, err := c.Tolerance.Compare(got, w)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", v.Name, err)
+		}
+		r.MaxAbs = max(r.MaxAbs, d.MaxAbs)
+		if !d.OK() {
+			return fmt.Errorf("output %q: %s", v.Name, d)
+		}
+	}
+	return nil
+}
+
+func setInput(s *runtime.Session, name string, t *graph.Tensor) error {
+	if t == nil {
+		return fmt.Errorf("no file for input %q", name)
+	}
+	in, err := s.Input(name)
+	if err != nil {
+		return err
+	}
+	if err := Fill(in, t); err != nil {
+		return fmt.Errorf("input %q: %w", name, err)
+	}
+	return nil
+}

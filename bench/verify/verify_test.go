@@ -1,0 +1,194 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
+	"github.com/nnz-dev/nnz/loader"
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// writeCase makes a case of y = op(x) with a data set in which the tensor
+// files have the names given.
+func writeCase(t *testing.T, op string, in, out []float32, inName, outName string) Case {
+	t.Helper()
+	dir := t.TempDir()
+	shape := []int{len(in)}
+	m := &graph.Model{
+		Inputs:  []*graph.Value{{Name: "x", DType: graph.Float32, Shape: []graph.Dim{{Symbol: "n"}}}},
+		Outputs: []*graph.Value{{Name: "y", DType: graph.Float32, Shape: []graph.Dim{{Symbol: "n"}}}},
+		Nodes:   []*graph.Node{{Op: op, Inputs: []string{"x"}, Outputs: []string{"y"}}},
+		Opset:   map[string]int{"": 17},
+		IR:      8,
+	}
+	set := filepath.Join(dir, "test_data_set_0")
+	for _, err := range []error{
+		os.Mkdir(set, 0o777),
+		loader.Save(filepath.Join(dir, modelFile), m, loader.SaveOptions{}),
+		loader.WriteTensor(filepath.Join(set, "input_0.pb"), inName, graph.FromFloats(shape, in)),
+		loader.WriteTensor(filepath.Join(set, "output_0.pb"), outName, graph.FromFloats([]int{len(out)}, out)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Case{Name: "case", Dir: dir, Tolerance: Tolerance{RTol: 1e-3, ATol: 1e-5}}
+}
+
+func TestOutcomes(t *testing.T) {
+	x := []float32{-1, 2, 3}
+	tests := []struct {
+		name            string
+		op              string
+		out             []float32
+		inName, outName string
+		outcome         Outcome
+		reason          string
+	}{
+		{"equal", "Relu", []float32{0, 2, 3}, "x", "y", Passed, ""},
+		{"by position", "Relu", []float32{0, 2, 3}, "", "other", Passed, ""},
+		{"different", "Relu", []float32{0, 2, 4}, "x", "y", Failed, "at [2]: got 3, want 4"},
+		{"another shape", "Relu", []float32{0, 2}, "x", "y", Failed, "shape"},
+		{"unknown op", "FrobnicateTensor", []float32{0, 2, 3}, "x", "y", Skipped, "FrobnicateTensor"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := writeCase(t, test.op, x, test.out, test.inName, test.outName)
+			r, err := c.Run(t.Context(), runtime.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Outcome != test.outcome || !strings.Contains(r.Reason, test.reason) {
+				t.Errorf("got %+v, want %s: %s", r, test.outcome, test.reason)
+			}
+			if test.outcome == Passed && r.Sets != 1 {
+				t.Errorf("%d data sets were compared, want 1", r.Sets)
+			}
+		})
+	}
+}
+
+func TestDamagedCases(t *testing.T) {
+	for name, damage := range map[string]func(dir string) error{
+		"no model":    func(dir string) error { return os.Remove(filepath.Join(dir, modelFile)) },
+		"no data set": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "test_data_set_0")) },
+		"no output":   func(dir string) error { return os.Remove(filepath.Join(dir, "test_data_set_0", "output_0.pb")) },
+		"no input":    func(dir string) error { return os.Remove(filepath.Join(dir, "test_data_set_0", "input_0.pb")) },
+	} {
+		c := writeCase(t, "Relu", []float32{1}, []float32{1}, "x", "y")
+		if err := damage(c.Dir); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.Run(t.Context(), runtime.Config{}); err != nil || r.Outcome != Failed || r.Reason == "" {
+			t.Errorf("%s: got %+v, %v, want a failure", name, r, err)
+		}
+	}
+}
+
+func TestCanceled(t *testing.T) {
+	c := writeCase(t, "Relu", []float32{1}, []float32{1}, "x", "y")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := c.Run(ctx, runtime.Config{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %+v, %v, want the error of the context", r, err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b/case", "a/deep/case", "a/case/test_data_set_0"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"b/case", "a/deep/case", "a/case", "a/case/test_data_set_0"} {
+		if err := os.WriteFile(filepath.Join(dir, name, modelFile), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cases, err := Find([]string{dir}, Tolerance{RTol: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range cases {
+		rel, err := filepath.Rel(dir, c.Dir)
+		if err != nil || c.Tolerance.RTol != 1 {
+			t.Fatal(c, err)
+		}
+		got = append(got, filepath.ToSlash(rel))
+	}
+	if want := "a/case a/deep/case b/case"; strings.Join(got, " ") != want {
+		t.Errorf("found %v, want %s", got, want)
+	}
+	for _, none := range []string{filepath.Join(dir, "b", "none"), t.TempDir()} {
+		if _, err := Find([]string{none}, Tolerance{}); err == nil {
+			t.Errorf("%s holds no case, but gave no error", none)
+		}
+	}
+}
+
+func TestManifest(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		valid bool
+	}{
+		{`[{"test": "node/test_abs", "rtol": 0.001, "atol": 1e-05, "int_lsb": 1, "ops": ["Abs"]}]`, true},
+		{`[{"test": "../elsewhere"}]`, false},
+		{`[{"test": "node`, false},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(test.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		cases, err := Manifest(dir)
+		if (err == nil) != test.valid {
+			t.Errorf("%s: got error %v", test.text, err)
+			continue
+		}
+		if test.valid && (len(cases) != 1 || cases[0].Tolerance != Tolerance{1e-3, 1e-5, 1} || cases[0].Dir != filepath.Join(dir, "node", "test_abs")) {
+			t.Errorf("%s: got %+v", test.text, cases)
+		}
+	}
+}
+
+// trainedModels are folders of reference cases all of which this version runs.
+var trainedModels = []string{
+	"models/squeezenet10_fp32", "models/mnist_8", "models/mnist_rten", "models/cntk_mnist_winml", "models/iris_mlp_winml",
+	"models/ultraface_rfb320", "models/ultraface_slim320", "models/yunet_n_320", "models/fastestdet", "models/super_resolution_10",
+	"mlperf_tiny",
+	"exported/resnet_basic_tiny", "exported/resnet_basic_tiny_bn_unfolded", "exported/resnet_bottleneck_tiny",
+	"exported/unet_tiny", "exported/mobilenet_v3_small_tiny", "exported/shufflenet_v2_tiny",
+}
+
+func TestReferenceModels(t *testing.T) {
+	var dirs []string
+	for _, name := range trainedModels {
+		dirs = append(dirs, testdata.Path(t, filepath.FromSlash(name)))
+	}
+	trained, err := filepath.Glob(testdata.Path(t, "trained", "*.opset*"))
+	if err != nil || len(trained) == 0 {
+		t.Fatal(trained, err)
+	}
+	cases, err := Find(append(dirs, trained...), Tolerance{RTol: 1e-3, ATol: 1e-4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []runtime.Mode{runtime.Auto, runtime.Dense, runtime.Sparse} {
+		for _, c := range cases {
+			t.Run(mode.String()+"/"+filepath.Base(c.Dir), func(t *testing.T) {
+				r, err := c.Run(t.Context(), runtime.Config{Mode: mode})
+				if err != nil || r.Outcome != Passed {
+					t.Errorf("%s: %s %s %v", c.Dir, r.Outcome, r.Reason, err)
+				}
+			})
+		}
+	}
+}
