@@ -181,23 +181,32 @@ type globalPoolRunner struct {
 	scratch []float32 // the pixels of a plane, a part for each feature
 }
 
-func (r *globalPoolRunner) run(p *parallel.Pool) { p.Run(r, r.l.c) }
+// globalPoolGrain is how many features a chunk takes.
+const globalPoolGrain = 64
 
-func (r *globalPoolRunner) Chunk(f int) {
-	l := &r.l
-	scale := 1 / float32(l.h*l.w)
-	for n := range l.n {
-		plane := r.x[l.plane(f, n):][:l.image*l.lanes]
-		sum := float32(0)
-		if r.pixels != nil {
-			s := r.scratch[f*len(r.pixels):][:len(r.pixels)]
-			r.k.Gather(s, plane, r.pixels, 0)
-			sum = r.k.Sum(s)
-		} else {
-			for vy := range l.sy {
-				sum += r.k.Sum(plane[l.origin()+vy*l.row*l.lanes:][:l.sx*l.lanes])
-			}
+func (r *globalPoolRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(r.l.c, globalPoolGrain)) }
+
+func (r *globalPoolRunner) Chunk(i int) {
+	scale := 1 / float32(r.l.h*r.l.w)
+	for f := i * globalPoolGrain; f < min((i+1)*globalPoolGrain, r.l.c); f++ {
+		for n := range r.l.n {
+			r.y[n*r.l.c+f] = r.sum(f, n) * scale
 		}
-		r.y[n*l.c+f] = sum * scale
 	}
+}
+
+// sum adds the pixels of a plane; lanes that hold none may hold anything.
+func (r *globalPoolRunner) sum(f, n int) float32 {
+	l := &r.l
+	plane := r.x[l.plane(f, n):][:l.image*l.lanes]
+	if r.pixels != nil {
+		s := r.scratch[f*len(r.pixels):][:len(r.pixels)]
+		r.k.Gather(s, plane, r.pixels, 0)
+		return r.k.Sum(s)
+	}
+	sum := float32(0)
+	for vy := range l.sy {
+		sum += r.k.Sum(plane[l.origin()+vy*l.row*l.lanes:][:l.sx*l.lanes])
+	}
+	return sum
 }
