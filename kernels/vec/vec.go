@@ -17,9 +17,9 @@ import (
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
 
-// Kernels are the functions for one instruction set. Where an input is longer
-// than dst, only its first len(dst) elements count; where it is shorter, the
-// call panics as an index out of range does.
+// Kernels are the functions for one instruction set. An input is at least as
+// long as dst and only its first len(dst) elements count; the call panics, as
+// slicing does, where that is beyond its capacity.
 type Kernels struct {
 	ISA isa.ISA
 

@@ -2,8 +2,8 @@ package vec
 
 import "math"
 
-// A unary is an elementwise function of one input as the tests see it.
-type unary struct {
+// A unaryCase is an elementwise function of one input as the tests see it.
+type unaryCase struct {
 	name string
 	run  func(k *Kernels, dst, x []float32)
 	// want returns the exact result and how far from it a result may be.
@@ -33,7 +33,7 @@ func clamp64(x, lo, hi float64) float64 {
 
 var inf = math.Inf(1)
 
-var unaries = []unary{
+var unaries = []unaryCase{
 	{"Affine", func(k *Kernels, dst, x []float32) { k.Affine(dst, x, 1.5, -0.75) },
 		func(x float64) (float64, float64) { return x*1.5 - 0.75, ulps(x*1.5, 0.5) + ulps(x*1.5-0.75, 0.5) }},
 	{"Affine/add", func(k *Kernels, dst, x []float32) { k.Affine(dst, x, 1, 0.3) },
@@ -75,14 +75,14 @@ var unaries = []unary{
 	{"ExpSum", func(k *Kernels, dst, x []float32) { k.ExpSum(dst, x, 0) }, within(2, math.Exp)},
 }
 
-// A binary is an elementwise function of two inputs, correctly rounded.
-type binary struct {
+// A binaryCase is an elementwise function of two inputs, correctly rounded.
+type binaryCase struct {
 	name string
 	run  func(k *Kernels) func(dst, a, b []float32)
 	want func(a, b float64) float64
 }
 
-var binaries = []binary{
+var binaries = []binaryCase{
 	{"Add", func(k *Kernels) func(dst, a, b []float32) { return k.Add }, func(a, b float64) float64 { return a + b }},
 	{"Sub", func(k *Kernels) func(dst, a, b []float32) { return k.Sub }, func(a, b float64) float64 { return a - b }},
 	{"Mul", func(k *Kernels) func(dst, a, b []float32) { return k.Mul }, func(a, b float64) float64 { return a * b }},

@@ -120,7 +120,7 @@ func TestUnary(t *testing.T) {
 	})
 }
 
-func checkUnary(t *testing.T, u unary, what string, got, x []float32) {
+func checkUnary(t *testing.T, u unaryCase, what string, got, x []float32) {
 	t.Helper()
 	for i := range x {
 		if want, tolerance := u.want(float64(x[i])); !near(got[i], want, tolerance) {
