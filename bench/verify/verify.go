@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
@@ -54,7 +56,7 @@ func (c Case) Run(ctx context.Context, config runtime.Config) (Result, error) {
 	var unsupported *runtime.UnsupportedError
 	switch {
 	case errors.As(err, &unsupported):
-		r.Outcome, r.Reason = Skipped, err.Error()
+		r.Outcome, r.Reason = Skipped, reasons(unsupported)
 	case err != nil:
 		r.Outcome, r.Reason = Failed, err.Error()
 	}
@@ -97,7 +99,7 @@ func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config run
 	for name, t := range inputs {
 		config.Shapes[name] = t.Shape
 	}
-	plan, err := runtime.Compile(ctx, m, config)
+	m, plan, err := compile(ctx, m, config, inputs)
 	if err != nil {
 		return err
 	}
@@ -130,6 +132,65 @@ func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config run
 		}
 	}
 	return nil
+}
+
+// compile compiles a model. Where that fails, shapes may depend on what inputs
+// hold, such as the axes of a reduction or the size to scale to; a plan has
+// fixed shapes, so such inputs are made constants: first the integers, then all
+// that are no more than a list.
+func compile(ctx context.Context, m *graph.Model, config runtime.Config, inputs map[string]*graph.Tensor) (*graph.Model, *runtime.Plan, error) {
+	plan, first := runtime.Compile(ctx, m, config)
+	if first == nil || errors.As(first, new(*runtime.UnsupportedError)) {
+		return m, plan, first
+	}
+	for _, decides := range []func(*graph.Tensor) bool{
+		func(t *graph.Tensor) bool { return t.DType.Integer() && len(t.Shape) <= 1 },
+		func(t *graph.Tensor) bool { return len(t.Shape) <= 1 },
+	} {
+		bound := m.Clone()
+		if bound.Weights == nil {
+			bound.Weights = make(map[string]*graph.Tensor)
+		}
+		bound.Inputs = slices.DeleteFunc(bound.Inputs, func(v *graph.Value) bool {
+			t := inputs[v.Name]
+			if t == nil || !decides(t) {
+				return false
+			}
+			bound.Weights[v.Name] = t
+			return true
+		})
+		if len(bound.Inputs) == len(m.Inputs) {
+			continue
+		}
+		rest := config
+		rest.Shapes = make(map[string][]int)
+		for _, v := range bound.Inputs {
+			rest.Shapes[v.Name] = config.Shapes[v.Name]
+		}
+		if plan, err := runtime.Compile(ctx, bound, rest); err == nil {
+			return bound, plan, nil
+		}
+	}
+	return nil, nil, first
+}
+
+// reasons lists why nodes cannot be run, each reason once with the number of
+// its nodes.
+func reasons(e *runtime.UnsupportedError) string {
+	var list []string
+	nodes := make(map[string]int)
+	for _, n := range e.Nodes {
+		if nodes[n.Reason] == 0 {
+			list = append(list, n.Reason)
+		}
+		nodes[n.Reason]++
+	}
+	for i, reason := range list {
+		if n := nodes[reason]; n > 1 {
+			list[i] = fmt.Sprintf("%s (%d nodes)", reason, n)
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 func setInput(s *runtime.Session, name string, t *graph.Tensor) error {

@@ -74,6 +74,34 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// The shape that Reshape makes is an input of the model.
+func TestInputsThatDecideShapes(t *testing.T) {
+	c := writeCase(t, "Relu", []float32{1, 2, 3, 4}, []float32{1, 2, 3, 4}, "x", "y")
+	m := &graph.Model{
+		Inputs: []*graph.Value{
+			{Name: "x", DType: graph.Float32, Shape: graph.Dims(4)},
+			{Name: "shape", DType: graph.Int64, Shape: graph.Dims(2)},
+		},
+		Outputs: []*graph.Value{{Name: "y", DType: graph.Float32, Shape: []graph.Dim{{Size: -1}, {Size: -1}}}},
+		Nodes:   []*graph.Node{{Op: "Reshape", Inputs: []string{"x", "shape"}, Outputs: []string{"y"}}},
+		Opset:   map[string]int{"": 17},
+		IR:      8,
+	}
+	set := filepath.Join(c.Dir, "test_data_set_0")
+	for _, err := range []error{
+		loader.Save(filepath.Join(c.Dir, modelFile), m, loader.SaveOptions{}),
+		loader.WriteTensor(filepath.Join(set, "input_1.pb"), "shape", graph.FromInts(graph.Int64, []int{2}, []int64{2, 2})),
+		loader.WriteTensor(filepath.Join(set, "output_0.pb"), "y", graph.FromFloats([]int{2, 2}, []float32{1, 2, 3, 4})),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := c.Run(t.Context(), runtime.Config{}); err != nil || r.Outcome != Passed {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestDamagedCases(t *testing.T) {
 	for name, damage := range map[string]func(dir string) error{
 		"no model":    func(dir string) error { return os.Remove(filepath.Join(dir, modelFile)) },
