@@ -1,0 +1,104 @@
+package peers
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
+)
+
+func shell(t *testing.T, script string) *exec.Cmd {
+	t.Helper()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell to play an engine")
+	}
+	return exec.Command(sh, "-c", script)
+}
+
+func TestProcess(t *testing.T) {
+	cases := []struct {
+		name, script string
+		start, run   string // part of the error, empty for none
+	}{
+		{"answers", `echo ready 1.2; while read l; do echo 2.5; done`, "", ""},
+		{"does not load", `echo error no such file; exit 1`, "no such file", ""},
+		{"crashes", `echo broken library >&2; exit 1`, "broken library", ""},
+		{"says nothing", `exit 0`, "without an answer", ""},
+		{"says something else", `echo hello`, "hello", ""},
+		{"fails later", `echo ready 1.2; read l; echo error out of memory`, "", "out of memory"},
+		{"ends later", `echo ready 1.2; read l`, "", "without an answer"},
+		{"answers no number", `echo ready 1.2; read l; echo fast`, "", "milliseconds"},
+		{"answers NaN", `echo ready 1.2; read l; echo NaN`, "", "milliseconds"},
+		{"will not end", `echo ready 1.2; while read l; do echo 2.5; done; exec sleep 100`, "", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, err := start(shell(t, c.script))
+			if !says(err, c.start) {
+				t.Fatalf("start: error %v, want %q", err, c.start)
+			}
+			if err != nil {
+				return
+			}
+			if _, v := p.Engine(); v != "1.2" {
+				t.Errorf("version %q", v)
+			}
+			d, err := p.Run(context.Background())
+			if !says(err, c.run) {
+				t.Errorf("run: error %v, want %q", err, c.run)
+			}
+			if err == nil && d != 2500*time.Microsecond {
+				t.Errorf("%v, want 2.5 ms", d)
+			}
+			began := time.Now()
+			if err := p.Close(); err != nil || time.Since(began) > 10*time.Second {
+				t.Errorf("Close: error %v after %v", err, time.Since(began))
+			}
+		})
+	}
+}
+
+func says(err error, want string) bool {
+	if want == "" {
+		return err == nil
+	}
+	return err != nil && strings.Contains(err.Error(), want)
+}
+
+func TestORT(t *testing.T) {
+	ctx := context.Background()
+	inputs := []graph.Value{{Name: "input", DType: graph.Float32, Shape: graph.Dims(1, 1, 28, 28)}}
+	model := testdata.Path(t, "trained", "lenet5_dense.opset17", "model.onnx")
+	if _, err := (ORT{Model: model, Node: "no-such-command"}).Start(ctx, inputs); err == nil {
+		t.Error("a missing command gave no error")
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("no Node.js: ", err)
+	}
+	open := []graph.Value{{Name: "input", DType: graph.Float32, Shape: []graph.Dim{{Symbol: "batch"}}}}
+	if _, err := (ORT{Model: model}).Start(ctx, open); !says(err, "no fixed shape") {
+		t.Errorf("an open shape gave the error %v", err)
+	}
+	p, err := ORT{Model: model, Modules: t.TempDir()}.Start(ctx, inputs)
+	if says(err, "not installed") {
+		t.Skip(err, "; NODE_PATH may name a folder that has it")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for range 3 {
+		if d, err := p.Run(ctx); err != nil || d <= 0 {
+			t.Fatalf("%v, error %v", d, err)
+		}
+	}
+	if _, err := (ORT{Model: model + ".absent", Modules: t.TempDir()}).Start(ctx, inputs); !says(err, "model.onnx.absent") {
+		t.Errorf("a missing file gave the error %v", err)
+	}
+}
