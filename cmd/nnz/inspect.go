@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nnz-dev/nnz/bench/inspect"
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// inspectCmd shows what a model is made of.
+type inspectCmd struct {
+	Model string   `arg:"" help:"ONNX file, or builtin:NAME."`
+	Block []string `default:"4x1,1x4" help:"Blocks of outputs x inputs to show the share of full ones of: 2x1, 4x1, 8x1, 16x1, 1x4, 1x8, 1x16, 4x4 or 8x8."`
+	Why   bool     `help:"Show why each format was chosen."`
+	compileFlags
+	jsonFlag
+}
+
+func (c *inspectCmd) Run(e *env) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	m, err := openModel(c.Model)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	bind(&config, m.Model)
+	r, modelErr := inspect.Model(e.ctx, m.Model, config)
+	if e.ctx.Err() != nil {
+		return e.ctx.Err()
+	}
+	// A model that cannot be run can still be looked at.
+	if err := c.write(e, r); err != nil {
+		return err
+	}
+	if !c.stdout() {
+		if err := c.print(e, r, m.bytes); err != nil {
+			return err
+		}
+	}
+	return modelErr
+}
+
+func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
+	header := []string{"layer<", "op<", "shape", "parameters", "zeros"}
+	for _, b := range c.Block {
+		header = append(header, "full "+b)
+	}
+	header = append(header, "M x K x N", "format<", "kernel<")
+	if c.Why {
+		header = append(header, "why<")
+	}
+	t := newTable(header...)
+	for _, l := range r.Layers {
+		cells := []string{shorten(l.Name, maxName), l.Op, shape(l.Shape), count(l.Parameters), percent(l.Sparsity)}
+		for _, b := range c.Block {
+			cells = append(cells, full(l, b))
+		}
+		p := l.Plan
+		if p == nil {
+			p = &runtime.LayerReport{}
+			cells = append(cells, "", "", "")
+		} else {
+			cells = append(cells, fmt.Sprintf("%d x %d x %d", p.M, p.K, p.N), p.Format, p.Kernel)
+		}
+		if c.Why {
+			cells = append(cells, p.Why)
+		}
+		t.AppendRow(row(cells...))
+	}
+	if err := e.print(t); err != nil {
+		return err
+	}
+
+	fmt.Fprintln(e.out)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(e.out, "%-11s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	var opsets []string
+	for domain, v := range r.Opset {
+		opsets = append(opsets, strings.TrimSpace(fmt.Sprintf("%s %d", domain, v)))
+	}
+	slices.Sort(opsets)
+	line("model", "%s; %s; IR %d, opset %s%s", c.Model, plural(r.Nodes, "node"), r.IR, strings.Join(opsets, ", "), by(r.Producer))
+	line("inputs", "%s", describeValues(r.Inputs))
+	line("outputs", "%s", describeValues(r.Outputs))
+	line("parameters", "%s, %s of them zero (%s)", count(r.Parameters), count(r.Zeros), percent(ratio(r.Zeros, r.Parameters)))
+	if bytes > 0 {
+		line("file", "%s", size(bytes))
+	}
+	line("weights", "%s in memory", size(int64(r.WeightBytes)))
+	if r.ISA != "" {
+		line("plan", "%s, %s multiplications if dense; weights %s packed, session %s",
+			r.ISA, count(r.MACs), size(int64(r.PackedBytes)), size(int64(r.ArenaBytes)))
+	}
+	return nil
+}
+
+// full writes the share of a layer's blocks of a size such as 4x1 that are
+// full.
+func full(l inspect.Layer, block string) string {
+	for _, b := range l.Blocks {
+		if block == fmt.Sprintf("%dx%d", b.R, b.C) {
+			return percent(b.Full)
+		}
+	}
+	return ""
+}
+
+func by(producer string) string {
+	if producer == "" {
+		return ""
+	}
+	return "; by " + producer
+}
+
+func describeValues(vs []inspect.Value) string {
+	parts := make([]string, len(vs))
+	for i, v := range vs {
+		parts[i] = v.Name + " " + v.DType + " " + strings.ReplaceAll(strings.Trim(fmt.Sprint(v.Shape), "[]"), " ", "x")
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,153 @@
+// Command nnz prunes neural networks, runs them and shows how much faster that
+// makes them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // a comparison or a verification failed
+	exitUsage       = 2
+	exitFile        = 3
+	exitUnsupported = 4
+	exitInterrupted = 130 // as a shell reports SIGINT
+)
+
+// commands is the command line, in the order of the help.
+type commands struct {
+	Inspect inspectCmd `cmd:"" help:"Show a model's layers: shapes, zeros, block structure, and the kernels they would run on."`
+	Prune   pruneCmd   `cmd:"" help:"Set the least important weights of a model to zero."`
+	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
+	Bench   benchCmd   `cmd:"" help:"Compare dense with sparse, whole and layer by layer."`
+	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`
+	Export  exportCmd  `cmd:"" help:"Write a builtin network as an ONNX file."`
+	CPU     cpuCmd     `cmd:"" name:"cpu" help:"Show this CPU and the kernels made for it."`
+	Demo    demoCmd    `cmd:"" help:"Prune a trained network and see what it costs and what it gains, in under two minutes."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+const description = `Makes pruned neural networks run faster on CPUs.
+
+MODEL is an ONNX file or builtin:NAME, one of lenet5 (trained), resnet50, mobilenet_v1, mobilenet_v2 and vgg16 (random weights). builtin:resnet50@0.9 is pruned to 90 % zeros, builtin:resnet50@0.9:4x1 in blocks of four outputs.
+
+The environment variable NNZ_ISA (generic, avx2, avx512, neon) chooses a lesser instruction set than this CPU has.
+
+Exit codes: 0 done, 1 a comparison or verification failed, 2 bad usage, 3 bad file, 4 unsupported model, 130 interrupted.`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := false
+	parser, err := kong.New(&commands{},
+		kong.Name("nnz"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { exited = true }),
+		kong.Vars{"version": version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		return report(stderr, err) // a mistake in the struct tags
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case exited: // after --help or --version
+		return exitDone
+	case err != nil:
+		return report(stderr, usageError{fmt.Errorf("%w (see nnz --help)", err)})
+	}
+	return report(stderr, parsed.Run(&env{ctx: ctx, out: stdout, err: stderr}))
+}
+
+// An env is what a command works in.
+type env struct {
+	ctx      context.Context
+	out, err io.Writer
+}
+
+// errFailed ends a command whose comparison failed, once it has said so.
+var errFailed = errors.New("failed")
+
+// A usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// report prints an error as one line and returns the exit code that it stands
+// for.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	switch {
+	case errors.Is(err, errFailed): // the command has printed what failed
+	case code == exitInterrupted:
+		fmt.Fprintln(stderr, "nnz: interrupted")
+	default:
+		fmt.Fprintln(stderr, "nnz:", oneLine(err.Error()))
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	var (
+		usage       usageError
+		unsupported *runtime.UnsupportedError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, errFailed):
+		return exitFailed
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unsupported):
+		return exitUnsupported
+	}
+	// Whatever else goes wrong lies in what a file holds or where it is:
+	// a damaged or missing file, a graph whose shapes do not fit.
+	return exitFile
+}
+
+// oneLine joins the lines of a message.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// version is what the build knows of itself.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return "nnz " + info.Main.Version
+	}
+	return "nnz (devel)"
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"image/color"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/npy"
+	"github.com/nnz-dev/nnz/loader"
+)
+
+// command runs the program.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(context.Background(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+// succeed runs the program, which must not fail, and returns what it printed.
+func succeed(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := command(t, args...)
+	if code != exitDone || stderr != "" {
+		t.Fatalf("nnz %s: exit code %d, %s", strings.Join(args, " "), code, stderr)
+	}
+	return stdout
+}
+
+// tiny is a model of one node, y = op(x), of four numbers.
+func tiny(op string) *graph.Model {
+	return &graph.Model{
+		Inputs:  []*graph.Value{{Name: "x", DType: graph.Float32, Shape: graph.Dims(1, 4)}},
+		Outputs: []*graph.Value{{Name: "y", DType: graph.Float32, Shape: graph.Dims(1, 4)}},
+		Nodes:   []*graph.Node{{Name: "node", Op: op, Inputs: []string{"x"}, Outputs: []string{"y"}}},
+		Opset:   map[string]int{"": 17},
+		IR:      8,
+	}
+}
+
+func saveModel(t *testing.T, path string, m *graph.Model) {
+	t.Helper()
+	if err := loader.Save(path, m, loader.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func saveFloats(t *testing.T, path string, shape []int, v []float32) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := npy.Encode(&b, npy.Array{Type: npy.Float32, Shape: shape, Data: graph.FromFloats(shape, v).Raw()}); err != nil {
+		t.Fatal(err)
+	}
+	saveBytes(t, path, b.Bytes())
+}
+
+func saveBytes(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMistakes makes every mistake that a user can make: each must end with
+// its exit code and one line.
+func TestMistakes(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	saveModel(t, file("relu.onnx"), tiny("Relu"))
+	saveModel(t, file("unknown.onnx"), tiny("FrobnicateTensor"))
+	succeed(t, "export", "lenet5", "-o", file("lenet5.onnx"))
+	whole, err := os.ReadFile(file("lenet5.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveBytes(t, file("truncated.onnx"), whole[:len(whole)*2/3])
+	saveBytes(t, file("zeros.onnx"), make([]byte, 4096))
+	saveBytes(t, file("empty.onnx"), nil)
+	saveBytes(t, file("garbage.npy"), []byte("garbage"))
+	picture, err := os.ReadFile(writePNG(t, 28, 28, func(y, x int) color.Color { return color.White }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveBytes(t, file("picture.png"), picture)
+	saveBytes(t, file("picture.onnx"), picture)
+	saveFloats(t, file("four.npy"), []int{1, 4}, []float32{-1, 0, 1, 2})
+	saveFloats(t, file("five.npy"), []int{1, 5}, make([]float32, 5))
+	saveBytes(t, file("five.bin"), make([]byte, 20))
+	saveBytes(t, file("bad.smtx"), []byte("3, 3, 9\n0 1"))
+	if err := os.Mkdir(file("nothing"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+
+	tests := []struct {
+		name string
+		args []string
+		code int
+		says string // in the one line
+	}{
+		{"unknown command", []string{"frobnicate"}, exitUsage, "frobnicate"},
+		{"unknown flag", []string{"inspect", "--frobnicate", file("relu.onnx")}, exitUsage, "--frobnicate"},
+		{"no model", []string{"inspect"}, exitUsage, "model"},
+		{"no such file", []string{"inspect", file("none.onnx")}, exitFile, "none.onnx"},
+		{"a folder", []string{"inspect", dir}, exitFile, dir},
+		{"truncated", []string{"inspect", file("truncated.onnx")}, exitFile, "truncated.onnx"},
+		{"zeros", []string{"inspect", file("zeros.onnx")}, exitFile, "zeros.onnx"},
+		{"empty", []string{"inspect", file("empty.onnx")}, exitFile, "empty.onnx"},
+		{"a picture", []string{"bench", file("picture.onnx")}, exitFile, "picture.onnx"},
+		{"unknown op", []string{"bench", file("unknown.onnx")}, exitUnsupported, "FrobnicateTensor"},
+		{"unknown op, run", []string{"run", file("unknown.onnx"), "-i", file("four.npy")}, exitUnsupported, "FrobnicateTensor"},
+		{"unknown builtin", []string{"inspect", "builtin:resnet51"}, exitUsage, "resnet50"},
+		{"percent for a fraction in a builtin", []string{"inspect", "builtin:lenet5@90"}, exitUsage, "0.9"},
+		{"unknown ISA", []string{"bench", file("relu.onnx"), "--isa", "mmx"}, exitUsage, "mmx"},
+		{"negative threads", []string{"bench", file("relu.onnx"), "--threads=-1"}, exitUsage, "--threads"},
+		{"no number of threads", []string{"bench", file("relu.onnx"), "--threads", "two"}, exitUsage, "two"},
+		{"unknown peer", []string{"bench", file("relu.onnx"), "--peer", "abacus"}, exitUsage, "abacus"},
+		{"two models", []string{"bench", file("relu.onnx"), file("relu.onnx")}, exitUsage, "one model"},
+		{"bad matrix", []string{"bench", file("bad.smtx")}, exitFile, "bad.smtx"},
+		{"folder without matrices", []string{"bench", file("nothing")}, exitFile, "nothing"},
+
+		{"percent for a fraction", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity", "90"}, exitUsage, "0.9, not 90"},
+		{"negative sparsity", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=-1"}, exitUsage, "between 0 and 1"},
+		{"NaN sparsity", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=NaN"}, exitUsage, "between 0 and 1"},
+		{"no sparsity", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx")}, exitUsage, "--sparsity"},
+		{"unknown method", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--method=guess"}, exitUsage, "magnitude"},
+		{"unknown scope", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--scope=cosmic"}, exitUsage, "global"},
+		{"bad granularity", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--granularity=4by1"}, exitUsage, "4x1"},
+		{"nothing to prune", []string{"prune", file("relu.onnx"), "-o", file("out.onnx"), "--sparsity=0.5"}, exitUsage, "no constant"},
+		{"no layer matches", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--include=nope"}, exitUsage, "nope"},
+		{"output into nowhere", []string{"prune", file("lenet5.onnx"), "-o", file("none/out.onnx"), "--sparsity=0.5"}, exitFile, "none"},
+
+		{"missing input", []string{"run", file("relu.onnx")}, exitUsage, "x float32 1x4"},
+		{"unknown input", []string{"run", file("relu.onnx"), "-i", "z=" + file("four.npy")}, exitUsage, "x float32 1x4"},
+		{"input twice", []string{"run", file("relu.onnx"), "-i", file("four.npy"), "-i", "x=" + file("four.npy")}, exitUsage, "second"},
+		{"wrong input shape", []string{"run", file("relu.onnx"), "-i", file("five.npy")}, exitUsage, "1x5"},
+		{"wrong raw size", []string{"run", file("relu.onnx"), "-i", file("five.bin")}, exitUsage, "20 bytes"},
+		{"input file missing", []string{"run", file("relu.onnx"), "-i", file("six.npy")}, exitFile, "six.npy"},
+		{"garbage for an array", []string{"run", file("relu.onnx"), "-i", file("garbage.npy")}, exitFile, "garbage.npy"},
+		{"garbage for a tensor", []string{"run", file("relu.onnx"), "-i", file("picture.onnx")}, exitUsage, "picture.onnx"},
+		{"a picture for a vector", []string{"run", file("relu.onnx"), "-i", file("picture.png")}, exitUsage, "picture"},
+		{"unknown output", []string{"run", file("relu.onnx"), "-i", file("four.npy"), "-o", "z=" + file("z.npy")}, exitUsage, "y float32 1x4"},
+		{"output file nowhere", []string{"run", file("relu.onnx"), "-i", file("four.npy"), "-o", file("none/y.npy")}, exitFile, "none"},
+
+		{"no cases", []string{"verify", file("nothing")}, exitFile, "nothing"},
+		{"no folder", []string{"verify", file("none")}, exitFile, "none"},
+		{"no argument", []string{"verify"}, exitUsage, "DIR"},
+		{"no manifest", []string{"verify", "--manifest", file("nothing")}, exitFile, "manifest.json"},
+		{"negative tolerance", []string{"verify", "--rtol=-1", dir}, exitUsage, "--rtol"},
+		{"JSON into nowhere", []string{"cpu", "--json", file("none/cpu.json")}, exitFile, "none"},
+		{"export of no network", []string{"export", "alexnet", "-o", file("out.onnx")}, exitUsage, "alexnet"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			code, stdout, stderr := command(t, test.args...)
+			if code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			line, ok := strings.CutSuffix(stderr, "\n")
+			if !ok || strings.Contains(line, "\n") || !strings.HasPrefix(line, "nnz: ") {
+				t.Errorf("standard error is not one line: %q", stderr)
+			}
+			if !strings.Contains(line, test.says) {
+				t.Errorf("the line is %q, want one with %q", line, test.says)
+			}
+			if stdout != "" {
+				t.Errorf("standard output is %q", stdout)
+			}
+		})
+	}
+	left, err := filepath.Glob(file("*out*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("files were left behind: %v, %v", left, err)
+	}
+}
+
+func TestUnknownISAInTheEnvironment(t *testing.T) {
+	t.Setenv("NNZ_ISA", "mmx")
+	for _, args := range [][]string{{"cpu"}, {"bench", "builtin:lenet5"}} {
+		code, _, stderr := command(t, args...)
+		if code != exitUsage || !strings.Contains(stderr, "NNZ_ISA") {
+			t.Errorf("%v: exit code %d, %q", args, code, stderr)
+		}
+	}
+}
+
+func TestInspectUnsupported(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "unknown.onnx")
+	saveModel(t, path, tiny("FrobnicateTensor"))
+	code, stdout, stderr := command(t, "inspect", path)
+	if code != exitUnsupported || !strings.Contains(stdout, "x float32") || !strings.Contains(stderr, "FrobnicateTensor") {
+		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{}, {"--help"}, {"-h"}} {
+		out := succeed(t, args...)
+		for _, name := range []string{"inspect", "prune", "run", "bench", "verify", "export", "cpu", "demo"} {
+			if !strings.Contains(out, "\n  "+name) {
+				t.Errorf("the help for %v lacks %s", args, name)
+			}
+		}
+	}
+	if out := succeed(t, "prune", "--help"); !strings.Contains(out, "--sparsity") {
+		t.Errorf("the help of a command lacks its flags: %s", out)
+	}
+	if out := succeed(t, "--version"); !strings.HasPrefix(out, "nnz ") {
+		t.Errorf("--version prints %q", out)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, args := range [][]string{
+		{"bench", "builtin:lenet5"},
+		{"demo"},
+		{"inspect", "builtin:lenet5"},
+		{"export", "lenet5", "-o", filepath.Join(dir, "out.onnx")},
+		{"prune", "builtin:lenet5", "--sparsity=0.5", "-o", filepath.Join(dir, "out.onnx")},
+	} {
+		var stderr bytes.Buffer
+		if code := run(ctx, args, io.Discard, &stderr); code != exitInterrupted || stderr.String() != "nnz: interrupted\n" {
+			t.Errorf("%v: exit code %d, %q", args, code, stderr.String())
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("files were left behind: %v, %v", files, err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	saveModel(t, file("relu.onnx"), tiny("Relu"))
+	saveFloats(t, file("x.npy"), []int{1, 4}, []float32{-1, 0, 1, 2})
+	want := []float32{0, 0, 1, 2}
+
+	// Each format is written by one run and read by the next.
+	in := file("x.npy")
+	for _, out := range []string{"y.npy", "y.pb", "y.bin"} {
+		succeed(t, "run", file("relu.onnx"), "-i", "x="+in, "-o", "y="+file(out))
+		got, err := (&runCmd{}).read(file(out), tiny("Relu").Outputs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range got.Floats() {
+			if v != want[i] {
+				t.Errorf("%s holds %v, want %v", out, got.Floats(), want)
+				break
+			}
+		}
+		in = file(out)
+	}
+
+	var r runReport
+	if err := json.Unmarshal([]byte(succeed(t, "run", file("relu.onnx"), "-i", in, "--json", "-", "--top", "2")), &r); err != nil {
+		t.Fatal(err)
+	}
+	o := r.Outputs[0]
+	if o.Min != 0 || o.Max != 2 || o.Mean != 0.75 || len(r.Top) != 1 || r.Top[0][0].Index != 3 || r.Top[0][1].Index != 2 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	for _, flags := range [][]string{{}, {"--sparse-initializers"}} {
+		out := filepath.Join(dir, "pruned.onnx")
+		args := append([]string{"prune", "builtin:lenet5", "--sparsity=0.9", "--json", filepath.Join(dir, "report.json"), "-o", out}, flags...)
+		succeed(t, args...)
+		var report struct {
+			Sparsity float64 `json:"sparsity"`
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "report.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &report); err != nil {
+			t.Fatal(err)
+		}
+		var r struct {
+			Parameters, Zeros int
+			Layers            []struct{ Sparsity float64 }
+		}
+		if err := json.Unmarshal([]byte(succeed(t, "inspect", out, "--json", "-")), &r); err != nil {
+			t.Fatal(err)
+		}
+		if got := ratio(r.Zeros, r.Parameters); report.Sparsity < 0.8999 || got < 0.898 || got > 0.9 || len(r.Layers) != 4 {
+			t.Errorf("%v: the report says %v, the file has %d zeros of %d parameters in %d layers", flags, report.Sparsity, r.Zeros, r.Parameters, len(r.Layers))
+		}
+	}
+}

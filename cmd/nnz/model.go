@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	stdruntime "runtime"
+	"strconv"
+	"strings"
+
+	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/loader"
+	"github.com/nnz-dev/nnz/runtime"
+)
+
+// builtinPrefix begins the name of a network that needs no file.
+const builtinPrefix = "builtin:"
+
+// A model is what MODEL names.
+type model struct {
+	*graph.Model
+	bytes int64 // of the file, 0 where there is none
+	file  *loader.File
+}
+
+// openModel opens what MODEL names.
+func openModel(name string) (*model, error) {
+	if network, ok := strings.CutPrefix(name, builtinPrefix); ok {
+		m, err := builtin.Load(network)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return &model{Model: m}, nil
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	f, err := loader.Open(name, loader.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &model{Model: f.Model, bytes: info.Size(), file: f}, nil
+}
+
+// Close unmaps the file: nothing of the model may be used after it.
+func (m *model) Close() error {
+	if m.file == nil {
+		return nil
+	}
+	return m.file.Close()
+}
+
+// compileFlags are the flags of commands that compile a model.
+type compileFlags struct {
+	Threads int            `placeholder:"N" help:"Goroutines that work on one inference. Default: physical cores, or what GOMAXPROCS or a quota allows."`
+	ISA     string         `name:"isa" placeholder:"NAME" help:"Instruction set: generic, avx2, avx512 or neon. Default: NNZ_ISA, else the best of this CPU."`
+	Dim     map[string]int `placeholder:"NAME=N" help:"Size of a symbolic extent, such as batch=8."`
+	Shape   []string       `sep:"none" placeholder:"INPUT=1x3x224x224" help:"Shape of an input that the model leaves open."`
+}
+
+// config turns the flags into a Config.
+func (f compileFlags) config() (runtime.Config, error) {
+	c := runtime.Config{Threads: f.Threads, Dims: f.Dim}
+	if f.Threads < 0 {
+		return c, usagef("--threads %d: expected a positive number", f.Threads)
+	}
+	var err error
+	if f.ISA == "" {
+		c.ISA, err = isa.FromEnv()
+	} else if c.ISA, err = isa.Parse(f.ISA); err == nil {
+		err = c.ISA.Check()
+	}
+	if err != nil {
+		return c, usageError{err}
+	}
+	for name, n := range f.Dim {
+		if n < 1 {
+			return c, usagef("--dim %s=%d: expected a positive number", name, n)
+		}
+	}
+	c.Shapes = make(map[string][]int)
+	for _, s := range f.Shape {
+		name, list, _ := strings.Cut(s, "=")
+		if c.Shapes[name], err = parseShape(list); err != nil {
+			return c, usagef("--shape %s: expected NAME=1x3x224x224", s)
+		}
+	}
+	return c, nil
+}
+
+// bind gives a size of 1 to every extent of the inputs that neither the model
+// nor the flags give, so that a model can be looked at without any flag. It
+// returns the symbols and inputs that it did that for.
+func bind(c *runtime.Config, m *graph.Model) []string {
+	var bound []string
+	for _, in := range m.Inputs {
+		if _, ok := c.Shapes[in.Name]; ok || in.Shape == nil {
+			continue
+		}
+		extents, open := make([]int, len(in.Shape)), false
+		for i, d := range in.Shape {
+			n, given := c.Dims[d.Symbol]
+			switch {
+			case d.Known():
+				extents[i] = d.Size
+			case d.Symbol != "" && given:
+				extents[i] = n
+			default:
+				extents[i], open = 1, true
+			}
+		}
+		if open {
+			c.Shapes[in.Name] = extents
+			bound = append(bound, in.Name+" "+shape(extents))
+		}
+	}
+	return bound
+}
+
+// parseShape reads 1x3x224x224, or the same with commas.
+func parseShape(s string) ([]int, error) {
+	var extents []int
+	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return r == 'x' || r == ',' }) {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 0 {
+			return nil, strconv.ErrSyntax
+		}
+		extents = append(extents, n)
+	}
+	if extents == nil {
+		return nil, strconv.ErrSyntax
+	}
+	return extents, nil
+}
+
+// describeInput writes an input as its name, type and shape.
+func describeInput(v *graph.Value) string {
+	parts := make([]string, len(v.Shape))
+	for i, d := range v.Shape {
+		switch {
+		case d.Known():
+			parts[i] = strconv.Itoa(d.Size)
+		case d.Symbol != "":
+			parts[i] = d.Symbol
+		default:
+			parts[i] = "?"
+		}
+	}
+	extents := strings.Join(parts, "x")
+	switch {
+	case v.Shape == nil:
+		extents = "of unknown rank"
+	case len(v.Shape) == 0:
+		extents = "scalar"
+	}
+	return v.Name + " " + v.DType.String() + " " + extents
+}
+
+// threads is how many goroutines work on an inference: what runtime.Config
+// takes for the same flag.
+func (f compileFlags) threads() int {
+	if f.Threads > 0 {
+		return f.Threads
+	}
+	return min(stdruntime.GOMAXPROCS(0), isa.Describe().Cores)
+}
