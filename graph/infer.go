@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -31,10 +32,6 @@ type InferOptions struct {
 
 const defaultMaxFold = 1 << 26
 
-// maxRank bounds the rank of a value. The format has no bound; nothing real
-// comes near.
-const maxRank = 64
-
 // UnknownOpError reports a node whose operator Infer has no rule for.
 type UnknownOpError struct {
 	Node  *Node
@@ -42,11 +39,11 @@ type UnknownOpError struct {
 }
 
 func (e *UnknownOpError) Error() string {
-	name := e.Node.Op
-	if e.Node.Domain != "" {
-		name = e.Node.Domain + "." + name
+	domain := e.Node.Domain
+	if domain == "" {
+		domain = "ai.onnx"
 	}
-	return fmt.Sprintf("node %s: operator %.80s is not known in version %d", e.Node, name, e.Opset)
+	return fmt.Sprintf("node %s: the operator is not known in version %d of %.80q", e.Node, e.Opset, domain)
 }
 
 // Infer returns the types of all values of a model that [Model.Validate] has
@@ -93,74 +90,89 @@ func Infer(m *Model, o InferOptions) (map[string]Type, error) {
 	return types, nil
 }
 
-// inputTypes resolves the shapes of the inputs. An override binds the symbols
-// that the model has in its place, for inputs without one.
+// inputTypes resolves the shapes of the inputs.
 func inputTypes(m *Model, o InferOptions) (map[string]Type, error) {
+	sizes, err := bindSymbols(m, o)
+	if err != nil {
+		return nil, err
+	}
 	types := make(map[string]Type, len(m.Inputs)+len(m.Nodes)+len(m.Weights))
-	sizes := make(map[string]int)
-	for name, size := range o.Dims {
-		sizes[name] = size
-	}
-	for _, v := range m.Inputs {
-		shape, ok := o.Shapes[v.Name]
-		if !ok {
-			continue
-		}
-		// Exporters also write an empty shape for one that they do not know.
-		if len(v.Shape) > 0 && len(shape) != len(v.Shape) {
-			return nil, fmt.Errorf("input %.80q: shape %v, expected %d extents", v.Name, shape, len(v.Shape))
-		}
-		for i, d := range v.Shape {
-			if _, bound := sizes[d.Symbol]; d.Symbol != "" && !bound {
-				sizes[d.Symbol] = shape[i]
-			}
-		}
-	}
 	var open []string
 	for _, v := range m.Inputs {
 		if v.DType == Undefined {
 			return nil, fmt.Errorf("input %.80q is not a tensor, or its element type is not given", v.Name)
 		}
 		shape, ok := o.Shapes[v.Name]
-		if !ok && v.Shape == nil {
-			open = append(open, fmt.Sprintf("%.80q: its shape", v.Name))
-			continue
-		}
 		if !ok {
-			shape = make([]int, len(v.Shape))
-			for i, d := range v.Shape {
-				size, bound := sizes[d.Symbol]
-				switch {
-				case d.Known():
-					shape[i] = d.Size
-				case d.Symbol != "" && bound:
-					shape[i] = size
-				case d.Symbol != "":
-					open = append(open, fmt.Sprintf("%.80q: extent %.80q", v.Name, d.Symbol))
-				default:
-					open = append(open, fmt.Sprintf("%.80q: extent %d", v.Name, i))
-				}
+			var missing []string
+			if shape, missing = v.bind(sizes); missing != nil {
+				open = append(open, fmt.Sprintf("%.80q: %s", v.Name, strings.Join(missing, ", ")))
+				continue
 			}
 		}
-		t := Type{DType: v.DType, Shape: slices.Clone(shape)}
-		if err := t.check(); err != nil {
+		if _, err := Elements(shape); err != nil {
 			return nil, fmt.Errorf("input %.80q: %w", v.Name, err)
 		}
-		types[v.Name] = t
+		types[v.Name] = Type{DType: v.DType, Shape: slices.Clone(shape)}
 	}
 	if open != nil {
-		return nil, fmt.Errorf("the model leaves sizes of its inputs open: %s", strings.Join(open, ", "))
+		return nil, fmt.Errorf("the model leaves the shapes of inputs open: %s", strings.Join(open, "; "))
 	}
 	return types, nil
 }
 
-// check refuses shapes that nothing could hold.
-func (t Type) check() error {
-	if len(t.Shape) > maxRank {
-		return fmt.Errorf("rank %d, expected at most %d", len(t.Shape), maxRank)
+// bindSymbols returns the sizes of symbolic extents: those given, and those
+// that the shapes given have in their place.
+func bindSymbols(m *Model, o InferOptions) (map[string]int, error) {
+	sizes := make(map[string]int, len(o.Dims))
+	maps.Copy(sizes, o.Dims)
+	used := 0
+	for _, v := range m.Inputs {
+		shape, ok := o.Shapes[v.Name]
+		if !ok {
+			continue
+		}
+		used++
+		// Exporters also write an empty shape for one that they do not know.
+		if len(v.Shape) > 0 && len(shape) != len(v.Shape) {
+			return nil, fmt.Errorf("input %.80q: shape %v, expected %d extents", v.Name, shape, len(v.Shape))
+		}
+		for i, d := range v.Shape {
+			if _, bound := sizes[d.Symbol]; !bound && d.Symbol != "" {
+				sizes[d.Symbol] = shape[i]
+			}
+		}
 	}
-	_, err := Elements(t.Shape)
-	return err
+	if used < len(o.Shapes) {
+		names := make([]string, len(m.Inputs))
+		for i, v := range m.Inputs {
+			names[i] = fmt.Sprintf("%.80q", v.Name)
+		}
+		return nil, fmt.Errorf("shapes for inputs %q, the model has inputs %s", slices.Sorted(maps.Keys(o.Shapes)), strings.Join(names, ", "))
+	}
+	return sizes, nil
+}
+
+// bind returns the shape with sizes for symbols, and says what has none.
+func (v *Value) bind(sizes map[string]int) (shape []int, missing []string) {
+	if v.Shape == nil {
+		return nil, []string{"the whole shape"}
+	}
+	shape = make([]int, len(v.Shape))
+	for i, d := range v.Shape {
+		size, bound := sizes[d.Symbol]
+		switch {
+		case d.Known():
+			shape[i] = d.Size
+		case d.Symbol == "":
+			missing = append(missing, fmt.Sprintf("extent %d", i))
+		case bound:
+			shape[i] = size
+		default:
+			missing = append(missing, fmt.Sprintf("extent %d, %.80q", i, d.Symbol))
+		}
+	}
+	return shape, missing
 }
 
 // A call is a node with what is known of its inputs. Absent inputs have the
@@ -197,7 +209,7 @@ func (c *call) infer() ([]Type, error) {
 		return nil, fmt.Errorf("%d outputs, expected at most %d", len(c.Outputs), len(out))
 	}
 	for i, t := range out {
-		if err := t.check(); err != nil {
+		if _, err := Elements(t.Shape); err != nil {
 			return nil, fmt.Errorf("output %d: %w", i, err)
 		}
 	}

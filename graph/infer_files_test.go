@@ -83,6 +83,7 @@ func inferSet(set string) error {
 			small := len(t.Shape) < 2
 			if small {
 				m.Weights[v.Name] = t
+				delete(o.Shapes, v.Name)
 			}
 			return small
 		})

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // A Model is a computation graph with its weights.
@@ -181,13 +183,19 @@ func (n *Node) Input(i int) string {
 // String names a node for a person: its operator, and its name or, as many
 // exporters leave that out, its first output.
 func (n *Node) String() string {
+	op := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?' // a file may hold anything
+	}, n.Op)
 	switch {
 	case n.Name != "":
-		return fmt.Sprintf("%.80s %.80q", n.Op, n.Name)
+		return fmt.Sprintf("%.80s %.80q", op, n.Name)
 	case len(n.Outputs) > 0:
-		return fmt.Sprintf("%.80s of %.80q", n.Op, n.Outputs[0])
+		return fmt.Sprintf("%.80s of %.80q", op, n.Outputs[0])
 	}
-	return fmt.Sprintf("%.80s", n.Op)
+	return fmt.Sprintf("%.80s", op)
 }
 
 // Clone copies the graph: nodes, values and maps, so that the copy can be

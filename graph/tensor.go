@@ -102,9 +102,16 @@ func FromInts(dt DType, shape []int, v []int64) *Tensor {
 	return t
 }
 
-// Elements multiplies the extents of a shape, with checks for negative ones
-// and for overflow.
+// maxRank bounds the rank of a tensor. The file format has no bound; nothing
+// real comes near.
+const maxRank = 64
+
+// Elements multiplies the extents of a shape, with checks for negative ones,
+// for overflow and for a rank over 64.
 func Elements(shape []int) (int, error) {
+	if len(shape) > maxRank {
+		return 0, fmt.Errorf("rank %d, expected at most %d", len(shape), maxRank)
+	}
 	n := 1
 	for _, d := range shape {
 		if d < 0 {

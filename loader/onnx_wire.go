@@ -60,7 +60,7 @@ func (d *decoder) malformed(at, n int, want string) {
 	if errors.Is(protowire.ParseError(n), io.ErrUnexpectedEOF) {
 		d.fail(at, "expected %s, but it is cut off", want)
 	} else {
-		d.fail(at, "expected %s, got byte %#02x", want, d.data[at])
+		d.fail(at, "expected %s, got bytes % x", want, d.data[at:min(at+4, len(d.data))])
 	}
 }
 
@@ -120,7 +120,7 @@ func (d *decoder) field(at, end int) (f field, next int) {
 		n = protowire.ConsumeFieldValue(num, typ, rest)
 	}
 	if n < 0 {
-		d.malformed(f.at, n, fmt.Sprintf("the value of field %d", num))
+		d.malformed(at, n, fmt.Sprintf("the value of field %d", num))
 		return field{}, end
 	}
 	return f, f.at + n
