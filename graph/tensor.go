@@ -79,6 +79,9 @@ func FromFloats(shape []int, v []float32) *Tensor {
 // FromInts makes a tensor of an integer type from v. It panics where v does
 // not fill the shape.
 func FromInts(dt DType, shape []int, v []int64) *Tensor {
+	if !dt.Integer() {
+		panic("graph: " + dt.String() + " is not an integer type")
+	}
 	raw := make([]byte, dt.Size(len(v)))
 	for i, x := range v {
 		switch bits := dt.Bits(); bits {
@@ -96,8 +99,8 @@ func FromInts(dt DType, shape []int, v []int64) *Tensor {
 		}
 	}
 	t, err := NewTensor(dt, shape, raw)
-	if err != nil || !dt.Integer() {
-		panic(fmt.Sprintf("graph: %d values do not make a %s tensor of shape %v", len(v), dt, shape))
+	if err != nil {
+		panic("graph: " + err.Error())
 	}
 	return t
 }
