@@ -7,6 +7,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -27,8 +28,8 @@ type Options struct {
 	// Mode is that of the sparse contender; [runtime.Sparse] keeps it from
 	// leaving layers dense.
 	Mode runtime.Mode
-	// Runs is how often each contender runs; 0 goes on for MinTime, and at
-	// least 10 times.
+	// Runs is how many runs of each contender count; 0 goes on for MinTime,
+	// and for at least 10 runs.
 	Runs    int
 	MinTime time.Duration // of all runs together; 0 is three seconds
 	Warmup  int           // runs of each contender that do not count; 0 is three
@@ -208,16 +209,12 @@ type turn struct {
 	times []time.Duration
 }
 
-// measure runs all contenders in turns, round after round.
+// measure runs all contenders in turns, round after round. A turn is two runs,
+// of which the second counts: it finds the caches and the clock of the CPU as
+// a run of its own left them, whoever was before.
 func (o Options) measure(ctx context.Context, turns []turn) error {
-	warmup, minTime := o.Warmup, o.MinTime
-	if warmup == 0 {
-		warmup = defaultWarmup
-	}
-	if minTime == 0 {
-		minTime = defaultMinTime
-	}
-	for range warmup {
+	minTime := cmp.Or(o.MinTime, defaultMinTime)
+	for range cmp.Or(o.Warmup, defaultWarmup) {
 		for i := range turns {
 			if _, err := turns[i].run(ctx); err != nil {
 				return err
@@ -237,6 +234,9 @@ func (o Options) measure(ctx context.Context, turns []turn) error {
 			return nil
 		}
 		for i := range turns {
+			if _, err := turns[i].run(ctx); err != nil {
+				return err
+			}
 			d, err := turns[i].run(ctx)
 			if err != nil {
 				return err
