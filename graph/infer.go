@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,13 +42,13 @@ func (e *UnknownOpError) Error() string {
 	if domain == "" {
 		domain = "ai.onnx"
 	}
-	return fmt.Sprintf("node %s: the operator is not known in version %d of %.80q", e.Node, e.Opset, domain)
+	return fmt.Sprintf("the operator is not known in version %d of %.80q", e.Opset, domain)
 }
 
 // Infer returns the types of all values of a model that [Model.Validate] has
 // accepted: inputs, weights and what nodes compute. Extents of inputs that
 // neither the model nor the options give are an error that names them all; an
-// operator without a rule is an [*UnknownOpError].
+// operator without a rule gives an [*UnknownOpError]. Errors name the node.
 func Infer(m *Model, o InferOptions) (map[string]Type, error) {
 	types, err := inputTypes(m, o)
 	if err != nil {
@@ -74,9 +73,6 @@ func Infer(m *Model, o InferOptions) (map[string]Type, error) {
 		out, err := c.infer()
 		if err == nil && o.Fold != nil {
 			out, err = c.fold(out, o.Fold, &left)
-		}
-		if unknown := (*UnknownOpError)(nil); errors.As(err, &unknown) {
-			return nil, err
 		}
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w", n, err)
@@ -187,10 +183,7 @@ type call struct {
 // output that the node names, at least.
 func (c *call) infer() ([]Type, error) {
 	op, ok := operators[c.Op]
-	if !ok || c.Domain != "" {
-		return nil, &UnknownOpError{c.Node, c.opset}
-	}
-	if c.opset < op.since || op.until != 0 && c.opset > op.until {
+	if !ok || c.Domain != "" || c.opset < op.since || op.until != 0 && c.opset > op.until {
 		return nil, &UnknownOpError{c.Node, c.opset}
 	}
 	if n := len(c.in); n < op.min || n > op.max {

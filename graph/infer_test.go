@@ -176,7 +176,7 @@ func TestRulesRefuse(t *testing.T) {
 		in    []Type
 		want  string
 	}{
-		{"NoSuchOp", 13, nil, nil, `node NoSuchOp "n": the operator is not known in version 13 of "ai.onnx"`},
+		{"NoSuchOp", 13, nil, nil, `the operator is not known in version 13 of "ai.onnx"`},
 		{"HardSwish", 13, nil, []Type{f(2)}, "not known in version 13"},
 		{"Upsample", 10, nil, []Type{f(2), knownFloats(2)}, "not known in version 10"},
 		{"Add", 13, nil, []Type{f(2)}, "1 inputs, expected 2"},

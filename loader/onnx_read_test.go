@@ -167,6 +167,17 @@ func TestAttributes(t *testing.T) {
 	if d := diffNodes(&graph.Node{Attrs: got}, &graph.Node{Attrs: want}); d != "" {
 		t.Error(d)
 	}
+	path := filepath.Join(t.TempDir(), "saved.onnx")
+	if err := Save(path, m, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diffModels(m, saved); d != "" {
+		t.Errorf("saved and read back: %s", d)
+	}
 }
 
 func TestConstants(t *testing.T) {

@@ -210,6 +210,21 @@ func TestSaveRefuses(t *testing.T) {
 	}
 }
 
+// TestSaveLarge refuses what no reader of the format accepts. The weights share
+// memory that nothing touches.
+func TestSaveLarge(t *testing.T) {
+	const n = 1 << 26
+	shared := graph.FromFloats([]int{n}, make([]float32, n))
+	m := &graph.Model{Weights: make(map[string]*graph.Tensor)}
+	for i := range 8 {
+		m.Weights[fmt.Sprint("w", i)] = shared
+	}
+	err := Save(filepath.Join(t.TempDir(), "m.onnx"), m, SaveOptions{})
+	if err == nil || !strings.Contains(err.Error(), "an ONNX file holds at most 2147483647") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestTensorFiles writes tensors of every element type and reads them back.
 func TestTensorFiles(t *testing.T) {
 	strings, err := graph.NewStrings([]int{2, 1}, []string{"a", ""})
