@@ -14,12 +14,10 @@
 #define FMLA_4S_S1(d, n, m)      WORD $(0x4fa01000 | (m)<<16 | (n)<<5 | (d)) // fmla vd.4s, vn.4s, vm.s[1]
 #define FMLA_4S_S2(d, n, m)      WORD $(0x4f801800 | (m)<<16 | (n)<<5 | (d)) // fmla vd.4s, vn.4s, vm.s[2]
 #define FMLA_4S_S3(d, n, m)      WORD $(0x4fa01800 | (m)<<16 | (n)<<5 | (d)) // fmla vd.4s, vn.4s, vm.s[3]
-#define FCMGT_4S(d, n, m)        WORD $(0x6ea0e400 | (m)<<16 | (n)<<5 | (d)) // fcmgt vd.4s, vn.4s, vm.4s
-#define FCMEQ_4S(d, n, m)        WORD $(0x4e20e400 | (m)<<16 | (n)<<5 | (d)) // fcmeq vd.4s, vn.4s, vm.4s
-#define FABS_4S(d, n)            WORD $(0x4ea0f800 | (n)<<5 | (d))           // fabs vd.4s, vn.4s
-#define FNEG_4S(d, n)            WORD $(0x6ea0f800 | (n)<<5 | (d))           // fneg vd.4s, vn.4s
+#define FCMLT0_4S(d, n)          WORD $(0x4ea0e800 | (n)<<5 | (d))           // fcmlt vd.4s, vn.4s, #0.0
 #define FCVTNS_4S(d, n)          WORD $(0x4e21a800 | (n)<<5 | (d))           // fcvtns vd.4s, vn.4s
-#define FRINTN_4S(d, n)          WORD $(0x4e218800 | (n)<<5 | (d))           // frintn vd.4s, vn.4s
 #define SCVTF_4S(d, n)           WORD $(0x4e21d800 | (n)<<5 | (d))           // scvtf vd.4s, vn.4s
 #define FADDP_4S(d, n, m)        WORD $(0x6e20d400 | (m)<<16 | (n)<<5 | (d)) // faddp vd.4s, vn.4s, vm.4s
 #define FMAXV_4S(d, n)           WORD $(0x6e30f800 | (n)<<5 | (d))           // fmaxv sd, vn.4s
+#define MLA_4S(d, n, m)          WORD $(0x4ea09400 | (m)<<16 | (n)<<5 | (d)) // mla vd.4s, vn.4s, vm.4s
+#define SSHR1_4S(d, n)           WORD $(0x4f3f0400 | (n)<<5 | (d))           // sshr vd.4s, vn.4s, #1
