@@ -45,7 +45,7 @@ func NewProduct(i isa.ISA, w *Weight, e Epilogue) (*Product, error) {
 	}
 	all := Kernels()
 	if w.dense != nil {
-		p.kernels = append(p.kernels, choose(all, i, true, denseRows))
+		p.kernels = append(p.kernels, choose(all, i, true, 0))
 	}
 	for _, part := range w.parts {
 		p.kernels = append(p.kernels, choose(all, i, false, part.r))
@@ -53,11 +53,11 @@ func NewProduct(i isa.ISA, w *Weight, e Epilogue) (*Product, error) {
 	return p, nil
 }
 
-// choose returns the kernels of each width.
+// choose returns the kernels of each width. Dense ones may be of any R.
 func choose(all []Kernel, i isa.ISA, dense bool, r int) (ks [len(widths)]Kernel) {
 	for n, width := range widths {
 		for _, k := range all {
-			if (k.ISA == i || k.ISA == isa.Generic && ks[n].fn == nil) && k.Dense == dense && k.R == r && k.Cols == width {
+			if (k.ISA == i || k.ISA == isa.Generic && ks[n].fn == nil) && k.Dense == dense && (dense || k.R == r) && k.Cols == width {
 				ks[n] = k
 			}
 		}
@@ -122,7 +122,8 @@ func runPart(a args, w *part, k Kernel, share, shares int) {
 	}
 }
 
-// denseRows is how many rows the dense kernels take at once.
+// denseRows is what shares of a dense weight are multiples of: the R of every
+// dense kernel divides it.
 const denseRows = 4
 
 // denseBytes bounds the weights of one dense kernel call: 50 microseconds at

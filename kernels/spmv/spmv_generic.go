@@ -11,7 +11,7 @@ import (
 func genericKernels() []Kernel {
 	var ks []Kernel
 	for _, n := range widths {
-		dense := Kernel{Name: fmt.Sprintf("f32_gemv_%dn%d_generic", denseRows, n), ISA: isa.Generic, Dense: true, R: denseRows, Cols: n}
+		dense := Kernel{Name: fmt.Sprintf("f32_gemv_1n%d_generic", n), ISA: isa.Generic, Dense: true, R: 1, Cols: n}
 		dense.fn = func(a args) { denseGeneric(a, n) }
 		ks = append(ks, dense)
 		for _, r := range Blocks() {

@@ -778,7 +778,7 @@ DATA f32x1_3efffffe<>+0(SB)/4, $0x3efffffe
 GLOBL f32x1_3efffffe<>(SB), RODATA|NOPTR, $4
 
 // func expSumAVX512(dst []float32, x []float32, max float32) float32
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·expSumAVX512(SB), $128-60
 	MOVQ         dst_len+8(FP), AX
 	MOVQ         dst_base+0(FP), CX
@@ -858,7 +858,7 @@ rest:
 done:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X0
+	VEXTRACTF32X4 $0x01, Y2, X0
 	VADDPS        X0, X2, X2
 	VPERMILPS     $0x0e, X2, X0
 	VADDPS        X0, X2, X2
@@ -1058,7 +1058,7 @@ DATA f32x1_0000007f<>+0(SB)/4, $0x0000007f
 GLOBL f32x1_0000007f<>(SB), RODATA|NOPTR, $4
 
 // func sumAVX512(x []float32) float32
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·sumAVX512(SB), $128-28
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
@@ -1110,7 +1110,7 @@ done:
 	VADDPS        Z3, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X1
 	VPERMILPS     $0x0e, X1, X0
 	VADDPS        X0, X1, X1
@@ -1121,7 +1121,7 @@ done:
 	RET
 
 // func maxAVX512(x []float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·maxAVX512(SB), $128-28
 	MOVQ         x_len+8(FP), AX
 	MOVQ         x_base+0(FP), CX
@@ -1193,7 +1193,7 @@ done:
 	VMAXPS        Y1, Y0, Y2
 	VMAXPS        Y0, Y1, Y1
 	VORPS         Y2, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VMAXPS        X1, X0, X2
 	VMAXPS        X0, X1, X1
 	VORPS         X2, X1, X1
@@ -1213,7 +1213,7 @@ DATA f32x1_ff800000<>+0(SB)/4, $0xff800000
 GLOBL f32x1_ff800000<>(SB), RODATA|NOPTR, $4
 
 // func dotAVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·dotAVX512(SB), $128-52
 	MOVQ         a_len+8(FP), AX
 	MOVQ         a_base+0(FP), CX
@@ -1270,7 +1270,7 @@ done:
 	VADDPS        Z2, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VPERMILPS     $0x0e, X0, X1
 	VADDPS        X1, X0, X0

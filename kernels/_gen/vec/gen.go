@@ -225,7 +225,11 @@ func (g gen) fold(v VecVirtual, f func(a, b, t Register)) Register {
 		f(v.AsY(), high, t)
 	}
 	high, t := XMM(), XMM()
-	VEXTRACTF128(U8(1), v.AsY(), high)
+	if g.wide { // reaches all registers
+		VEXTRACTF32X4(U8(1), v.AsY(), high)
+	} else {
+		VEXTRACTF128(U8(1), v, high)
+	}
 	x := v.AsX()
 	f(x, high, t)
 	VPERMILPS(U8(0b1110), x, high)

@@ -1,0 +1,187 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Bits of an entry's flags, as the package's.
+const (
+	later   = 1
+	partial = 2
+)
+
+// unroll is how many blocks a turn of the inner loop takes.
+const unroll = 8
+
+// sparse writes the kernel of blocks of r x 1: for each entry, for each block
+// the r values times each column's x there, into accumulators that take turns.
+func (e emitter) sparse() {
+	r, cols := e.k.r, e.k.cols
+	lanes := max(min(r, e.t.lanes), 4) // of a register; blocks of 1 and 2 use the low ones
+	parts := max(r/lanes, 1)           // registers a block
+	turns := max(unroll/(cols*parts), 1)
+
+	entries, end := e.loadArg("entries"), e.loadArg("count")
+	rowOffset, entrySize := e.d.entry("row")
+	countOffset, _ := e.d.entry("count")
+	baseOffset, _ := e.d.entry("base")
+	flagsOffset, _ := e.d.entry("flags")
+	e.IMUL3Q(U32(entrySize), end, end)
+	e.ADDQ(entries, end)
+	col, val := e.loadArg("col"), e.loadArg("val")
+	lo, hi := e.vec(lanes), e.vec(lanes)
+	e.VBROADCASTSS(e.arg("min"), lo)
+	e.VBROADCASTSS(e.arg("max"), hi)
+
+	e.JMP(LabelRef("check"))
+	e.Label("entry")
+	first := e.GP64()
+	e.MOVL(at(entries, baseOffset), first.As32())
+	e.SHLQ(U8(2), first)
+	e.ADDQ(e.arg("x"), first)
+	xs := e.columns(first, "xCol")
+	left := e.GP64()
+	e.MOVL(at(entries, countOffset), left.As32())
+
+	// acc[c][p][t] sums part p of the blocks of turn t for column c.
+	acc := make([][][]reg.VecVirtual, cols)
+	for c := range acc {
+		for range parts {
+			var ts []reg.VecVirtual
+			for range turns {
+				v := e.vec(lanes)
+				e.zero(v)
+				ts = append(ts, v)
+			}
+			acc[c] = append(acc[c], ts)
+		}
+	}
+	loop := func(name string, blocks int, next string) {
+		e.Label(name)
+		e.CMPQ(left, U32(blocks))
+		e.JB(LabelRef(next))
+		for b := range blocks {
+			k := e.GP64()
+			e.MOVWLZX(at(col, 2*b), k.As32())
+			e.block(xs, k, at(val, 4*r*b), lanes, func(c, p int) reg.VecVirtual { return acc[c][p][b%turns] })
+		}
+		e.ADDQ(U32(2*blocks), col)
+		e.ADDQ(U32(4*r*blocks), val)
+		e.SUBQ(U32(blocks), left)
+		e.JMP(LabelRef(name))
+	}
+	loop("many", unroll, "one")
+	loop("one", 1, "done")
+	e.Label("done")
+
+	row, begin := e.GP64(), e.GP64()
+	e.MOVL(at(entries, rowOffset), row.As32())
+	ys := e.columns(e.loadArg("y"), "yCol")
+	// Accumulators begin at the bias, or at y from the second panel on.
+	e.MOVQ(e.arg("bias"), begin)
+	started := e.GP32()
+	e.MOVL(at(entries, flagsOffset), started)
+	for c := range cols {
+		for p := range parts {
+			e.sum(acc[c][p])
+		}
+	}
+	e.TESTL(U32(later), started)
+	e.JNZ(LabelRef("resume"))
+	for c := range cols {
+		for p := range parts {
+			e.add(index(begin, row, 4, 4*lanes*p), acc[c][p][0])
+		}
+	}
+	e.JMP(LabelRef("limit"))
+	e.Label("resume")
+	for c := range cols {
+		for p := range parts {
+			e.add(index(ys[c], row, 4, 4*lanes*p), acc[c][p][0])
+		}
+	}
+	e.Label("limit")
+	e.TESTL(U32(partial), started)
+	e.JNZ(LabelRef("store"))
+	for c := range cols {
+		for p := range parts {
+			v := acc[c][p][0]
+			// A NaN stays: MAXPS and MINPS return their second source, which Go
+			// writes first, where one of the two is NaN.
+			e.VMAXPS(v, lo, v)
+			e.VMINPS(v, hi, v)
+		}
+	}
+	e.Label("store")
+	for c := range cols {
+		for p := range parts {
+			e.store(acc[c][p][0], index(ys[c], row, 4, 4*lanes*p))
+		}
+	}
+	e.ADDQ(U32(entrySize), entries)
+	e.Label("check")
+	e.CMPQ(entries, end)
+	e.JB(LabelRef("entry"))
+	e.VZEROUPPER()
+	e.RET()
+}
+
+// block adds a block's products.
+func (e emitter) block(xs []reg.GPVirtual, k reg.GPVirtual, val Mem, lanes int, acc func(c, p int) reg.VecVirtual) {
+	if e.k.r == 1 {
+		w := e.XMM()
+		e.VMOVSS(val, w)
+		for c := range xs {
+			e.VFMADD231SS(index(xs[c], k, 4, 0), w, acc(c, 0))
+		}
+		return
+	}
+	var w []Op
+	for p := range max(e.k.r/lanes, 1) {
+		m := val.Offset(4 * lanes * p)
+		switch v := e.vec(lanes); {
+		case e.k.r == 2:
+			e.VMOVSD(m, v)
+			w = append(w, v)
+		case len(xs) > 1:
+			e.VMOVUPS(m, v)
+			w = append(w, v)
+		default:
+			w = append(w, m)
+		}
+	}
+	for c := range xs {
+		x := e.vec(lanes)
+		e.VBROADCASTSS(index(xs[c], k, 4, 0), x)
+		for p := range w {
+			e.VFMADD231PS(w[p], x, acc(c, p))
+		}
+	}
+}
+
+// add adds a block row's floats in memory to v.
+func (e emitter) add(m Mem, v reg.VecVirtual) {
+	switch e.k.r {
+	case 1:
+		e.VADDSS(m, v, v)
+	case 2:
+		t := e.XMM()
+		e.VMOVSD(m, t)
+		e.VADDPS(t, v, v)
+	default:
+		e.VADDPS(m, v, v)
+	}
+}
+
+// store writes a block row's floats.
+func (e emitter) store(v reg.VecVirtual, m Mem) {
+	switch e.k.r {
+	case 1:
+		e.VMOVSS(v, m)
+	case 2:
+		e.VMOVSD(v, m)
+	default:
+		e.VMOVUPS(v, m)
+	}
+}
