@@ -63,8 +63,14 @@ func (d DType) Bits() int {
 }
 
 // Size returns the bytes that n elements take: elements of less than a byte
-// are packed.
-func (d DType) Size(n int) int { return (n*d.Bits() + 7) / 8 }
+// are packed. It does not overflow for what [Elements] returns.
+func (d DType) Size(n int) int {
+	bits := d.Bits()
+	if bits < 8 {
+		return (n*bits + 7) / 8
+	}
+	return n * (bits / 8)
+}
 
 // Float reports whether d is a real floating-point type: such tensors are
 // computed in float32.

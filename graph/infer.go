@@ -25,11 +25,10 @@ type InferOptions struct {
 	// return no outputs for a node that it does not compute.
 	Fold func(n *Node, opset int, in []*Tensor) ([]*Tensor, error)
 	// MaxFold bounds the elements of all the constants that Fold makes
-	// together; 0 is 2^26. What goes beyond is left for the run.
+	// together; 0 allows four times those of the weights, and at least 2^26.
+	// What goes beyond is left for the run.
 	MaxFold int
 }
-
-const defaultMaxFold = 1 << 26
 
 // UnknownOpError reports a node whose operator Infer has no rule for.
 type UnknownOpError struct {
@@ -54,12 +53,14 @@ func Infer(m *Model, o InferOptions) (map[string]Type, error) {
 	if err != nil {
 		return nil, err
 	}
+	elements := 0
 	for name, w := range m.Weights {
 		types[name] = Type{w.DType, w.Shape, w}
+		elements += w.Len()
 	}
 	left := o.MaxFold
 	if left == 0 {
-		left = defaultMaxFold
+		left = max(1<<26, 4*elements)
 	}
 	for _, n := range m.Nodes {
 		c := &call{Node: n, opset: m.Opset[n.Domain], in: make([]Type, len(n.Inputs))}

@@ -110,7 +110,8 @@ func FromInts(dt DType, shape []int, v []int64) *Tensor {
 const maxRank = 64
 
 // Elements multiplies the extents of a shape, with checks for negative ones,
-// for overflow and for a rank over 64.
+// for overflow, also of the bytes of the largest element type, and for a rank
+// over 64.
 func Elements(shape []int) (int, error) {
 	if len(shape) > maxRank {
 		return 0, fmt.Errorf("rank %d, expected at most %d", len(shape), maxRank)
@@ -120,7 +121,7 @@ func Elements(shape []int) (int, error) {
 		if d < 0 {
 			return 0, fmt.Errorf("shape %v has a negative extent", shape)
 		}
-		if d != 0 && n > math.MaxInt/8/d {
+		if d != 0 && n > math.MaxInt/16/d {
 			return 0, fmt.Errorf("shape %v overflows", shape)
 		}
 		n *= d

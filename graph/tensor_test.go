@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +110,8 @@ func TestNewTensorRefuses(t *testing.T) {
 		{dense(Float32, []int{2}, 7), "float32 tensor of shape [2] takes 8 bytes, got 7"},
 		{dense(Float32, []int{-2}, 8), "negative extent"},
 		{dense(Uint8, []int{1 << 40, 1 << 40}, 0), "overflows"},
+		{dense(Complex128, []int{1 << (bits.UintSize - 4)}, 0), "overflows"},
+		{dense(Float64, []int{1 << (bits.UintSize - 6)}, 0), "takes"},
 		{dense(Float32, slices.Repeat([]int{1}, 65), 4), "rank 65"},
 		{dense(String, []int{1}, 1), "string has no fixed size"},
 		{dense(Undefined, []int{1}, 1), "undefined has no fixed size"},

@@ -389,6 +389,7 @@ func TestParseRefuses(t *testing.T) {
 		{"large shape", tensor(func(m *message) { m.int(1, 1<<40); m.int(2, 1); m.str(8, "v") }), "takes 1099511627776 elements"},
 		{"few strings", tensor(func(m *message) { m.int(1, 1<<40); m.int(2, 8); m.str(8, "v") }), "takes 1099511627776 strings"},
 		{"raw size", tensor(func(m *message) { m.int(1, 2); m.int(2, 1); m.bytes(9, make([]byte, 7)) }), "takes 8 bytes, got 7"},
+		{"raw size overflow", tensor(func(m *message) { m.int(1, 1<<58); m.int(2, 11); m.bytes(9, nil) }), "takes 2305843009213693952 bytes, got 0"},
 		{"too few elements", tensor(func(m *message) { m.int(1, 2); m.int(2, 1); m.float(4, 1) }), "takes 8 bytes, got 4"},
 		{"too many elements", tensor(func(m *message) { m.int(1, 1); m.int(2, 7); m.str(8, "v"); m.int(7, 1); m.int(7, 2) }), "takes 1 elements, got more"},
 		{"wrong field", tensor(func(m *message) { m.int(1, 1); m.int(2, 1); m.int(7, 1) }), "float32 elements in field 7, expected them in field 4"},
@@ -407,7 +408,8 @@ func TestParseRefuses(t *testing.T) {
 		{"sparse indices", sparseModel(sparseInit([]int64{2, 2}, floats, []int64{0, 1, 2}, 3)), "indices of shape [3] for 2 values"},
 		{"sparse rows", sparseModel(sparseInit([]int64{1 << 31, 2}, floats, []int64{0, 1}, 2)), "a sparse matrix of 2147483648 x 2 is too large"},
 		{"sparse memory", sparseModel(sparseInit([]int64{1 << 30, 2}, floats, []int64{0, 1}, 2)), "more than the limit"},
-		{"sparse memory, dense", sparseModel(sparseInit([]int64{1 << 30}, floats, []int64{0, 1}, 2)), "more than the limit"},
+		{"sparse memory as dense", sparseModel(sparseInit([]int64{2, 1 << 30}, floats, []int64{0, 1}, 2)), "more than the limit: 8589934592 bytes here"},
+		{"sparse memory of a vector", sparseModel(sparseInit([]int64{1 << 30}, floats, []int64{0, 1}, 2)), "more than the limit"},
 		{"sparse overflow", sparseModel(sparseInit([]int64{1 << 40, 1 << 40}, floats, []int64{0, 1}, 2)), "overflows"},
 		{"sparse parts", sparseModel(build(func(m *message) { m.message(1, encodeTensor("w", floats)) })), "without values or indices"},
 

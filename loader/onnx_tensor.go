@@ -373,7 +373,7 @@ func (d *decoder) sparseMatrix(m span, shape []int, at []int64, val []float32) *
 	if max(rows, cols) > math.MaxInt32 {
 		d.fail(m.at, "a sparse matrix of %d x %d is too large", rows, cols)
 	}
-	if d.err != nil || !d.charge(m.at, 8*rows+4*len(at)) {
+	if !d.fits(m.at, 4*elements) || !d.charge(m.at, 8*rows+4*len(at)) {
 		return nil
 	}
 	ptr := make([]int, rows+1)
@@ -403,7 +403,7 @@ func (d *decoder) scatter(m span, shape []int, at []int64, values *graph.Tensor)
 		d.fail(m.at, "a sparse tensor of type %s is not supported", values.DType)
 		return nil
 	}
-	elements, _ := graph.Elements(shape) // checked by linearIndices, at most MaxInt/8
+	elements, _ := graph.Elements(shape) // checked by linearIndices, at most MaxInt/16
 	if !d.charge(m.at, elements*size) {
 		return nil
 	}

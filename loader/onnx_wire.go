@@ -64,13 +64,21 @@ func (d *decoder) malformed(at, n int, want string) {
 	}
 }
 
-// charge takes n bytes from what the tensors may still take.
-func (d *decoder) charge(at, n int) bool {
-	if d.err == nil && int64(n) > d.left {
+// fits reports whether the tensors may take n bytes more.
+func (d *decoder) fits(at, n int) bool {
+	if int64(n) > d.left {
 		d.fail(at, "the tensors of the model take more than the limit: %d bytes here, %d left", n, d.left)
 	}
-	d.left -= int64(n)
 	return d.err == nil
+}
+
+// charge takes n bytes from what the tensors may still take.
+func (d *decoder) charge(at, n int) bool {
+	if !d.fits(at, n) {
+		return false
+	}
+	d.left -= int64(n)
+	return true
 }
 
 // fields walks the fields of a message.
