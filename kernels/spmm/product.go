@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"unsafe"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -40,7 +41,7 @@ type Product struct {
 	w       *Weight
 	epi     Epilogue
 	geo     Geometry
-	flags   flags // of a run that is first and last
+	flags   flags // of those that a run may have, the ones that apply
 	tiles   []Tile
 	cover   [][]call // by row block and tile: see coverOf
 	classes []int    // of each chunk: index of its row block
@@ -71,7 +72,10 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 			return nil, fmt.Errorf("spmm: stride of %d bytes", s)
 		}
 	}
-	p := &Product{w: w, epi: epi, geo: g, tiles: tiles}
+	p := &Product{w: w, epi: epi, geo: g, tiles: tiles, flags: first}
+	if prefetches() {
+		p.flags |= prefetch
+	}
 	if epi.Residual {
 		p.flags |= residual
 	}
@@ -97,6 +101,10 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 	}
 	return p, nil
 }
+
+// prefetches reports whether kernels should prefetch output rows. On Intel's
+// cores that saves 10 % of a network, on Zen 4 it costs 3 %.
+func prefetches() bool { return strings.HasPrefix(isa.Describe().Name, "Intel") }
 
 // coverOf returns, for each tile, the calls that compute r weight rows of it.
 func coverOf(i isa.ISA, r, step int, g Geometry, tiles []Tile) ([][]call, error) {
@@ -189,8 +197,8 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
 		min: p.epi.Min, max: p.epi.Max,
 	}
-	for u := lo; u < hi; u++ {
-		tile, n := u/len(p.w.chunks), u%len(p.w.chunks)
+	tile, n := lo/len(p.w.chunks), lo%len(p.w.chunks)
+	for range hi - lo {
 		for _, c := range p.cover[p.classes[n]*len(p.tiles)+tile] {
 			a.x = unsafe.Pointer(&b.X[c.x])
 			a.y = unsafe.Pointer(&b.Y[c.y])
@@ -199,15 +207,12 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 			}
 			for _, r := range p.w.chunks[n].runs {
 				a.entries, a.count = &p.w.entries[r.lo], uint(r.hi-r.lo)
-				a.flags = 0
-				if r.first {
-					a.flags |= first | p.flags&residual
-				}
-				if r.last {
-					a.flags |= p.flags & clamp
-				}
+				a.flags = r.flags & p.flags
 				c.fn(noescape(&a))
 			}
+		}
+		if n++; n == len(p.w.chunks) {
+			tile, n = tile+1, 0
 		}
 	}
 }

@@ -51,7 +51,7 @@ type Kernel struct {
 // tile. Assembly knows the byte offsets of its fields.
 type args struct {
 	entries *entry         //   0
-	count   uint           //   8 entries
+	count   uint           //   8 entries, at least one
 	off     *uint32        //  16 byte offsets into x of weight columns
 	val     *float32       //  24 weights
 	bias    *float32       //  32 one a weight row
@@ -79,10 +79,14 @@ const (
 	residual
 	// clamp: the results are limited to [min, max].
 	clamp
+	// prefetch: output rows are prefetched before they are needed.
+	prefetch
 )
 
-// An entry is R weight rows in one K-block. The list of a weight is padded so
-// that a kernel may read the rows of two entries past its last.
+// An entry is R weight rows in one K-block. The values of the entries of one
+// call follow each other, and where R is 1 the offsets too. The lists of a
+// weight are padded so that a kernel may read lookahead entries and offsets
+// past its last.
 type entry struct {
 	row   uint32 // the first weight row
 	count uint32 // columns that are present
@@ -90,8 +94,7 @@ type entry struct {
 	val   uint32 // index of the first one's R values
 }
 
-// lookahead is how many entries past its last a kernel may read, to prefetch
-// the rows that come next.
+// lookahead is how many entries and offsets past its last a kernel may read.
 const lookahead = 2
 
 // kernels is the table of all micro-kernels.

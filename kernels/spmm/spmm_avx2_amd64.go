@@ -25,10 +25,6 @@ func avx2Kernels() []Kernel {
 		{"f32_spmm_1x1x7s2_avx2", isa.AVX2, 1, Shape{1, 7}, 2, f32_spmm_1x1x7s2_avx2},
 		{"f32_spmm_1x1x8s1_avx2", isa.AVX2, 1, Shape{1, 8}, 1, f32_spmm_1x1x8s1_avx2},
 		{"f32_spmm_1x1x8s2_avx2", isa.AVX2, 1, Shape{1, 8}, 2, f32_spmm_1x1x8s2_avx2},
-		{"f32_spmm_1x1x10s1_avx2", isa.AVX2, 1, Shape{1, 10}, 1, f32_spmm_1x1x10s1_avx2},
-		{"f32_spmm_1x1x10s2_avx2", isa.AVX2, 1, Shape{1, 10}, 2, f32_spmm_1x1x10s2_avx2},
-		{"f32_spmm_1x1x12s1_avx2", isa.AVX2, 1, Shape{1, 12}, 1, f32_spmm_1x1x12s1_avx2},
-		{"f32_spmm_1x1x12s2_avx2", isa.AVX2, 1, Shape{1, 12}, 2, f32_spmm_1x1x12s2_avx2},
 		{"f32_spmm_1x1x14s1_avx2", isa.AVX2, 1, Shape{1, 14}, 1, f32_spmm_1x1x14s1_avx2},
 		{"f32_spmm_1x1x14s2_avx2", isa.AVX2, 1, Shape{1, 14}, 2, f32_spmm_1x1x14s2_avx2},
 		{"f32_spmm_1x2x1s1_avx2", isa.AVX2, 1, Shape{2, 1}, 1, f32_spmm_1x2x1s1_avx2},
@@ -45,10 +41,10 @@ func avx2Kernels() []Kernel {
 		{"f32_spmm_1x2x6s2_avx2", isa.AVX2, 1, Shape{2, 6}, 2, f32_spmm_1x2x6s2_avx2},
 		{"f32_spmm_1x2x7s1_avx2", isa.AVX2, 1, Shape{2, 7}, 1, f32_spmm_1x2x7s1_avx2},
 		{"f32_spmm_1x2x7s2_avx2", isa.AVX2, 1, Shape{2, 7}, 2, f32_spmm_1x2x7s2_avx2},
-		{"f32_spmm_1x3x3s1_avx2", isa.AVX2, 1, Shape{3, 3}, 1, f32_spmm_1x3x3s1_avx2},
-		{"f32_spmm_1x3x3s2_avx2", isa.AVX2, 1, Shape{3, 3}, 2, f32_spmm_1x3x3s2_avx2},
-		{"f32_spmm_1x3x4s1_avx2", isa.AVX2, 1, Shape{3, 4}, 1, f32_spmm_1x3x4s1_avx2},
-		{"f32_spmm_1x3x4s2_avx2", isa.AVX2, 1, Shape{3, 4}, 2, f32_spmm_1x3x4s2_avx2},
+		{"f32_spmm_1x3x1s1_avx2", isa.AVX2, 1, Shape{3, 1}, 1, f32_spmm_1x3x1s1_avx2},
+		{"f32_spmm_1x3x1s2_avx2", isa.AVX2, 1, Shape{3, 1}, 2, f32_spmm_1x3x1s2_avx2},
+		{"f32_spmm_1x3x2s1_avx2", isa.AVX2, 1, Shape{3, 2}, 1, f32_spmm_1x3x2s1_avx2},
+		{"f32_spmm_1x3x2s2_avx2", isa.AVX2, 1, Shape{3, 2}, 2, f32_spmm_1x3x2s2_avx2},
 		{"f32_spmm_1x4x1s1_avx2", isa.AVX2, 1, Shape{4, 1}, 1, f32_spmm_1x4x1s1_avx2},
 		{"f32_spmm_1x4x1s2_avx2", isa.AVX2, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx2},
 		{"f32_spmm_1x4x2s1_avx2", isa.AVX2, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx2},
@@ -67,20 +63,28 @@ func avx2Kernels() []Kernel {
 		{"f32_spmm_2x1x5s2_avx2", isa.AVX2, 2, Shape{1, 5}, 2, f32_spmm_2x1x5s2_avx2},
 		{"f32_spmm_2x1x6s1_avx2", isa.AVX2, 2, Shape{1, 6}, 1, f32_spmm_2x1x6s1_avx2},
 		{"f32_spmm_2x1x6s2_avx2", isa.AVX2, 2, Shape{1, 6}, 2, f32_spmm_2x1x6s2_avx2},
-		{"f32_spmm_2x1x7s1_avx2", isa.AVX2, 2, Shape{1, 7}, 1, f32_spmm_2x1x7s1_avx2},
-		{"f32_spmm_2x1x7s2_avx2", isa.AVX2, 2, Shape{1, 7}, 2, f32_spmm_2x1x7s2_avx2},
 		{"f32_spmm_2x2x1s1_avx2", isa.AVX2, 2, Shape{2, 1}, 1, f32_spmm_2x2x1s1_avx2},
 		{"f32_spmm_2x2x1s2_avx2", isa.AVX2, 2, Shape{2, 1}, 2, f32_spmm_2x2x1s2_avx2},
 		{"f32_spmm_2x2x2s1_avx2", isa.AVX2, 2, Shape{2, 2}, 1, f32_spmm_2x2x2s1_avx2},
 		{"f32_spmm_2x2x2s2_avx2", isa.AVX2, 2, Shape{2, 2}, 2, f32_spmm_2x2x2s2_avx2},
 		{"f32_spmm_2x2x3s1_avx2", isa.AVX2, 2, Shape{2, 3}, 1, f32_spmm_2x2x3s1_avx2},
 		{"f32_spmm_2x2x3s2_avx2", isa.AVX2, 2, Shape{2, 3}, 2, f32_spmm_2x2x3s2_avx2},
+		{"f32_spmm_2x3x1s1_avx2", isa.AVX2, 2, Shape{3, 1}, 1, f32_spmm_2x3x1s1_avx2},
+		{"f32_spmm_2x3x1s2_avx2", isa.AVX2, 2, Shape{3, 1}, 2, f32_spmm_2x3x1s2_avx2},
+		{"f32_spmm_2x3x2s1_avx2", isa.AVX2, 2, Shape{3, 2}, 1, f32_spmm_2x3x2s1_avx2},
+		{"f32_spmm_2x3x2s2_avx2", isa.AVX2, 2, Shape{3, 2}, 2, f32_spmm_2x3x2s2_avx2},
+		{"f32_spmm_2x4x1s1_avx2", isa.AVX2, 2, Shape{4, 1}, 1, f32_spmm_2x4x1s1_avx2},
+		{"f32_spmm_2x4x1s2_avx2", isa.AVX2, 2, Shape{4, 1}, 2, f32_spmm_2x4x1s2_avx2},
 		{"f32_spmm_4x1x1s1_avx2", isa.AVX2, 4, Shape{1, 1}, 1, f32_spmm_4x1x1s1_avx2},
 		{"f32_spmm_4x1x1s2_avx2", isa.AVX2, 4, Shape{1, 1}, 2, f32_spmm_4x1x1s2_avx2},
 		{"f32_spmm_4x1x2s1_avx2", isa.AVX2, 4, Shape{1, 2}, 1, f32_spmm_4x1x2s1_avx2},
 		{"f32_spmm_4x1x2s2_avx2", isa.AVX2, 4, Shape{1, 2}, 2, f32_spmm_4x1x2s2_avx2},
 		{"f32_spmm_4x1x3s1_avx2", isa.AVX2, 4, Shape{1, 3}, 1, f32_spmm_4x1x3s1_avx2},
 		{"f32_spmm_4x1x3s2_avx2", isa.AVX2, 4, Shape{1, 3}, 2, f32_spmm_4x1x3s2_avx2},
+		{"f32_spmm_4x2x1s1_avx2", isa.AVX2, 4, Shape{2, 1}, 1, f32_spmm_4x2x1s1_avx2},
+		{"f32_spmm_4x2x1s2_avx2", isa.AVX2, 4, Shape{2, 1}, 2, f32_spmm_4x2x1s2_avx2},
+		{"f32_spmm_4x3x1s1_avx2", isa.AVX2, 4, Shape{3, 1}, 1, f32_spmm_4x3x1s1_avx2},
+		{"f32_spmm_4x3x1s2_avx2", isa.AVX2, 4, Shape{3, 1}, 2, f32_spmm_4x3x1s2_avx2},
 		{"f32_spmm_8x1x1s1_avx2", isa.AVX2, 8, Shape{1, 1}, 1, f32_spmm_8x1x1s1_avx2},
 		{"f32_spmm_8x1x1s2_avx2", isa.AVX2, 8, Shape{1, 1}, 2, f32_spmm_8x1x1s2_avx2},
 	}
@@ -135,18 +139,6 @@ func f32_spmm_1x1x8s1_avx2(a *args)
 func f32_spmm_1x1x8s2_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x1x10s1_avx2(a *args)
-
-//go:noescape
-func f32_spmm_1x1x10s2_avx2(a *args)
-
-//go:noescape
-func f32_spmm_1x1x12s1_avx2(a *args)
-
-//go:noescape
-func f32_spmm_1x1x12s2_avx2(a *args)
-
-//go:noescape
 func f32_spmm_1x1x14s1_avx2(a *args)
 
 //go:noescape
@@ -195,16 +187,16 @@ func f32_spmm_1x2x7s1_avx2(a *args)
 func f32_spmm_1x2x7s2_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x3x3s1_avx2(a *args)
+func f32_spmm_1x3x1s1_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x3x3s2_avx2(a *args)
+func f32_spmm_1x3x1s2_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x3x4s1_avx2(a *args)
+func f32_spmm_1x3x2s1_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x3x4s2_avx2(a *args)
+func f32_spmm_1x3x2s2_avx2(a *args)
 
 //go:noescape
 func f32_spmm_1x4x1s1_avx2(a *args)
@@ -261,12 +253,6 @@ func f32_spmm_2x1x6s1_avx2(a *args)
 func f32_spmm_2x1x6s2_avx2(a *args)
 
 //go:noescape
-func f32_spmm_2x1x7s1_avx2(a *args)
-
-//go:noescape
-func f32_spmm_2x1x7s2_avx2(a *args)
-
-//go:noescape
 func f32_spmm_2x2x1s1_avx2(a *args)
 
 //go:noescape
@@ -283,6 +269,24 @@ func f32_spmm_2x2x3s1_avx2(a *args)
 
 //go:noescape
 func f32_spmm_2x2x3s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x3x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x3x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x3x2s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x3x2s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x4x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_2x4x1s2_avx2(a *args)
 
 //go:noescape
 func f32_spmm_4x1x1s1_avx2(a *args)
@@ -303,7 +307,22 @@ func f32_spmm_4x1x3s1_avx2(a *args)
 func f32_spmm_4x1x3s2_avx2(a *args)
 
 //go:noescape
+func f32_spmm_4x2x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_4x2x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_4x3x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_4x3x1s2_avx2(a *args)
+
+//go:noescape
 func f32_spmm_8x1x1s1_avx2(a *args)
 
 //go:noescape
 func f32_spmm_8x1x1s2_avx2(a *args)
+
+// peak_avx2 does n times 12 multiply-adds of vectors in registers.
+func peak_avx2(n int)

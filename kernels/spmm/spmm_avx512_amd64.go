@@ -6,7 +6,7 @@ package spmm
 
 import "github.com/nnz-dev/nnz/kernels/isa"
 
-// avx512Kernels lists the AVX512 kernels.
+// avx512Kernels lists the AVX-512 kernels.
 func avx512Kernels() []Kernel {
 	return []Kernel{
 		{"f32_spmm_1x1x1s1_avx512", isa.AVX512, 1, Shape{1, 1}, 1, f32_spmm_1x1x1s1_avx512},
@@ -25,10 +25,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_1x1x7s2_avx512", isa.AVX512, 1, Shape{1, 7}, 2, f32_spmm_1x1x7s2_avx512},
 		{"f32_spmm_1x1x8s1_avx512", isa.AVX512, 1, Shape{1, 8}, 1, f32_spmm_1x1x8s1_avx512},
 		{"f32_spmm_1x1x8s2_avx512", isa.AVX512, 1, Shape{1, 8}, 2, f32_spmm_1x1x8s2_avx512},
-		{"f32_spmm_1x1x10s1_avx512", isa.AVX512, 1, Shape{1, 10}, 1, f32_spmm_1x1x10s1_avx512},
-		{"f32_spmm_1x1x10s2_avx512", isa.AVX512, 1, Shape{1, 10}, 2, f32_spmm_1x1x10s2_avx512},
-		{"f32_spmm_1x1x12s1_avx512", isa.AVX512, 1, Shape{1, 12}, 1, f32_spmm_1x1x12s1_avx512},
-		{"f32_spmm_1x1x12s2_avx512", isa.AVX512, 1, Shape{1, 12}, 2, f32_spmm_1x1x12s2_avx512},
 		{"f32_spmm_1x1x14s1_avx512", isa.AVX512, 1, Shape{1, 14}, 1, f32_spmm_1x1x14s1_avx512},
 		{"f32_spmm_1x1x14s2_avx512", isa.AVX512, 1, Shape{1, 14}, 2, f32_spmm_1x1x14s2_avx512},
 		{"f32_spmm_1x2x1s1_avx512", isa.AVX512, 1, Shape{2, 1}, 1, f32_spmm_1x2x1s1_avx512},
@@ -45,10 +41,10 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_1x2x6s2_avx512", isa.AVX512, 1, Shape{2, 6}, 2, f32_spmm_1x2x6s2_avx512},
 		{"f32_spmm_1x2x7s1_avx512", isa.AVX512, 1, Shape{2, 7}, 1, f32_spmm_1x2x7s1_avx512},
 		{"f32_spmm_1x2x7s2_avx512", isa.AVX512, 1, Shape{2, 7}, 2, f32_spmm_1x2x7s2_avx512},
-		{"f32_spmm_1x3x3s1_avx512", isa.AVX512, 1, Shape{3, 3}, 1, f32_spmm_1x3x3s1_avx512},
-		{"f32_spmm_1x3x3s2_avx512", isa.AVX512, 1, Shape{3, 3}, 2, f32_spmm_1x3x3s2_avx512},
-		{"f32_spmm_1x3x4s1_avx512", isa.AVX512, 1, Shape{3, 4}, 1, f32_spmm_1x3x4s1_avx512},
-		{"f32_spmm_1x3x4s2_avx512", isa.AVX512, 1, Shape{3, 4}, 2, f32_spmm_1x3x4s2_avx512},
+		{"f32_spmm_1x3x1s1_avx512", isa.AVX512, 1, Shape{3, 1}, 1, f32_spmm_1x3x1s1_avx512},
+		{"f32_spmm_1x3x1s2_avx512", isa.AVX512, 1, Shape{3, 1}, 2, f32_spmm_1x3x1s2_avx512},
+		{"f32_spmm_1x3x2s1_avx512", isa.AVX512, 1, Shape{3, 2}, 1, f32_spmm_1x3x2s1_avx512},
+		{"f32_spmm_1x3x2s2_avx512", isa.AVX512, 1, Shape{3, 2}, 2, f32_spmm_1x3x2s2_avx512},
 		{"f32_spmm_1x4x1s1_avx512", isa.AVX512, 1, Shape{4, 1}, 1, f32_spmm_1x4x1s1_avx512},
 		{"f32_spmm_1x4x1s2_avx512", isa.AVX512, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx512},
 		{"f32_spmm_1x4x2s1_avx512", isa.AVX512, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx512},
@@ -57,8 +53,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_1x4x3s2_avx512", isa.AVX512, 1, Shape{4, 3}, 2, f32_spmm_1x4x3s2_avx512},
 		{"f32_spmm_1x4x4s1_avx512", isa.AVX512, 1, Shape{4, 4}, 1, f32_spmm_1x4x4s1_avx512},
 		{"f32_spmm_1x4x4s2_avx512", isa.AVX512, 1, Shape{4, 4}, 2, f32_spmm_1x4x4s2_avx512},
-		{"f32_spmm_1x4x7s1_avx512", isa.AVX512, 1, Shape{4, 7}, 1, f32_spmm_1x4x7s1_avx512},
-		{"f32_spmm_1x4x7s2_avx512", isa.AVX512, 1, Shape{4, 7}, 2, f32_spmm_1x4x7s2_avx512},
 		{"f32_spmm_2x1x1s1_avx512", isa.AVX512, 2, Shape{1, 1}, 1, f32_spmm_2x1x1s1_avx512},
 		{"f32_spmm_2x1x1s2_avx512", isa.AVX512, 2, Shape{1, 1}, 2, f32_spmm_2x1x1s2_avx512},
 		{"f32_spmm_2x1x2s1_avx512", isa.AVX512, 2, Shape{1, 2}, 1, f32_spmm_2x1x2s1_avx512},
@@ -75,10 +69,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_2x1x7s2_avx512", isa.AVX512, 2, Shape{1, 7}, 2, f32_spmm_2x1x7s2_avx512},
 		{"f32_spmm_2x1x8s1_avx512", isa.AVX512, 2, Shape{1, 8}, 1, f32_spmm_2x1x8s1_avx512},
 		{"f32_spmm_2x1x8s2_avx512", isa.AVX512, 2, Shape{1, 8}, 2, f32_spmm_2x1x8s2_avx512},
-		{"f32_spmm_2x1x10s1_avx512", isa.AVX512, 2, Shape{1, 10}, 1, f32_spmm_2x1x10s1_avx512},
-		{"f32_spmm_2x1x10s2_avx512", isa.AVX512, 2, Shape{1, 10}, 2, f32_spmm_2x1x10s2_avx512},
-		{"f32_spmm_2x1x12s1_avx512", isa.AVX512, 2, Shape{1, 12}, 1, f32_spmm_2x1x12s1_avx512},
-		{"f32_spmm_2x1x12s2_avx512", isa.AVX512, 2, Shape{1, 12}, 2, f32_spmm_2x1x12s2_avx512},
 		{"f32_spmm_2x1x14s1_avx512", isa.AVX512, 2, Shape{1, 14}, 1, f32_spmm_2x1x14s1_avx512},
 		{"f32_spmm_2x1x14s2_avx512", isa.AVX512, 2, Shape{1, 14}, 2, f32_spmm_2x1x14s2_avx512},
 		{"f32_spmm_2x2x1s1_avx512", isa.AVX512, 2, Shape{2, 1}, 1, f32_spmm_2x2x1s1_avx512},
@@ -95,6 +85,14 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_2x2x6s2_avx512", isa.AVX512, 2, Shape{2, 6}, 2, f32_spmm_2x2x6s2_avx512},
 		{"f32_spmm_2x2x7s1_avx512", isa.AVX512, 2, Shape{2, 7}, 1, f32_spmm_2x2x7s1_avx512},
 		{"f32_spmm_2x2x7s2_avx512", isa.AVX512, 2, Shape{2, 7}, 2, f32_spmm_2x2x7s2_avx512},
+		{"f32_spmm_2x3x1s1_avx512", isa.AVX512, 2, Shape{3, 1}, 1, f32_spmm_2x3x1s1_avx512},
+		{"f32_spmm_2x3x1s2_avx512", isa.AVX512, 2, Shape{3, 1}, 2, f32_spmm_2x3x1s2_avx512},
+		{"f32_spmm_2x3x2s1_avx512", isa.AVX512, 2, Shape{3, 2}, 1, f32_spmm_2x3x2s1_avx512},
+		{"f32_spmm_2x3x2s2_avx512", isa.AVX512, 2, Shape{3, 2}, 2, f32_spmm_2x3x2s2_avx512},
+		{"f32_spmm_2x4x1s1_avx512", isa.AVX512, 2, Shape{4, 1}, 1, f32_spmm_2x4x1s1_avx512},
+		{"f32_spmm_2x4x1s2_avx512", isa.AVX512, 2, Shape{4, 1}, 2, f32_spmm_2x4x1s2_avx512},
+		{"f32_spmm_2x4x2s1_avx512", isa.AVX512, 2, Shape{4, 2}, 1, f32_spmm_2x4x2s1_avx512},
+		{"f32_spmm_2x4x2s2_avx512", isa.AVX512, 2, Shape{4, 2}, 2, f32_spmm_2x4x2s2_avx512},
 		{"f32_spmm_4x1x1s1_avx512", isa.AVX512, 4, Shape{1, 1}, 1, f32_spmm_4x1x1s1_avx512},
 		{"f32_spmm_4x1x1s2_avx512", isa.AVX512, 4, Shape{1, 1}, 2, f32_spmm_4x1x1s2_avx512},
 		{"f32_spmm_4x1x2s1_avx512", isa.AVX512, 4, Shape{1, 2}, 1, f32_spmm_4x1x2s1_avx512},
@@ -115,12 +113,20 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_4x2x2s2_avx512", isa.AVX512, 4, Shape{2, 2}, 2, f32_spmm_4x2x2s2_avx512},
 		{"f32_spmm_4x2x3s1_avx512", isa.AVX512, 4, Shape{2, 3}, 1, f32_spmm_4x2x3s1_avx512},
 		{"f32_spmm_4x2x3s2_avx512", isa.AVX512, 4, Shape{2, 3}, 2, f32_spmm_4x2x3s2_avx512},
+		{"f32_spmm_4x3x1s1_avx512", isa.AVX512, 4, Shape{3, 1}, 1, f32_spmm_4x3x1s1_avx512},
+		{"f32_spmm_4x3x1s2_avx512", isa.AVX512, 4, Shape{3, 1}, 2, f32_spmm_4x3x1s2_avx512},
+		{"f32_spmm_4x3x2s1_avx512", isa.AVX512, 4, Shape{3, 2}, 1, f32_spmm_4x3x2s1_avx512},
+		{"f32_spmm_4x3x2s2_avx512", isa.AVX512, 4, Shape{3, 2}, 2, f32_spmm_4x3x2s2_avx512},
 		{"f32_spmm_8x1x1s1_avx512", isa.AVX512, 8, Shape{1, 1}, 1, f32_spmm_8x1x1s1_avx512},
 		{"f32_spmm_8x1x1s2_avx512", isa.AVX512, 8, Shape{1, 1}, 2, f32_spmm_8x1x1s2_avx512},
 		{"f32_spmm_8x1x2s1_avx512", isa.AVX512, 8, Shape{1, 2}, 1, f32_spmm_8x1x2s1_avx512},
 		{"f32_spmm_8x1x2s2_avx512", isa.AVX512, 8, Shape{1, 2}, 2, f32_spmm_8x1x2s2_avx512},
 		{"f32_spmm_8x1x3s1_avx512", isa.AVX512, 8, Shape{1, 3}, 1, f32_spmm_8x1x3s1_avx512},
 		{"f32_spmm_8x1x3s2_avx512", isa.AVX512, 8, Shape{1, 3}, 2, f32_spmm_8x1x3s2_avx512},
+		{"f32_spmm_8x2x1s1_avx512", isa.AVX512, 8, Shape{2, 1}, 1, f32_spmm_8x2x1s1_avx512},
+		{"f32_spmm_8x2x1s2_avx512", isa.AVX512, 8, Shape{2, 1}, 2, f32_spmm_8x2x1s2_avx512},
+		{"f32_spmm_8x3x1s1_avx512", isa.AVX512, 8, Shape{3, 1}, 1, f32_spmm_8x3x1s1_avx512},
+		{"f32_spmm_8x3x1s2_avx512", isa.AVX512, 8, Shape{3, 1}, 2, f32_spmm_8x3x1s2_avx512},
 	}
 }
 
@@ -173,18 +179,6 @@ func f32_spmm_1x1x8s1_avx512(a *args)
 func f32_spmm_1x1x8s2_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x1x10s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x1x10s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x1x12s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x1x12s2_avx512(a *args)
-
-//go:noescape
 func f32_spmm_1x1x14s1_avx512(a *args)
 
 //go:noescape
@@ -233,16 +227,16 @@ func f32_spmm_1x2x7s1_avx512(a *args)
 func f32_spmm_1x2x7s2_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x3x3s1_avx512(a *args)
+func f32_spmm_1x3x1s1_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x3x3s2_avx512(a *args)
+func f32_spmm_1x3x1s2_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x3x4s1_avx512(a *args)
+func f32_spmm_1x3x2s1_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x3x4s2_avx512(a *args)
+func f32_spmm_1x3x2s2_avx512(a *args)
 
 //go:noescape
 func f32_spmm_1x4x1s1_avx512(a *args)
@@ -267,12 +261,6 @@ func f32_spmm_1x4x4s1_avx512(a *args)
 
 //go:noescape
 func f32_spmm_1x4x4s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x4x7s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x4x7s2_avx512(a *args)
 
 //go:noescape
 func f32_spmm_2x1x1s1_avx512(a *args)
@@ -323,18 +311,6 @@ func f32_spmm_2x1x8s1_avx512(a *args)
 func f32_spmm_2x1x8s2_avx512(a *args)
 
 //go:noescape
-func f32_spmm_2x1x10s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_2x1x10s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_2x1x12s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_2x1x12s2_avx512(a *args)
-
-//go:noescape
 func f32_spmm_2x1x14s1_avx512(a *args)
 
 //go:noescape
@@ -381,6 +357,30 @@ func f32_spmm_2x2x7s1_avx512(a *args)
 
 //go:noescape
 func f32_spmm_2x2x7s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x3x1s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x3x1s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x3x2s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x3x2s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x4x1s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x4x1s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x4x2s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_2x4x2s2_avx512(a *args)
 
 //go:noescape
 func f32_spmm_4x1x1s1_avx512(a *args)
@@ -443,6 +443,18 @@ func f32_spmm_4x2x3s1_avx512(a *args)
 func f32_spmm_4x2x3s2_avx512(a *args)
 
 //go:noescape
+func f32_spmm_4x3x1s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_4x3x1s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_4x3x2s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_4x3x2s2_avx512(a *args)
+
+//go:noescape
 func f32_spmm_8x1x1s1_avx512(a *args)
 
 //go:noescape
@@ -459,3 +471,18 @@ func f32_spmm_8x1x3s1_avx512(a *args)
 
 //go:noescape
 func f32_spmm_8x1x3s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_8x2x1s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_8x2x1s2_avx512(a *args)
+
+//go:noescape
+func f32_spmm_8x3x1s1_avx512(a *args)
+
+//go:noescape
+func f32_spmm_8x3x1s2_avx512(a *args)
+
+// peak_avx512 does n times 12 multiply-adds of vectors in registers.
+func peak_avx512(n int)

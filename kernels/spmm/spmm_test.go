@@ -165,6 +165,16 @@ func (c testCase) check(t *testing.T) {
 	before := slices.Clone(c.buf.Y)
 	p := c.product(t)
 	p.Run(c.buf, 0, p.Units())
+	// Prefetching changes nothing but time.
+	got := slices.Clone(c.buf.Y)
+	copy(c.buf.Y, before)
+	p.flags ^= prefetch
+	p.Run(c.buf, 0, p.Units())
+	for i, y := range c.buf.Y {
+		if math.Float32bits(y) != math.Float32bits(got[i]) {
+			t.Fatalf("y[%d] = %g or %g, by prefetching", i, y, got[i])
+		}
+	}
 	bad := 0
 	for i, y := range c.buf.Y {
 		switch {

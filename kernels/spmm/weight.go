@@ -50,8 +50,8 @@ type chunk struct {
 
 // A run is the entries of one kernel call.
 type run struct {
-	lo, hi      int  // entries[lo:hi]
-	first, last bool // of the K-blocks of these rows
+	lo, hi int   // entries[lo:hi]
+	flags  flags // all that may be set in this K-block
 }
 
 // maxRun bounds the weights of one run, and with them the time of one kernel
@@ -247,6 +247,7 @@ func (p *packer) pack() (*Weight, error) {
 		p.chunk(p.strips[:n])
 		p.strips = p.strips[n:]
 	}
+	p.w.off = append(p.w.off, make([]uint32, lookahead)...)
 	for range lookahead {
 		p.w.entries = append(p.w.entries, entry{row: p.w.entries[len(p.w.entries)-1].row})
 	}
@@ -269,12 +270,19 @@ func (p *packer) chunk(strips []strip) {
 	}
 	parts := make([]part, 0, len(strips))
 	for k := 0; k < cols; k += p.Block {
-		first, last := k == 0, k+p.Block >= cols
+		begins, ends := k == 0, k+p.Block >= cols
+		f := prefetch
+		if begins {
+			f |= first | residual
+		}
+		if ends {
+			f |= clamp
+		}
 		parts = parts[:0]
 		for i, s := range strips {
 			n, _ := slices.BinarySearch(s.col[done[i]:], int32(min(k+p.Block, cols)))
 			// The first K-block begins every row and the last ends it.
-			if n > 0 || first || last {
+			if n > 0 || begins || ends {
 				parts = append(parts, part{s, s.col[done[i] : done[i]+n], done[i]})
 			}
 			done[i] += n
@@ -282,14 +290,14 @@ func (p *packer) chunk(strips []strip) {
 		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(b.col), len(a.col)) })
 		weights, lo, group, off := 0, len(p.w.entries), -1, 0
 		for _, s := range parts {
-			if g := p.group(s.strip); !p.shared || g != group {
+			if g := p.group(s.strip); !p.shared || s.r == 1 || g != group {
 				group, off = g, len(p.w.off)
 				for _, k := range s.col {
 					p.w.off = append(p.w.off, p.Offsets[k]+uint32(g)*p.GroupStride)
 				}
 			}
 			if n := len(p.w.entries); weights > 0 && weights+len(s.col)*s.r > maxRun {
-				c.runs = append(c.runs, run{lo, n, first, last})
+				c.runs = append(c.runs, run{lo, n, f})
 				weights, lo = 0, n
 			}
 			weights += len(s.col) * s.r
@@ -301,7 +309,7 @@ func (p *packer) chunk(strips []strip) {
 			}
 		}
 		if n := len(p.w.entries); n > lo {
-			c.runs = append(c.runs, run{lo, n, first, last})
+			c.runs = append(c.runs, run{lo, n, f})
 		}
 	}
 	p.w.chunks = append(p.w.chunks, c)

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Byte offsets of the fields of args, and of an entry. Package spmm's
-// TestArgsLayout compares them.
+// Byte offsets of the fields of args and of an entry, and bits of flags, as
+// package spmm declares them; its TestArgsLayout compares.
 const (
 	argEntries = 0
 	argCount   = 8
@@ -34,121 +32,39 @@ const (
 	entryVal   = 12
 	entrySize  = 16
 
-	// lookahead is how many entries ahead output rows are prefetched.
-	lookahead = 2
-
 	flagFirst    = 1
 	flagResidual = 2
 	flagClamp    = 4
+	flagPrefetch = 8
+
+	// lookahead is how many entries ahead output rows are prefetched.
+	lookahead = 2
 )
 
-// A shape is what kernels differ by.
-type shape struct{ r, rows, cols, step int }
-
-func (s shape) vectors() int { return s.rows * s.cols }
-
-func (s shape) name(t target) string {
-	return fmt.Sprintf("f32_spmm_%dx%dx%ds%d_%s", s.r, s.rows, s.cols, s.step, t.name)
-}
-
-// A target is an instruction set.
-type target struct {
-	name   string
-	bytes  int // a vector
-	regs   []reg.VecPhysical
-	few    int                 // accumulators up to which the latency of a multiply-add would bind
-	shapes func(r int) []shape // without step
-}
-
-var targets = map[string]target{
-	"avx512": {name: "avx512", bytes: 64, regs: zmm, few: 4, shapes: avx512Shapes},
-	"avx2":   {name: "avx2", bytes: 32, regs: ymm, few: 7, shapes: avx2Shapes},
-}
-
-var ymm = []reg.VecPhysical{
-	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
-	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
-}
-
-var zmm = []reg.VecPhysical{
-	reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
-	reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
-	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
-	reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
-}
-
-func wide(rows int, cols ...int) []shape {
-	var list []shape
-	for _, c := range cols {
-		list = append(list, shape{rows: rows, cols: c})
-	}
-	return list
-}
-
-func avx512Shapes(r int) []shape {
-	switch r {
-	case 1:
-		l := wide(1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
-		l = append(l, wide(2, 1, 2, 3, 4, 5, 6, 7)...)
-		l = append(l, wide(3, 3, 4)...)
-		return append(l, wide(4, 1, 2, 3, 4, 7)...)
-	case 2:
-		l := wide(1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
-		return append(l, wide(2, 1, 2, 3, 4, 5, 6, 7)...)
-	case 4:
-		return append(wide(1, 1, 2, 3, 4, 5, 6, 7), wide(2, 1, 2, 3)...)
-	default:
-		return wide(1, 1, 2, 3)
-	}
-}
-
-func avx2Shapes(r int) []shape {
-	switch r {
-	case 1:
-		l := wide(1, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
-		l = append(l, wide(2, 1, 2, 3, 4, 5, 6, 7)...)
-		l = append(l, wide(3, 3, 4)...)
-		return append(l, wide(4, 1, 2, 3)...)
-	case 2:
-		return append(wide(1, 1, 2, 3, 4, 5, 6, 7), wide(2, 1, 2, 3)...)
-	case 4:
-		return wide(1, 1, 2, 3)
-	default:
-		return wide(1, 1)
-	}
-}
-
-// kernels lists the shapes that exist for the target, ascending.
-func (t target) kernels() []shape {
-	var list []shape
-	for _, r := range []int{1, 2, 4, 8} {
-		for _, s := range t.shapes(r) {
-			for s.step = 1; s.step <= 2; s.step++ {
-				s.r = r
-				list = append(list, s)
-			}
-		}
-	}
-	return list
-}
-
 // General registers.
+//
+// Loads are what binds a kernel of one weight row, and the processor serves
+// the oldest first. So what the next entry and the next columns need is loaded
+// ahead of the current one's multiply-adds: else each entry would begin with
+// the latency of three loads that depend on each other, 10 cycles of 70.
 var (
-	rArgs    = reg.RDI
-	rEntry   = reg.RSI // the current entry
-	rCount   = reg.R10 // entries left
-	rX       = reg.R8
-	rXRow    = reg.R12 // bytes from a tile row of x to the next
-	rRow3    = reg.R13 // three times a row stride
-	rYChan   = reg.R14
-	rYRow    = reg.R15
-	rY       = reg.RDX // the entry's first row of y
-	rOff     = reg.R9  // end of the entry's offsets
-	rVal     = reg.R11 // the entry's values
-	rIndex   = reg.RCX // minus the columns left
-	rA       = reg.RAX
-	rB       = reg.RBX
-	entryLen = operand.U32(entrySize)
+	rArgs  = reg.RDI
+	rEntry = reg.RSI // the current entry
+	rX     = reg.R8
+	rOff   = reg.R9  // end of the entry's offsets
+	rVal   = reg.R11 // its values: their end for one and two rows, else the next
+	rIndex = reg.RCX // minus the columns left; one more where columns go in pairs
+	rXRow  = reg.R12 // bytes from a row of a tile to the next
+	rXRow3 = reg.R13 // three times that
+	rY     = reg.RDX // the entry's first row of y
+
+	rNextCount = reg.R10 // of the entry after: its columns,
+	rNextY     = reg.R14 // and its first row of y
+	rNextOff   = reg.R15 // more than one row: and its offsets
+	rPair      = reg.R15 // one row: the next two offsets
+
+	rA = reg.RAX
+	rB = reg.RBX
 )
 
 // A kernel is one being emitted.
@@ -156,306 +72,385 @@ type kernel struct {
 	*build.Context
 	target
 	shape
-	sets int // of accumulators
+	sets int         // of accumulators: two where one would be bound by latency
+	last operand.Mem // address of the last entry
 }
 
-func mem(base reg.GPPhysical, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }
-
-// acc is the accumulator of weight row i and vector j in a set.
-func (k kernel) acc(set, i, j int) reg.VecPhysical {
-	return k.regs[(set*k.r+i)*k.vectors()+j]
-}
-
-// spare is a register that no accumulator has.
-func (k kernel) spare(n int) reg.VecPhysical { return k.regs[len(k.regs)-1-n] }
-
-func (k kernel) spares() int { return len(k.regs) - k.sets*k.r*k.vectors() }
-
-// at is vector j of a tile: base is its origin, row the register with the bytes
-// between rows, step the vectors between columns.
-func (k kernel) at(base, row reg.GPPhysical, step, j int) operand.Mem {
-	m := mem(base, j%k.cols*step*k.bytes)
-	switch j / k.cols {
-	case 1:
-		m.Index, m.Scale = row, 1
-	case 2:
-		m.Index, m.Scale = row, 2
-	case 3:
-		m.Index, m.Scale = rRow3, 1
-	}
-	return m
-}
-
-// emit writes one kernel.
-func emit(c *build.Context, t target, s shape) {
-	k := kernel{Context: c, target: t, shape: s, sets: 1}
+func newKernel(c *build.Context, t target, s shape) *kernel {
+	k := &kernel{Context: c, target: t, shape: s, sets: 1}
 	if s.r*s.vectors() <= t.few {
 		k.sets = 2
 	}
-	c.Function(s.name(t))
-	c.SignatureExpr("func(a *byte)")
-	c.AllocLocal(128)
-	c.Load(c.Param("a"), rArgs)
-	c.MOVQ(mem(rArgs, argEntries), rEntry)
-	c.MOVQ(mem(rArgs, argCount), rCount)
-	c.MOVQ(mem(rArgs, argX), rX)
-	c.MOVQ(mem(rArgs, argYChan), rYChan)
-	if s.rows > 1 {
-		c.MOVQ(mem(rArgs, argXRow), rXRow)
-		c.MOVQ(mem(rArgs, argYRow), rYRow)
-	}
-
-	c.Label("entry")
-	c.MOVL(mem(rEntry, entryRow), rY.As32())
-	c.MOVL(rY.As32(), rA.As32())
-	c.IMULQ(rYChan, rY)
-	c.ADDQ(mem(rArgs, argY), rY)
-	k.begin()
-
-	c.MOVL(mem(rEntry, entryCount), rIndex.As32())
-	c.MOVL(mem(rEntry, entryOff), rOff.As32())
-	c.MOVL(mem(rEntry, entryVal), rVal.As32())
-	c.MOVQ(mem(rArgs, argOff), rA)
-	c.ADDQ(rIndex, rOff)
-	c.LEAQ(operand.Mem{Base: rA, Index: rOff, Scale: 4}, rOff)
-	c.MOVQ(mem(rArgs, argVal), rA)
-	if s.r == 1 {
-		c.ADDQ(rIndex, rVal)
-	}
-	c.LEAQ(operand.Mem{Base: rA, Index: rVal, Scale: 4}, rVal)
-	if s.r == 2 {
-		c.LEAQ(operand.Mem{Base: rVal, Index: rIndex, Scale: 8}, rVal)
-	}
-	k.prefetch()
-	if s.rows > 3 {
-		c.LEAQ(operand.Mem{Base: rXRow, Index: rXRow, Scale: 2}, rRow3)
-	}
-	if k.sets == 1 {
-		c.NEGQ(rIndex)
-		c.JZ(operand.LabelRef("done"))
-		c.Label("column")
-		k.column(0, 0)
-		k.advance(1)
-		c.JNZ(operand.LabelRef("column"))
-	} else {
-		for i := range k.r {
-			for j := range k.vectors() {
-				k.zero(k.acc(1, i, j))
-			}
-		}
-		c.NEGQ(rIndex)
-		c.ADDQ(operand.U8(1), rIndex)
-		c.JG(operand.LabelRef("done"))
-		c.JZ(operand.LabelRef("odd"))
-		c.Label("column")
-		k.column(0, -1)
-		k.column(1, 0)
-		k.advance(2)
-		c.JS(operand.LabelRef("column"))
-		c.JNZ(operand.LabelRef("even"))
-		c.Label("odd")
-		k.column(0, -1)
-		c.Label("even")
-		for i := range k.r {
-			for j := range k.vectors() {
-				k.VADDPS(k.acc(1, i, j), k.acc(0, i, j), k.acc(0, i, j))
-			}
-		}
-	}
-	c.Label("done")
-	k.end()
-	c.ADDQ(entryLen, rEntry)
-	c.SUBQ(operand.U8(1), rCount)
-	c.JNZ(operand.LabelRef("entry"))
-	c.VZEROUPPER()
-	c.RET()
+	return k
 }
 
-func (k kernel) zero(v reg.VecPhysical) {
-	if k.bytes == 64 {
-		k.VPXORD(v, v, v)
-	} else {
-		k.VXORPS(v, v, v)
-	}
+// pairs reports whether columns are taken two at a time.
+func (k *kernel) pairs() bool { return k.r == 1 || k.sets == 2 }
+
+// acc is the accumulator of weight row i and vector j in a set.
+func (k *kernel) acc(set, i, j int) reg.VecPhysical {
+	return k.regs[(set*k.r+i)*k.vectors()+j]
 }
 
-// prefetch asks for the output rows of the entry after the next.
-func (k kernel) prefetch() {
-	k.MOVL(mem(rEntry, lookahead*entrySize+entryRow), rB.As32())
-	k.IMULQ(rYChan, rB)
-	k.ADDQ(mem(rArgs, argY), rB)
-	if k.rows > 3 {
-		k.LEAQ(operand.Mem{Base: rYRow, Index: rYRow, Scale: 2}, rRow3)
-	}
-	for i := range k.r {
-		for j := 0; j < k.vectors(); j++ {
-			if j%k.cols*k.bytes%64 == 0 { // one a cache line
-				k.PREFETCHT0(k.at(rB, rYRow, 1, j))
-			}
-		}
-		if i < k.r-1 {
-			k.ADDQ(rYChan, rB)
-		}
-	}
-}
-
-// eachY calls f with the address of every vector of y.
-func (k kernel) eachY(f func(i, j int, m operand.Mem)) {
-	k.MOVQ(rY, rB)
-	if k.rows > 3 {
-		k.LEAQ(operand.Mem{Base: rYRow, Index: rYRow, Scale: 2}, rRow3)
-	}
+// eachAcc calls f for every weight row and vector.
+func (k *kernel) eachAcc(f func(i, j int)) {
 	for i := range k.r {
 		for j := range k.vectors() {
-			f(i, j, k.at(rB, rYRow, 1, j))
-		}
-		if i < k.r-1 {
-			k.ADDQ(rYChan, rB)
+			f(i, j)
 		}
 	}
+}
+
+// spares is how many registers no accumulator has; spare is one of them.
+func (k *kernel) spares() int                 { return len(k.regs) - k.sets*k.r*k.vectors() }
+func (k *kernel) spare(n int) reg.VecPhysical { return k.regs[len(k.regs)-1-n] }
+
+func mem(base reg.GPPhysical, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }
+
+func indexed(base, index reg.GPPhysical, scale uint8) operand.Mem {
+	return operand.Mem{Base: base, Index: index, Scale: scale}
+}
+
+// emit writes the kernel.
+func (k *kernel) emit() {
+	k.Function(k.symbol(k.target))
+	k.SignatureExpr("func(a *byte)")
+	// A frame of this size makes every call check for preemption.
+	k.last = k.AllocLocal(128)
+	k.Load(k.Param("a"), rArgs)
+	k.MOVQ(mem(rArgs, argEntries), rEntry)
+	k.MOVQ(mem(rArgs, argCount), rA)
+	k.SHLQ(operand.U8(4), rA)
+	k.LEAQ(operand.Mem{Base: rEntry, Index: rA, Scale: 1, Disp: -entrySize}, rA)
+	k.MOVQ(rA, k.last)
+	k.MOVQ(mem(rArgs, argX), rX)
+	if k.rows > 1 {
+		k.MOVQ(mem(rArgs, argXRow), rXRow)
+	}
+	if k.rows > 3 {
+		k.LEAQ(indexed(rXRow, rXRow, 2), rXRow3)
+	}
+	k.MOVQ(mem(rArgs, argVal), rA)
+	k.MOVL(mem(rEntry, entryVal), rVal.As32())
+	k.LEAQ(indexed(rA, rVal, 4), rVal)
+	if k.r == 1 {
+		k.MOVQ(mem(rArgs, argOff), rA)
+		k.MOVL(mem(rEntry, entryOff), rOff.As32())
+		k.LEAQ(indexed(rA, rOff, 4), rOff)
+	}
+	k.next(0)
+
+	k.Label("entry")
+	k.MOVQ(rNextY, rY)
+	k.MOVQ(rNextCount, rIndex)
+	if k.r == 1 {
+		k.MOVQ(mem(rOff, 0), rPair)
+		k.LEAQ(indexed(rOff, rIndex, 4), rOff)
+	} else {
+		k.LEAQ(indexed(rNextOff, rIndex, 4), rOff)
+	}
+	if k.r <= 2 {
+		k.LEAQ(indexed(rVal, rIndex, uint8(4*k.r)), rVal)
+	}
+	k.next(entrySize)
+	k.prefetch()
+	k.begin()
+	k.columns()
+	k.end()
+	k.ADDQ(operand.U8(entrySize), rEntry)
+	k.CMPQ(rEntry, k.last)
+	k.JLS(operand.LabelRef("entry"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// next loads what the entry at disp bytes from the current one needs first.
+func (k *kernel) next(disp int) {
+	k.MOVL(mem(rEntry, disp+entryCount), rNextCount.As32())
+	if k.r > 1 {
+		k.MOVQ(mem(rArgs, argOff), rA)
+		k.MOVL(mem(rEntry, disp+entryOff), rNextOff.As32())
+		k.LEAQ(indexed(rA, rNextOff, 4), rNextOff)
+	}
+	k.rowOfY(disp, rNextY)
+}
+
+// rowOfY sets y to the first row of y of the entry at disp bytes from the
+// current one.
+func (k *kernel) rowOfY(disp int, y reg.GPPhysical) {
+	k.MOVL(mem(rEntry, disp+entryRow), y.As32())
+	k.IMULQ(mem(rArgs, argYChan), y)
+	k.ADDQ(mem(rArgs, argY), y)
+}
+
+// prefetch asks for the output rows of the entry after the next, where the
+// caller wants that: it pays on Intel's cores, not on Zen 4.
+func (k *kernel) prefetch() {
+	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
+	k.JZ(operand.LabelRef("fetched"))
+	k.rowOfY(lookahead*entrySize, rA)
+	k.walk(argYRow, argYChan, func(_, j int, m operand.Mem) {
+		if j%k.cols*k.bytes%64 == 0 { // one a cache line
+			k.PREFETCHT0(m)
+		}
+	})
+	k.Label("fetched")
+}
+
+// walk calls f with the address of every vector of a tile that begins at rA,
+// for each weight row. row and channel are the arguments with the strides.
+// It changes rA and rB.
+func (k *kernel) walk(row, channel int, f func(i, j int, m operand.Mem)) {
+	if k.rows > 1 {
+		k.MOVQ(mem(rArgs, row), rB)
+	}
+	k.eachAcc(func(i, j int) {
+		switch {
+		case j%k.cols > 0, i+j == 0:
+		case j > 0:
+			k.ADDQ(rB, rA)
+		default:
+			for range k.rows - 1 {
+				k.SUBQ(rB, rA)
+			}
+			k.ADDQ(mem(rArgs, channel), rA)
+		}
+		f(i, j, mem(rA, j%k.cols*k.bytes))
+	})
 }
 
 // begin sets the accumulators: to the bias, plus the residual, in the first
-// K-block, else to what y holds. rA has the weight row.
-func (k kernel) begin() {
+// K-block, else to what y holds.
+func (k *kernel) begin() {
 	k.TESTL(operand.U32(flagFirst), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("resume"))
+	k.MOVL(mem(rEntry, entryRow), rA.As32())
 	k.MOVQ(mem(rArgs, argBias), rB)
 	for i := range k.r {
-		k.VBROADCASTSS(operand.Mem{Base: rB, Index: rA, Scale: 4, Disp: 4 * i}, k.acc(0, i, 0))
+		m := indexed(rB, rA, 4)
+		m.Disp = 4 * i
+		k.VBROADCASTSS(m, k.acc(0, i, 0))
 		for j := 1; j < k.vectors(); j++ {
 			k.VMOVAPS(k.acc(0, i, 0), k.acc(0, i, j))
 		}
 	}
 	k.TESTL(operand.U32(flagResidual), mem(rArgs, argFlags))
-	k.JZ(operand.LabelRef("columns"))
-	k.MOVQ(mem(rArgs, argResChan), rB)
-	k.IMULQ(rB, rA)
+	k.JZ(operand.LabelRef("begun"))
+	k.IMULQ(mem(rArgs, argResChan), rA)
 	k.ADDQ(mem(rArgs, argRes), rA)
-	if k.rows > 1 {
-		k.MOVQ(mem(rArgs, argResRow), rVal)
-	}
-	if k.rows > 3 {
-		k.LEAQ(operand.Mem{Base: rVal, Index: rVal, Scale: 2}, rRow3)
-	}
-	for i := range k.r {
-		for j := range k.vectors() {
-			k.VADDPS(k.at(rA, rVal, 1, j), k.acc(0, i, j), k.acc(0, i, j))
-		}
-		if i < k.r-1 {
-			k.ADDQ(rB, rA)
-		}
-	}
-	k.JMP(operand.LabelRef("columns"))
+	k.walk(argResRow, argResChan, func(i, j int, m operand.Mem) {
+		k.VADDPS(m, k.acc(0, i, j), k.acc(0, i, j))
+	})
+	k.JMP(operand.LabelRef("begun"))
 	k.Label("resume")
-	k.eachY(func(i, j int, m operand.Mem) { k.VMOVUPS(m, k.acc(0, i, j)) })
-	k.Label("columns")
+	k.MOVQ(rY, rA)
+	k.walk(argYRow, argYChan, func(i, j int, m operand.Mem) { k.VMOVUPS(m, k.acc(0, i, j)) })
+	k.Label("begun")
+	if k.sets == 2 {
+		k.eachAcc(func(i, j int) { k.VXORPS(k.acc(1, i, j), k.acc(1, i, j), k.acc(1, i, j)) })
+	}
 }
 
 // end clamps and stores the accumulators.
-func (k kernel) end() {
-	lo, hi := k.spare(0), k.spare(1)
+func (k *kernel) end() {
 	k.TESTL(operand.U32(flagClamp), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("store"))
+	lo, hi := k.spare(0), k.spare(1)
 	k.VBROADCASTSS(mem(rArgs, argMin), lo)
 	k.VBROADCASTSS(mem(rArgs, argMax), hi)
-	for i := range k.r {
-		for j := range k.vectors() {
-			// Where one is NaN, both give their second operand in Intel's
-			// order, Go's first: the accumulator.
-			k.VMAXPS(k.acc(0, i, j), lo, k.acc(0, i, j))
-			k.VMINPS(k.acc(0, i, j), hi, k.acc(0, i, j))
-		}
-	}
+	k.eachAcc(func(i, j int) {
+		// Where an operand is NaN, both give the second in Intel's order, Go's
+		// first: the accumulator.
+		k.VMAXPS(k.acc(0, i, j), lo, k.acc(0, i, j))
+		k.VMINPS(k.acc(0, i, j), hi, k.acc(0, i, j))
+	})
 	k.Label("store")
-	k.eachY(func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
+	k.MOVQ(rY, rA)
+	k.walk(argYRow, argYChan, func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
 }
 
-// value is the i'th weight of the column ahead of the current one.
-func (k kernel) value(ahead, i int) operand.Mem {
-	disp := 4 * (ahead*k.r + i)
-	if k.r <= 2 {
-		return operand.Mem{Base: rVal, Index: rIndex, Scale: uint8(4 * k.r), Disp: disp}
+// columns multiplies the entry's columns.
+func (k *kernel) columns() {
+	k.NEGQ(rIndex)
+	if !k.pairs() {
+		k.JZ(operand.LabelRef("done"))
+		k.Label("column")
+		k.MOVL(indexed(rOff, rIndex, 4), rA.As32())
+		k.multiply(0, rA, 0)
+		k.advance(1)
+		k.JNZ(operand.LabelRef("column"))
+		k.Label("done")
+		return
 	}
-	return mem(rVal, disp)
+	k.ADDQ(operand.U8(1), rIndex)
+	k.JG(operand.LabelRef("done"))
+	k.JZ(operand.LabelRef("odd"))
+	k.Label("column")
+	if k.r == 1 {
+		k.MOVL(rPair.As32(), rA.As32())
+		k.MOVQ(rPair, rB)
+	} else {
+		k.MOVQ(k.offset(-1), rB)
+		k.MOVL(rB.As32(), rA.As32())
+	}
+	k.SHRQ(operand.U8(32), rB)
+	if k.r == 1 {
+		k.MOVQ(k.offset(1), rPair)
+		// One load for both weights: (w0, w1, w0, w1, ...) to (w0, w0, ...)
+		// and (w1, w1, ...).
+		w0, w1 := k.spare(0), k.spare(1)
+		k.VBROADCASTSD(k.value(0, 0), w1)
+		k.VMOVSLDUP(w1, w0)
+		k.VMOVSHDUP(w1, w1)
+		k.axpy(0, rA, w0)
+		k.axpy(k.sets-1, rB, w1)
+	} else {
+		k.multiply(0, rA, 0)
+		k.multiply(1, rB, 1)
+	}
+	k.advance(2)
+	k.JS(operand.LabelRef("column"))
+	k.JNZ(operand.LabelRef("even"))
+	k.Label("odd")
+	if k.r == 1 {
+		k.MOVL(rPair.As32(), rA.As32())
+	} else {
+		k.MOVL(k.offset(-1), rA.As32())
+	}
+	k.multiply(0, rA, 0)
+	if k.r > 2 {
+		k.ADDQ(operand.U32(4*k.r), rVal)
+	}
+	k.Label("even")
+	if k.sets == 2 {
+		k.eachAcc(func(i, j int) { k.VADDPS(k.acc(1, i, j), k.acc(0, i, j), k.acc(0, i, j)) })
+	}
+	k.Label("done")
 }
 
-// advance goes to the column after n.
-func (k kernel) advance(n int) {
+// offset is that of the column n after the current one, where columns go in
+// pairs.
+func (k *kernel) offset(n int) operand.Mem {
+	m := indexed(rOff, rIndex, 4)
+	m.Disp = 4 * n
+	return m
+}
+
+// value is the weight of row i in the column n after the current one.
+func (k *kernel) value(n, i int) operand.Mem {
+	if k.r > 2 {
+		return mem(rVal, 4*(n*k.r+i))
+	}
+	if k.pairs() {
+		n--
+	}
+	m := indexed(rVal, rIndex, uint8(4*k.r))
+	m.Disp = 4 * (n*k.r + i)
+	return m
+}
+
+// advance goes n columns on, and sets the flags of rIndex.
+func (k *kernel) advance(n int) {
 	if k.r > 2 {
 		k.ADDQ(operand.U32(4*n*k.r), rVal)
 	}
 	k.ADDQ(operand.U8(n), rIndex)
 }
 
-// column multiplies one column and adds it to a set of accumulators. ahead is
-// how far rIndex is behind.
-func (k kernel) column(set, ahead int) {
-	k.MOVL(operand.Mem{Base: rOff, Index: rIndex, Scale: 4, Disp: 4 * ahead}, rA.As32())
-	k.ADDQ(rX, rA)
-	x := func(j int) operand.Mem { return k.at(rA, rXRow, k.step, j) }
-	vahead := ahead
-	if k.sets == 2 && k.r > 2 {
-		vahead++ // rVal is a plain pointer
+// x returns the addresses of a column's vectors. off has its offset, and is
+// changed.
+func (k *kernel) x(off reg.GPPhysical) func(j int) operand.Mem {
+	if k.rows > 1 {
+		k.ADDQ(rX, off)
 	}
-	switch {
-	case k.r == 1:
-		w := k.spare(set)
-		k.VBROADCASTSS(k.value(vahead, 0), w)
-		for j := range k.vectors() {
-			k.VFMADD231PS(x(j), w, k.acc(set, 0, j))
+	return func(j int) operand.Mem {
+		m := mem(off, 0)
+		switch {
+		case k.rows == 1:
+			m = indexed(rX, off, 1)
+		case j/k.cols == 3:
+			m = indexed(off, rXRow3, 1)
+		case j >= k.cols:
+			m = indexed(off, rXRow, uint8(j/k.cols))
 		}
-	case k.r >= k.vectors() && k.spares() >= k.vectors()+1 || k.spares() < k.r+1 && k.spares() >= k.vectors()+1:
-		// Activations in registers.
-		for j := range k.vectors() {
+		m.Disp = j % k.cols * k.step * k.bytes
+		return m
+	}
+}
+
+// axpy adds a column times the weight w, of one weight row.
+func (k *kernel) axpy(set int, off reg.GPPhysical, w reg.VecPhysical) {
+	x := k.x(off)
+	for j := range k.vectors() {
+		k.VFMADD231PS(x(j), w, k.acc(set, 0, j))
+	}
+}
+
+// multiply adds the column n after the current one, at the offset in off, to a
+// set of accumulators. With several weight rows, activations or weights are
+// loaded once and kept in registers, whichever fits.
+func (k *kernel) multiply(set int, off reg.GPPhysical, n int) {
+	if k.r == 1 {
+		w := k.spare(0)
+		k.VBROADCASTSS(k.value(n, 0), w)
+		k.axpy(set, off, w)
+		return
+	}
+	x, v := k.x(off), k.vectors()
+	if free := k.spares() - v; free > 0 && k.r >= v {
+		for j := range v {
 			k.VMOVUPS(x(j), k.spare(j))
 		}
-		n := k.spares() - k.vectors()
 		for i := range k.r {
-			w := k.spare(k.vectors() + i%n)
-			k.VBROADCASTSS(k.value(vahead, i), w)
-			for j := range k.vectors() {
+			w := k.spare(v + i%free)
+			k.VBROADCASTSS(k.value(n, i), w)
+			for j := range v {
 				k.VFMADD231PS(k.spare(j), w, k.acc(set, i, j))
 			}
 		}
-	case k.spares() >= k.r+1:
-		// Weights in registers.
+		return
+	}
+	// Weights in registers; where one is missing, the last weight is broadcast
+	// by the multiply-add itself, which only AVX-512 can.
+	held := min(k.r, k.spares()-1)
+	free := k.spares() - held
+	for i := range held {
+		k.VBROADCASTSS(k.value(n, i), k.spare(i))
+	}
+	for j := range v {
+		a := k.spare(held + j%free)
+		k.VMOVUPS(x(j), a)
 		for i := range k.r {
-			k.VBROADCASTSS(k.value(vahead, i), k.spare(i))
-		}
-		n := k.spares() - k.r
-		for j := range k.vectors() {
-			v := k.spare(k.r + j%n)
-			k.VMOVUPS(x(j), v)
-			for i := range k.r {
-				k.VFMADD231PS(v, k.spare(i), k.acc(set, i, j))
-			}
-		}
-	case k.bytes == 64:
-		// All weights but the last in registers.
-		n := k.spares() - 1
-		for i := range n {
-			k.VBROADCASTSS(k.value(vahead, i), k.spare(i))
-		}
-		v := k.spare(n)
-		for j := range k.vectors() {
-			k.VMOVUPS(x(j), v)
-			for i := range k.r {
-				if i < n {
-					k.VFMADD231PS(v, k.spare(i), k.acc(set, i, j))
-				} else {
-					k.VFMADD231PS_BCST(k.value(vahead, i), v, k.acc(set, i, j))
-				}
-			}
-		}
-	default:
-		for i := range k.r {
-			k.VBROADCASTSS(k.value(vahead, i), k.spare(i))
-		}
-		for j := range k.vectors() {
-			for i := range k.r {
-				k.VFMADD231PS(x(j), k.spare(i), k.acc(set, i, j))
+			if i < held {
+				k.VFMADD231PS(a, k.spare(i), k.acc(set, i, j))
+			} else {
+				k.VFMADD231PS_BCST(k.value(n, i), a, k.acc(set, i, j))
 			}
 		}
 	}
+}
+
+// peakChains is how many multiply-adds are independent: more than latency
+// times units of any processor.
+const peakChains = 12
+
+func peakName(t target) string { return "peak_" + t.name }
+
+// emitPeak writes a function that does nothing but multiply-adds.
+func emitPeak(c *build.Context, t target) {
+	c.Function(peakName(t))
+	c.SignatureExpr("func(n int)")
+	c.AllocLocal(128)
+	c.Load(c.Param("n"), rA)
+	for i := range peakChains + 1 {
+		c.VXORPS(t.regs[i], t.regs[i], t.regs[i])
+	}
+	c.Label("again")
+	for i := range peakChains {
+		c.VFMADD231PS(t.regs[peakChains], t.regs[peakChains], t.regs[i])
+	}
+	c.SUBQ(operand.U8(1), rA)
+	c.JNZ(operand.LabelRef("again"))
+	c.VZEROUPPER()
+	c.RET()
 }
