@@ -62,6 +62,9 @@ func optimize(ctx context.Context, m *graph.Model, c Config) (*pass.Graph, error
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if slices.Contains(c.SkipPasses, p.Name) {
+			continue
+		}
 		if err := p.Run(g); err != nil {
 			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}

@@ -101,7 +101,7 @@ func reference(t *testing.T, m *graph.Model, x *graph.Tensor) []float32 {
 
 // checkModel compiles a model in every mode, for every instruction set and
 // some numbers of threads, and compares its output with the reference.
-func checkModel(t *testing.T, m *graph.Model) {
+func checkModel(t *testing.T, m *graph.Model, skip ...string) {
 	t.Helper()
 	in := m.Inputs[0]
 	shape := make([]int, len(in.Shape))
@@ -118,7 +118,7 @@ func checkModel(t *testing.T, m *graph.Model) {
 		for _, mode := range []Mode{Auto, Dense, Sparse} {
 			var first []float32
 			for _, threads := range []int{1, 2, 4} {
-				p, err := Compile(context.Background(), m, Config{ISA: i, Mode: mode, Threads: threads})
+				p, err := Compile(context.Background(), m, Config{ISA: i, Mode: mode, Threads: threads, SkipPasses: skip})
 				if err != nil {
 					t.Fatalf("%v %v: %v", i, mode, err)
 				}

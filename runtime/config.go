@@ -3,8 +3,11 @@ package runtime
 import (
 	"fmt"
 	stdruntime "runtime"
+	"slices"
+	"strings"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/runtime/pass"
 )
 
 // Mode says which layers may run on sparse kernels.
@@ -49,6 +52,9 @@ type Config struct {
 	// MaxBytes bounds the memory that the plan's packed weights and one
 	// session may take together; 0 is no bound.
 	MaxBytes int64
+	// SkipPasses names rewritings of the model that are left out, as listed by
+	// package pass: for finding out what one does.
+	SkipPasses []string
 	// Shapes gives the shapes of inputs by name, Dims the sizes of symbolic
 	// extents; both are needed only where the model leaves them open.
 	Shapes map[string][]int
@@ -73,5 +79,21 @@ func (c Config) resolved() (Config, error) {
 		}
 		c.ISA = i
 	}
+	for _, name := range c.SkipPasses {
+		if !slices.ContainsFunc(pass.All, func(p pass.Pass) bool { return p.Name == name }) {
+			return c, fmt.Errorf("no pass %q to skip: there are %s", name, strings.Join(passNames(), ", "))
+		}
+	}
 	return c, c.ISA.Check()
+}
+
+// passNames lists the passes, each once.
+func passNames() []string {
+	var names []string
+	for _, p := range pass.All {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }

@@ -19,7 +19,31 @@ func (t *testNet) relu(x string) string { return t.node("Relu", []string{x}) }
 // TestNetworks compiles shapes of graph that the layouts, the sharing of
 // memory and the fused epilogues have to get right together.
 func TestNetworks(t *testing.T) {
-	for name, build := range map[string]func() *testNet{
+	for name, build := range networks() {
+		t.Run(name, func(t *testing.T) { checkModel(t, build().model()) })
+	}
+}
+
+// TestSkippedPasses compiles the same networks without any pass and with each
+// of them left out: they make a network faster, never right.
+func TestSkippedPasses(t *testing.T) {
+	for name, build := range networks() {
+		t.Run(name, func(t *testing.T) {
+			checkModel(t, build().model(), passNames()...)
+			for _, skip := range passNames() {
+				checkModel(t, build().model(), skip)
+			}
+		})
+	}
+	n := newNet(1, 4)
+	n.relu("x")
+	if _, err := Compile(context.Background(), n.model(), Config{SkipPasses: []string{"nonesuch"}}); err == nil {
+		t.Error("a pass that is not there was skipped")
+	}
+}
+
+func networks() map[string]func() *testNet {
+	return map[string]func() *testNet{
 		"residual block": func() *testNet {
 			n := newNet(1, 8, 14, 14)
 			a := n.relu(n.conv("x", 8, 16, 3, 1, 0.8))
@@ -147,8 +171,6 @@ func TestNetworks(t *testing.T) {
 			n.node("Add", []string{n.conv(a, 4, 4, 3, 2, 0), n.conv(b, 4, 4, 3, 2, 0)})
 			return n
 		},
-	} {
-		t.Run(name, func(t *testing.T) { checkModel(t, build().model()) })
 	}
 }
 
