@@ -50,10 +50,10 @@ lint:
 	GOARCH=arm64 $(GO) vet ./...
 	$(GO) vet -tags purego ./...
 
-# The amd64 assembly is written by the generators of a module of its own, so
-# that nobody who imports nnz needs avo.
+# Assembly is written by the generators of kernels/_gen, a module of its own, so
+# that nobody who imports nnz needs avo. Run it on amd64.
 generate:
-	cd kernels/_gen && $(GO) generate ./...
+	$(GO) generate ./kernels/...
 
 generate-check: generate
 	@changed=$$(git status --porcelain -- kernels); if [ -n "$$changed" ]; then echo "generated files differ:"; echo "$$changed"; exit 1; fi
