@@ -8,6 +8,7 @@ import (
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 	"github.com/nnz-dev/nnz/kernels/spmv"
+	"github.com/nnz-dev/nnz/kernels/vec"
 )
 
 // cpuCmd shows the processor and the kernels made for it.
@@ -93,6 +94,10 @@ func describeCPU(chosen isa.ISA) cpuReport {
 	}
 	for _, k := range spmv.Kernels() {
 		add("spmv", k.Name, k.ISA)
+	}
+	// The functions of vec are one table for each instruction set.
+	for _, k := range vec.All() {
+		add("vec", "f32_vec_"+k.ISA.String(), k.ISA)
 	}
 	return r
 }

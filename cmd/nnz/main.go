@@ -90,8 +90,12 @@ type env struct {
 	out, err io.Writer
 }
 
-// errFailed ends a command whose comparison failed, once it has said so.
-var errFailed = errors.New("failed")
+var (
+	// errFailed ends a command whose comparison failed, once it has said so.
+	errFailed = errors.New("failed")
+	// errUnsupported ends a command that could run none of its models.
+	errUnsupported = errors.New("none of the models can be run")
+)
 
 // A usageError is a mistake in how the command was called.
 type usageError struct{ error }
@@ -131,7 +135,7 @@ func exitCode(err error) int {
 		return exitFailed
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unsupported):
+	case errors.As(err, &unsupported), errors.Is(err, errUnsupported):
 		return exitUnsupported
 	}
 	// Whatever else goes wrong lies in what a file holds or where it is:

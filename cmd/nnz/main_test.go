@@ -299,3 +299,129 @@ func TestPrune(t *testing.T) {
 		}
 	}
 }
+
+// TestBench holds the names of fields that scripts read.
+func TestBench(t *testing.T) {
+	var r map[string]any
+	out := succeed(t, "bench", "builtin:lenet5@0.9", "--runs", "3", "--threads", "1", "--json", "-")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"model", "isa", "threads", "batch", "sparsity", "dense", "sparse", "speedup", "max_abs_diff", "model_bytes", "packed_bytes", "peak_bytes", "layers"} {
+		if r[field] == nil {
+			t.Errorf("no field %s in %s", field, out)
+		}
+	}
+	if r["model"] != "builtin:lenet5@0.9" || r["threads"] != 1. || r["batch"] != 1. || r["max_abs_diff"].(float64) > 1e-4 {
+		t.Errorf("got %s", out)
+	}
+	table := succeed(t, "bench", "builtin:lenet5@0.9", "--runs", "3")
+	for _, text := range []string{"conv2", "50 x 500 x 64", "90.0 %", "median ms"} {
+		if !strings.Contains(table, text) {
+			t.Errorf("the table lacks %q:\n%s", text, table)
+		}
+	}
+}
+
+func TestBenchMatrices(t *testing.T) {
+	dir := t.TempDir()
+	// Two rows of four columns with three nonzeros, as row pointers and columns.
+	saveBytes(t, filepath.Join(dir, "small.smtx"), []byte("2, 4, 3\n0 1 3\n2 0 3\n"))
+	var r []struct {
+		File     string
+		M, K, N  int
+		Sparsity float64
+		Speedup  float64
+	}
+	out := succeed(t, "bench", dir, "--columns", "16", "--runs", "3", "--json", "-")
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r) != 1 || r[0].M != 2 || r[0].K != 4 || r[0].N != 16 || r[0].Sparsity != 0.625 || r[0].Speedup <= 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	dir := t.TempDir()
+	x, y := graph.FromFloats([]int{1, 4}, []float32{-1, 0, 1, 2}), graph.FromFloats([]int{1, 4}, []float32{0, 0, 1, 2})
+	for name, op := range map[string]string{"good": "Relu", "bad": "Abs", "unknown": "FrobnicateTensor"} {
+		set := filepath.Join(dir, name, "test_data_set_0")
+		if err := os.MkdirAll(set, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		saveModel(t, filepath.Join(dir, name, "model.onnx"), tiny(op))
+		for file, tensor := range map[string]*graph.Tensor{"input_0.pb": x, "output_0.pb": y} {
+			if err := loader.WriteTensor(filepath.Join(set, file), "", tensor); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		cases []string
+		code  int
+		last  string
+	}{
+		{[]string{"good"}, exitDone, "1 passed, 0 failed, 0 skipped"},
+		{[]string{"good", "unknown"}, exitDone, "1 passed, 0 failed, 1 skipped"},
+		{[]string{"unknown"}, exitUnsupported, "0 passed, 0 failed, 1 skipped"},
+		{[]string{"bad", "good", "unknown"}, exitFailed, "1 passed, 1 failed, 1 skipped"},
+		{[]string{"."}, exitFailed, "1 passed, 1 failed, 1 skipped"},
+	}
+	for _, test := range tests {
+		args := []string{"verify"}
+		for _, name := range test.cases {
+			args = append(args, filepath.Join(dir, name))
+		}
+		code, stdout, _ := command(t, args...)
+		lines := strings.Split(strings.TrimSpace(stdout), "\n")
+		if code != test.code || lines[len(lines)-1] != test.last {
+			t.Errorf("%v: exit code %d, printed %q; want %d and %q last", test.cases, code, lines, test.code, test.last)
+		}
+	}
+}
+
+func TestExportedNetworkIsTheBuiltin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lenet5.onnx")
+	input := filepath.Join(t.TempDir(), "x.npy")
+	pixels := make([]float32, 28*28)
+	for i := range pixels {
+		pixels[i] = float32(i%28) / 28
+	}
+	saveFloats(t, input, []int{1, 1, 28, 28}, pixels)
+	succeed(t, "export", "builtin:lenet5@0.9", "-o", path)
+	builtin := succeed(t, "run", "builtin:lenet5@0.9", "-i", input, "--json", "-")
+	if file := succeed(t, "run", path, "-i", input, "--json", "-"); file != builtin {
+		t.Errorf("the file computes %s, the network %s", file, builtin)
+	}
+}
+
+func TestCPU(t *testing.T) {
+	var r cpuReport
+	if err := json.Unmarshal([]byte(succeed(t, "cpu", "--json", "-")), &r); err != nil {
+		t.Fatal(err)
+	}
+	families := make(map[string]int)
+	for _, k := range r.Kernels {
+		if k.Chosen && k.ISA == r.ISA && k.Runs {
+			families[k.Family]++
+		}
+	}
+	if r.Cores < 1 || families["spmm"] == 0 || families["spmv"] == 0 || families["vec"] == 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestFormatting(t *testing.T) {
+	for got, want := range map[string]string{
+		count(0): "0", count(999): "999", count(1000): "1,000", count(25557032): "25,557,032", count(-1000): "-1,000",
+		size(1023): "1023 B", size(1024): "1.0 KiB", size(102552000): "97.8 MiB", size(5 << 40): "5120.0 GiB",
+		percent(0.9): "90.0 %", plural(1, "node"): "1 node", plural(2000, "node"): "2,000 nodes",
+		shape(nil): "scalar", shape([]int{64, 3, 7, 7}): "64x3x7x7",
+		shorten("abcdefgh", 8): "abcdefgh", shorten("abcdefghi", 8): "abcd…ghi",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

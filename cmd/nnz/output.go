@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -106,9 +105,6 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %s", v, units[unit])
 }
-
-// millis writes a time as the tables do, to the microsecond.
-func millis(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1e3) }
 
 // shape writes the extents of a tensor: 64x3x7x7.
 func shape(extents []int) string {

@@ -52,7 +52,7 @@ func (c *verifyCmd) Run(e *env) error {
 	case r.Failed > 0:
 		return errFailed
 	case r.Passed == 0:
-		return &runtime.UnsupportedError{}
+		return errUnsupported
 	}
 	return nil
 }
