@@ -2,4 +2,5 @@
 
 package spmv
 
-func nativeKernels() []Kernel { return nil }
+// nativeKernels lists the assembly kernels.
+func nativeKernels() []Kernel { return neonKernels() }

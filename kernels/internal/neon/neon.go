@@ -10,3 +10,4 @@ package neon
 //go:generate cp neon_arm64.h ../../spmv/neon_arm64.h
 //go:generate cp neon_arm64.h ../../vec/neon_arm64.h
 //go:generate go run -C ../../_gen ./spmm_neon -asm ../spmm/spmm_neon_arm64.s -go ../spmm/spmm_neon_arm64.go
+//go:generate go run -C ../../_gen ./spmv_neon -asm ../spmv/spmv_neon_arm64.s -go ../spmv/spmv_neon_arm64.go
