@@ -5,6 +5,7 @@ import (
 
 	"github.com/nnz-dev/nnz/bench"
 	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/prune"
 	"github.com/nnz-dev/nnz/runtime"
@@ -33,7 +34,10 @@ var (
 	demoNetworks   = []string{"resnet50", "mobilenet_v1"}
 )
 
-const demoSparsity = 0.9
+const (
+	demoSparsity = 0.9 // of the networks
+	demoRounds   = 10  // over the images
+)
 
 func (c *demoCmd) Run(e *env) error {
 	config, err := c.config()
@@ -65,21 +69,38 @@ func (c *demoCmd) accuracy(e *env, config runtime.Config, r *demoReport, say fun
 	if err != nil {
 		return err
 	}
-	images, labels := builtin.MNIST()
-	say("\nLeNet-5, trained, on %d digits of MNIST. The weights of the smallest magnitude are set to", len(images))
-	say("zero, over all layers together and without training afterwards:\n")
-	t := newTable("zeros", "correct", "accuracy", "median ms an image", "faster by")
+	var pruned []*graph.Model
 	for _, sparsity := range demoSparsities {
 		m, _, err := prune.Magnitude(trained, prune.Options{Sparsity: sparsity, Scope: prune.Global})
 		if err != nil {
 			return err
 		}
-		a, err := bench.Accuracy(e.ctx, m, images, labels, config)
-		if err != nil {
-			return err
+		pruned = append(pruned, m)
+		r.Accuracy = append(r.Accuracy, prunedAccuracy{Sparsity: sparsity})
+	}
+	images, labels := builtin.MNIST()
+	if config.Threads == 0 {
+		config.Threads = 1 // an image takes less time than waking a thread
+	}
+	// All take turns, and the best round of each counts: a round is so short
+	// that whatever else the machine does shows in it.
+	for round := range demoRounds {
+		for i, m := range pruned {
+			a, err := bench.Accuracy(e.ctx, m, images, labels, config)
+			if err != nil {
+				return err
+			}
+			if best := &r.Accuracy[i].AccuracyReport; round == 0 || a.Latency.P50 < best.Latency.P50 {
+				*best = a
+			}
 		}
-		r.Accuracy = append(r.Accuracy, prunedAccuracy{sparsity, a})
-		t.AppendRow(row(percent(sparsity), fmt.Sprintf("%d of %d", a.Correct, a.Examples), percent(a.Accuracy),
+	}
+
+	say("\nLeNet-5, trained, on %d digits of MNIST, %s. The weights of the smallest magnitude are", len(images), plural(config.Threads, "thread"))
+	say("set to zero, over all layers together and without training afterwards:\n")
+	t := newTable("zeros", "correct", "accuracy", "median ms an image", "faster by")
+	for _, a := range r.Accuracy {
+		t.AppendRow(row(percent(a.Sparsity), fmt.Sprintf("%d of %d", a.Correct, a.Examples), percent(a.Accuracy),
 			ms(a.Latency.P50), fmt.Sprintf("%.2fx", r.Accuracy[0].Latency.P50/a.Latency.P50)))
 	}
 	say("%s", t.Render())
