@@ -101,49 +101,49 @@ rows4Sum:
 	VMOVSS       X0, (SI)(BX*1)
 	VADDPS       Y3, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDSS       X0, X2, X2
 	MOVQ         a_bias+48(FP), SI
-	VADDSS       4(SI)(BX*1), X1, X1
+	VADDSS       4(SI)(BX*1), X2, X2
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X2, X0, X2
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X2, X0, X2
 	MOVQ         a_y+40(FP), SI
-	VMOVSS       X1, 4(SI)(BX*1)
+	VMOVSS       X2, 4(SI)(BX*1)
 	VADDPS       Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x0e, X4, X0
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x01, X4, X0
+	VADDSS       X0, X4, X4
 	MOVQ         a_bias+48(FP), SI
-	VADDSS       8(SI)(BX*1), X1, X1
+	VADDSS       8(SI)(BX*1), X4, X4
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X4, X0, X4
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X4, X0, X4
 	MOVQ         a_y+40(FP), SI
-	VMOVSS       X1, 8(SI)(BX*1)
+	VMOVSS       X4, 8(SI)(BX*1)
 	VADDPS       Y7, Y6, Y6
 	VEXTRACTF128 $0x01, Y6, X0
-	VADDPS       X0, X6, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x0e, X6, X0
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x01, X6, X0
+	VADDSS       X0, X6, X6
 	MOVQ         a_bias+48(FP), SI
-	VADDSS       12(SI)(BX*1), X1, X1
+	VADDSS       12(SI)(BX*1), X6, X6
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X6, X0, X6
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X6, X0, X6
 	MOVQ         a_y+40(FP), SI
-	VMOVSS       X1, 12(SI)(BX*1)
+	VMOVSS       X6, 12(SI)(BX*1)
 	ADDQ         a_xCol+56(FP), CX
 	ADDQ         a_xCol+56(FP), CX
 	ADDQ         a_xCol+56(FP), CX
@@ -255,70 +255,110 @@ entry:
 	VXORPS X3, X3, X3
 	VXORPS X4, X4, X4
 	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        DI, $0x00000008
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS (BX), X6, X2
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 16(BX), X6, X3
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 32(BX), X6, X4
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 48(BX), X6, X5
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
 	JB          one
-	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X2
-	MOVWLZX     2(DX), R8
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X3
-	MOVWLZX     4(DX), R8
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X4
-	MOVWLZX     6(DX), R8
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X5
-	MOVWLZX     8(DX), R8
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X6
-	MOVWLZX     10(DX), R8
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X7
-	MOVWLZX     12(DX), R8
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X8
-	MOVWLZX     14(DX), R8
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, DI
-	JMP         many
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS (BX), X6, X2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
 
 one:
 	CMPQ        DI, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X2
+	VMOVSS      (BX), X6
+	VFMADD231SS (SI)(R8*4), X6, X2
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, DI
 	JMP         one
 
 done:
-	MOVL   (AX), SI
-	MOVQ   a_y+40(FP), R8
-	MOVQ   a_bias+48(FP), DI
-	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	TESTL  $0x00000001, R9
-	JNZ    resume
-	VADDSS (DI)(SI*4), X2, X2
-	JMP    limit
+	MOVL      (AX), SI
+	MOVQ      a_y+40(FP), R8
+	MOVQ      a_bias+48(FP), DI
+	MOVL      12(AX), R9
+	VADDPS    X4, X2, X2
+	VADDPS    X5, X3, X3
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x0e, X2, X3
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x01, X2, X3
+	VADDSS    X3, X2, X2
+	TESTL     $0x00000001, R9
+	JNZ       resume
+	VADDSS    (DI)(SI*4), X2, X2
+	JMP       limit
 
 resume:
 	VADDSS (R8)(SI*4), X2, X2
@@ -894,92 +934,92 @@ rows4Sum:
 	ADDQ         a_yCol+64(FP), DI
 	VMOVSS       X1, (DI)(SI*1)
 	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDSS       X0, X2, X2
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       4(DI)(SI*1), X1, X1
+	VADDSS       4(DI)(SI*1), X2, X2
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X2, X0, X2
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X2, X0, X2
 	MOVQ         a_y+40(FP), DI
-	VMOVSS       X1, 4(DI)(SI*1)
+	VMOVSS       X2, 4(DI)(SI*1)
 	VEXTRACTF128 $0x01, Y3, X0
-	VADDPS       X0, X3, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x0e, X3, X0
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x01, X3, X0
+	VADDSS       X0, X3, X3
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       4(DI)(SI*1), X1, X1
+	VADDSS       4(DI)(SI*1), X3, X3
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X3, X0, X3
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X3, X0, X3
 	MOVQ         a_y+40(FP), DI
 	ADDQ         a_yCol+64(FP), DI
-	VMOVSS       X1, 4(DI)(SI*1)
+	VMOVSS       X3, 4(DI)(SI*1)
 	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x0e, X4, X0
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x01, X4, X0
+	VADDSS       X0, X4, X4
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       8(DI)(SI*1), X1, X1
+	VADDSS       8(DI)(SI*1), X4, X4
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X4, X0, X4
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X4, X0, X4
 	MOVQ         a_y+40(FP), DI
-	VMOVSS       X1, 8(DI)(SI*1)
+	VMOVSS       X4, 8(DI)(SI*1)
 	VEXTRACTF128 $0x01, Y5, X0
-	VADDPS       X0, X5, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X5, X5
+	VPERMILPS    $0x0e, X5, X0
+	VADDPS       X0, X5, X5
+	VPERMILPS    $0x01, X5, X0
+	VADDSS       X0, X5, X5
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       8(DI)(SI*1), X1, X1
+	VADDSS       8(DI)(SI*1), X5, X5
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X5, X0, X5
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X5, X0, X5
 	MOVQ         a_y+40(FP), DI
 	ADDQ         a_yCol+64(FP), DI
-	VMOVSS       X1, 8(DI)(SI*1)
+	VMOVSS       X5, 8(DI)(SI*1)
 	VEXTRACTF128 $0x01, Y6, X0
-	VADDPS       X0, X6, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x0e, X6, X0
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x01, X6, X0
+	VADDSS       X0, X6, X6
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       12(DI)(SI*1), X1, X1
+	VADDSS       12(DI)(SI*1), X6, X6
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X6, X0, X6
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X6, X0, X6
 	MOVQ         a_y+40(FP), DI
-	VMOVSS       X1, 12(DI)(SI*1)
+	VMOVSS       X6, 12(DI)(SI*1)
 	VEXTRACTF128 $0x01, Y7, X0
-	VADDPS       X0, X7, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x0e, X7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x01, X7, X0
+	VADDSS       X0, X7, X7
 	MOVQ         a_bias+48(FP), DI
-	VADDSS       12(DI)(SI*1), X1, X1
+	VADDSS       12(DI)(SI*1), X7, X7
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X7, X0, X7
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X7, X0, X7
 	MOVQ         a_y+40(FP), DI
 	ADDQ         a_yCol+64(FP), DI
-	VMOVSS       X1, 12(DI)(SI*1)
+	VMOVSS       X7, 12(DI)(SI*1)
 	ADDQ         a_xCol+56(FP), DX
 	ADDQ         a_xCol+56(FP), DX
 	ADDQ         a_xCol+56(FP), DX
@@ -1890,100 +1930,100 @@ rows2Sum:
 	ADDQ         a_yCol+64(FP), R9
 	VMOVSS       X1, (R9)(R8*1)
 	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDSS       X0, X2, X2
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       (R9)(R8*1), X1, X1
+	VADDSS       (R9)(R8*1), X2, X2
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X2, X0, X2
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X2, X0, X2
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, (R9)(R8*1)
+	VMOVSS       X2, (R9)(R8*1)
 	VEXTRACTF128 $0x01, Y3, X0
-	VADDPS       X0, X3, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x0e, X3, X0
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x01, X3, X0
+	VADDSS       X0, X3, X3
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       (R9)(R8*1), X1, X1
+	VADDSS       (R9)(R8*1), X3, X3
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X3, X0, X3
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X3, X0, X3
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, (R9)(R8*1)
+	VMOVSS       X3, (R9)(R8*1)
 	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x0e, X4, X0
+	VADDPS       X0, X4, X4
+	VPERMILPS    $0x01, X4, X0
+	VADDSS       X0, X4, X4
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       4(R9)(R8*1), X1, X1
+	VADDSS       4(R9)(R8*1), X4, X4
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X4, X0, X4
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X4, X0, X4
 	MOVQ         a_y+40(FP), R9
-	VMOVSS       X1, 4(R9)(R8*1)
+	VMOVSS       X4, 4(R9)(R8*1)
 	VEXTRACTF128 $0x01, Y5, X0
-	VADDPS       X0, X5, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X5, X5
+	VPERMILPS    $0x0e, X5, X0
+	VADDPS       X0, X5, X5
+	VPERMILPS    $0x01, X5, X0
+	VADDSS       X0, X5, X5
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       4(R9)(R8*1), X1, X1
+	VADDSS       4(R9)(R8*1), X5, X5
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X5, X0, X5
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X5, X0, X5
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, 4(R9)(R8*1)
+	VMOVSS       X5, 4(R9)(R8*1)
 	VEXTRACTF128 $0x01, Y6, X0
-	VADDPS       X0, X6, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x0e, X6, X0
+	VADDPS       X0, X6, X6
+	VPERMILPS    $0x01, X6, X0
+	VADDSS       X0, X6, X6
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       4(R9)(R8*1), X1, X1
+	VADDSS       4(R9)(R8*1), X6, X6
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X6, X0, X6
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X6, X0, X6
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, 4(R9)(R8*1)
+	VMOVSS       X6, 4(R9)(R8*1)
 	VEXTRACTF128 $0x01, Y7, X0
-	VADDPS       X0, X7, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x0e, X7, X0
+	VADDPS       X0, X7, X7
+	VPERMILPS    $0x01, X7, X0
+	VADDSS       X0, X7, X7
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       4(R9)(R8*1), X1, X1
+	VADDSS       4(R9)(R8*1), X7, X7
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X7, X0, X7
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X7, X0, X7
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, 4(R9)(R8*1)
+	VMOVSS       X7, 4(R9)(R8*1)
 	ADDQ         a_xCol+56(FP), SI
 	ADDQ         a_xCol+56(FP), SI
 	ADDQ         $0x00000008, R8
@@ -2061,38 +2101,38 @@ rows1Sum:
 	ADDQ         a_yCol+64(FP), R9
 	VMOVSS       X1, (R9)(R8*1)
 	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x0e, X2, X0
+	VADDPS       X0, X2, X2
+	VPERMILPS    $0x01, X2, X0
+	VADDSS       X0, X2, X2
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       (R9)(R8*1), X1, X1
+	VADDSS       (R9)(R8*1), X2, X2
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X2, X0, X2
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X2, X0, X2
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, (R9)(R8*1)
+	VMOVSS       X2, (R9)(R8*1)
 	VEXTRACTF128 $0x01, Y3, X0
-	VADDPS       X0, X3, X1
-	VPERMILPS    $0x0e, X1, X0
-	VADDPS       X0, X1, X1
-	VPERMILPS    $0x01, X1, X0
-	VADDSS       X0, X1, X1
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x0e, X3, X0
+	VADDPS       X0, X3, X3
+	VPERMILPS    $0x01, X3, X0
+	VADDSS       X0, X3, X3
 	MOVQ         a_bias+48(FP), R9
-	VADDSS       (R9)(R8*1), X1, X1
+	VADDSS       (R9)(R8*1), X3, X3
 	VMOVSS       a_min+72(FP), X0
-	VMAXSS       X1, X0, X1
+	VMAXSS       X3, X0, X3
 	VMOVSS       a_max+76(FP), X0
-	VMINSS       X1, X0, X1
+	VMINSS       X3, X0, X3
 	MOVQ         a_y+40(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
 	ADDQ         a_yCol+64(FP), R9
-	VMOVSS       X1, (R9)(R8*1)
+	VMOVSS       X3, (R9)(R8*1)
 	ADDQ         a_xCol+56(FP), SI
 	ADDQ         $0x00000004, R8
 	SUBQ         $0x00000001, DI

@@ -103,53 +103,53 @@ rows4Sum:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x0e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x01, X2, X0
+	VADDSS        X0, X2, X2
 	MOVQ          a_bias+48(FP), SI
-	VADDSS        4(SI)(BX*1), X1, X1
+	VADDSS        4(SI)(BX*1), X2, X2
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X2, X0, X2
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X2, X0, X2
 	MOVQ          a_y+40(FP), SI
-	VMOVSS        X1, 4(SI)(BX*1)
+	VMOVSS        X2, 4(SI)(BX*1)
 	VADDPS        Z5, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
 	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x0e, X4, X0
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x01, X4, X0
+	VADDSS        X0, X4, X4
 	MOVQ          a_bias+48(FP), SI
-	VADDSS        8(SI)(BX*1), X1, X1
+	VADDSS        8(SI)(BX*1), X4, X4
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X4, X0, X4
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X4, X0, X4
 	MOVQ          a_y+40(FP), SI
-	VMOVSS        X1, 8(SI)(BX*1)
+	VMOVSS        X4, 8(SI)(BX*1)
 	VADDPS        Z7, Z6, Z6
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y6
 	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x0e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x01, X6, X0
+	VADDSS        X0, X6, X6
 	MOVQ          a_bias+48(FP), SI
-	VADDSS        12(SI)(BX*1), X1, X1
+	VADDSS        12(SI)(BX*1), X6, X6
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X6, X0, X6
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X6, X0, X6
 	MOVQ          a_y+40(FP), SI
-	VMOVSS        X1, 12(SI)(BX*1)
+	VMOVSS        X6, 12(SI)(BX*1)
 	ADDQ          a_xCol+56(FP), CX
 	ADDQ          a_xCol+56(FP), CX
 	ADDQ          a_xCol+56(FP), CX
@@ -244,70 +244,110 @@ entry:
 	VXORPS X3, X3, X3
 	VXORPS X4, X4, X4
 	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        DI, $0x00000008
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS (BX), X6, X2
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 16(BX), X6, X3
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 32(BX), X6, X4
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS 48(BX), X6, X5
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
 	JB          one
-	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X2
-	MOVWLZX     2(DX), R8
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X3
-	MOVWLZX     4(DX), R8
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X4
-	MOVWLZX     6(DX), R8
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X5
-	MOVWLZX     8(DX), R8
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X6
-	MOVWLZX     10(DX), R8
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X7
-	MOVWLZX     12(DX), R8
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X8
-	MOVWLZX     14(DX), R8
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, DI
-	JMP         many
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
+	VFMADD231PS (BX), X6, X2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
 
 one:
 	CMPQ        DI, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R8*4), X10, X2
+	VMOVSS      (BX), X6
+	VFMADD231SS (SI)(R8*4), X6, X2
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, DI
 	JMP         one
 
 done:
-	MOVL   (AX), SI
-	MOVQ   a_y+40(FP), R8
-	MOVQ   a_bias+48(FP), DI
-	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	TESTL  $0x00000001, R9
-	JNZ    resume
-	VADDSS (DI)(SI*4), X2, X2
-	JMP    limit
+	MOVL      (AX), SI
+	MOVQ      a_y+40(FP), R8
+	MOVQ      a_bias+48(FP), DI
+	MOVL      12(AX), R9
+	VADDPS    X4, X2, X2
+	VADDPS    X5, X3, X3
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x0e, X2, X3
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x01, X2, X3
+	VADDSS    X3, X2, X2
+	TESTL     $0x00000001, R9
+	JNZ       resume
+	VADDSS    (DI)(SI*4), X2, X2
+	JMP       limit
 
 resume:
 	VADDSS (R8)(SI*4), X2, X2
@@ -906,125 +946,125 @@ rows4Sum:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x0e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x01, X2, X0
+	VADDSS        X0, X2, X2
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        (DI)(SI*1), X1, X1
+	VADDSS        (DI)(SI*1), X2, X2
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X2, X0, X2
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X2, X0, X2
 	MOVQ          a_y+40(FP), DI
 	ADDQ          a_yCol+64(FP), DI
-	VMOVSS        X1, (DI)(SI*1)
+	VMOVSS        X2, (DI)(SI*1)
 	VADDPS        Z5, Z4, Z4
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
 	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x0e, X4, X0
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x01, X4, X0
+	VADDSS        X0, X4, X4
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        4(DI)(SI*1), X1, X1
+	VADDSS        4(DI)(SI*1), X4, X4
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X4, X0, X4
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X4, X0, X4
 	MOVQ          a_y+40(FP), DI
-	VMOVSS        X1, 4(DI)(SI*1)
+	VMOVSS        X4, 4(DI)(SI*1)
 	VADDPS        Z7, Z6, Z6
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y6
 	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x0e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x01, X6, X0
+	VADDSS        X0, X6, X6
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        4(DI)(SI*1), X1, X1
+	VADDSS        4(DI)(SI*1), X6, X6
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X6, X0, X6
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X6, X0, X6
 	MOVQ          a_y+40(FP), DI
 	ADDQ          a_yCol+64(FP), DI
-	VMOVSS        X1, 4(DI)(SI*1)
+	VMOVSS        X6, 4(DI)(SI*1)
 	VADDPS        Z9, Z8, Z8
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPS        Y0, Y8, Y8
 	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X8, X8
+	VPERMILPS     $0x0e, X8, X0
+	VADDPS        X0, X8, X8
+	VPERMILPS     $0x01, X8, X0
+	VADDSS        X0, X8, X8
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        8(DI)(SI*1), X1, X1
+	VADDSS        8(DI)(SI*1), X8, X8
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X8, X0, X8
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X8, X0, X8
 	MOVQ          a_y+40(FP), DI
-	VMOVSS        X1, 8(DI)(SI*1)
+	VMOVSS        X8, 8(DI)(SI*1)
 	VADDPS        Z11, Z10, Z10
 	VEXTRACTF64X4 $0x01, Z10, Y0
 	VADDPS        Y0, Y10, Y10
 	VEXTRACTF32X4 $0x01, Y10, X0
-	VADDPS        X0, X10, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X10, X10
+	VPERMILPS     $0x0e, X10, X0
+	VADDPS        X0, X10, X10
+	VPERMILPS     $0x01, X10, X0
+	VADDSS        X0, X10, X10
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        8(DI)(SI*1), X1, X1
+	VADDSS        8(DI)(SI*1), X10, X10
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X10, X0, X10
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X10, X0, X10
 	MOVQ          a_y+40(FP), DI
 	ADDQ          a_yCol+64(FP), DI
-	VMOVSS        X1, 8(DI)(SI*1)
+	VMOVSS        X10, 8(DI)(SI*1)
 	VADDPS        Z13, Z12, Z12
 	VEXTRACTF64X4 $0x01, Z12, Y0
 	VADDPS        Y0, Y12, Y12
 	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X12, X12
+	VPERMILPS     $0x0e, X12, X0
+	VADDPS        X0, X12, X12
+	VPERMILPS     $0x01, X12, X0
+	VADDSS        X0, X12, X12
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        12(DI)(SI*1), X1, X1
+	VADDSS        12(DI)(SI*1), X12, X12
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X12, X0, X12
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X12, X0, X12
 	MOVQ          a_y+40(FP), DI
-	VMOVSS        X1, 12(DI)(SI*1)
+	VMOVSS        X12, 12(DI)(SI*1)
 	VADDPS        Z15, Z14, Z14
 	VEXTRACTF64X4 $0x01, Z14, Y0
 	VADDPS        Y0, Y14, Y14
 	VEXTRACTF32X4 $0x01, Y14, X0
-	VADDPS        X0, X14, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X14, X14
+	VPERMILPS     $0x0e, X14, X0
+	VADDPS        X0, X14, X14
+	VPERMILPS     $0x01, X14, X0
+	VADDSS        X0, X14, X14
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        12(DI)(SI*1), X1, X1
+	VADDSS        12(DI)(SI*1), X14, X14
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X14, X0, X14
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X14, X0, X14
 	MOVQ          a_y+40(FP), DI
 	ADDQ          a_yCol+64(FP), DI
-	VMOVSS        X1, 12(DI)(SI*1)
+	VMOVSS        X14, 12(DI)(SI*1)
 	ADDQ          a_xCol+56(FP), DX
 	ADDQ          a_xCol+56(FP), DX
 	ADDQ          a_xCol+56(FP), DX
@@ -1105,20 +1145,20 @@ rows1Sum:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x0e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x01, X2, X0
+	VADDSS        X0, X2, X2
 	MOVQ          a_bias+48(FP), DI
-	VADDSS        (DI)(SI*1), X1, X1
+	VADDSS        (DI)(SI*1), X2, X2
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X2, X0, X2
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X2, X0, X2
 	MOVQ          a_y+40(FP), DI
 	ADDQ          a_yCol+64(FP), DI
-	VMOVSS        X1, (DI)(SI*1)
+	VMOVSS        X2, (DI)(SI*1)
 	ADDQ          a_xCol+56(FP), DX
 	ADDQ          $0x00000004, SI
 	SUBQ          $0x00000001, BX
@@ -1964,250 +2004,250 @@ rows4Sum:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x0e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x01, X2, X0
+	VADDSS        X0, X2, X2
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        (R9)(R8*1), X1, X1
+	VADDSS        (R9)(R8*1), X2, X2
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X2, X0, X2
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X2, X0, X2
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, (R9)(R8*1)
+	VMOVSS        X2, (R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y3
 	VEXTRACTF32X4 $0x01, Y3, X0
-	VADDPS        X0, X3, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X3, X3
+	VPERMILPS     $0x0e, X3, X0
+	VADDPS        X0, X3, X3
+	VPERMILPS     $0x01, X3, X0
+	VADDSS        X0, X3, X3
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        (R9)(R8*1), X1, X1
+	VADDSS        (R9)(R8*1), X3, X3
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X3, X0, X3
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X3, X0, X3
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, (R9)(R8*1)
+	VMOVSS        X3, (R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
 	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x0e, X4, X0
+	VADDPS        X0, X4, X4
+	VPERMILPS     $0x01, X4, X0
+	VADDSS        X0, X4, X4
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        4(R9)(R8*1), X1, X1
+	VADDSS        4(R9)(R8*1), X4, X4
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X4, X0, X4
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X4, X0, X4
 	MOVQ          a_y+40(FP), R9
-	VMOVSS        X1, 4(R9)(R8*1)
+	VMOVSS        X4, 4(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y5
 	VEXTRACTF32X4 $0x01, Y5, X0
-	VADDPS        X0, X5, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X5, X5
+	VPERMILPS     $0x0e, X5, X0
+	VADDPS        X0, X5, X5
+	VPERMILPS     $0x01, X5, X0
+	VADDSS        X0, X5, X5
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        4(R9)(R8*1), X1, X1
+	VADDSS        4(R9)(R8*1), X5, X5
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X5, X0, X5
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X5, X0, X5
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 4(R9)(R8*1)
+	VMOVSS        X5, 4(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y6
 	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x0e, X6, X0
+	VADDPS        X0, X6, X6
+	VPERMILPS     $0x01, X6, X0
+	VADDSS        X0, X6, X6
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        4(R9)(R8*1), X1, X1
+	VADDSS        4(R9)(R8*1), X6, X6
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X6, X0, X6
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X6, X0, X6
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 4(R9)(R8*1)
+	VMOVSS        X6, 4(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y7
 	VEXTRACTF32X4 $0x01, Y7, X0
-	VADDPS        X0, X7, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X7, X7
+	VPERMILPS     $0x0e, X7, X0
+	VADDPS        X0, X7, X7
+	VPERMILPS     $0x01, X7, X0
+	VADDSS        X0, X7, X7
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        4(R9)(R8*1), X1, X1
+	VADDSS        4(R9)(R8*1), X7, X7
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X7, X0, X7
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X7, X0, X7
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 4(R9)(R8*1)
+	VMOVSS        X7, 4(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPS        Y0, Y8, Y8
 	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X8, X8
+	VPERMILPS     $0x0e, X8, X0
+	VADDPS        X0, X8, X8
+	VPERMILPS     $0x01, X8, X0
+	VADDSS        X0, X8, X8
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        8(R9)(R8*1), X1, X1
+	VADDSS        8(R9)(R8*1), X8, X8
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X8, X0, X8
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X8, X0, X8
 	MOVQ          a_y+40(FP), R9
-	VMOVSS        X1, 8(R9)(R8*1)
+	VMOVSS        X8, 8(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VADDPS        Y0, Y9, Y9
 	VEXTRACTF32X4 $0x01, Y9, X0
-	VADDPS        X0, X9, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X9, X9
+	VPERMILPS     $0x0e, X9, X0
+	VADDPS        X0, X9, X9
+	VPERMILPS     $0x01, X9, X0
+	VADDSS        X0, X9, X9
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        8(R9)(R8*1), X1, X1
+	VADDSS        8(R9)(R8*1), X9, X9
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X9, X0, X9
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X9, X0, X9
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 8(R9)(R8*1)
+	VMOVSS        X9, 8(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z10, Y0
 	VADDPS        Y0, Y10, Y10
 	VEXTRACTF32X4 $0x01, Y10, X0
-	VADDPS        X0, X10, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X10, X10
+	VPERMILPS     $0x0e, X10, X0
+	VADDPS        X0, X10, X10
+	VPERMILPS     $0x01, X10, X0
+	VADDSS        X0, X10, X10
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        8(R9)(R8*1), X1, X1
+	VADDSS        8(R9)(R8*1), X10, X10
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X10, X0, X10
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X10, X0, X10
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 8(R9)(R8*1)
+	VMOVSS        X10, 8(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z11, Y0
 	VADDPS        Y0, Y11, Y11
 	VEXTRACTF32X4 $0x01, Y11, X0
-	VADDPS        X0, X11, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X11, X11
+	VPERMILPS     $0x0e, X11, X0
+	VADDPS        X0, X11, X11
+	VPERMILPS     $0x01, X11, X0
+	VADDSS        X0, X11, X11
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        8(R9)(R8*1), X1, X1
+	VADDSS        8(R9)(R8*1), X11, X11
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X11, X0, X11
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X11, X0, X11
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 8(R9)(R8*1)
+	VMOVSS        X11, 8(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z12, Y0
 	VADDPS        Y0, Y12, Y12
 	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X12, X12
+	VPERMILPS     $0x0e, X12, X0
+	VADDPS        X0, X12, X12
+	VPERMILPS     $0x01, X12, X0
+	VADDSS        X0, X12, X12
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        12(R9)(R8*1), X1, X1
+	VADDSS        12(R9)(R8*1), X12, X12
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X12, X0, X12
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X12, X0, X12
 	MOVQ          a_y+40(FP), R9
-	VMOVSS        X1, 12(R9)(R8*1)
+	VMOVSS        X12, 12(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VADDPS        Y0, Y13, Y13
 	VEXTRACTF32X4 $0x01, Y13, X0
-	VADDPS        X0, X13, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X13, X13
+	VPERMILPS     $0x0e, X13, X0
+	VADDPS        X0, X13, X13
+	VPERMILPS     $0x01, X13, X0
+	VADDSS        X0, X13, X13
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        12(R9)(R8*1), X1, X1
+	VADDSS        12(R9)(R8*1), X13, X13
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X13, X0, X13
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X13, X0, X13
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 12(R9)(R8*1)
+	VMOVSS        X13, 12(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z14, Y0
 	VADDPS        Y0, Y14, Y14
 	VEXTRACTF32X4 $0x01, Y14, X0
-	VADDPS        X0, X14, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X14, X14
+	VPERMILPS     $0x0e, X14, X0
+	VADDPS        X0, X14, X14
+	VPERMILPS     $0x01, X14, X0
+	VADDSS        X0, X14, X14
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        12(R9)(R8*1), X1, X1
+	VADDSS        12(R9)(R8*1), X14, X14
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X14, X0, X14
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X14, X0, X14
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 12(R9)(R8*1)
+	VMOVSS        X14, 12(R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VADDPS        Y0, Y15, Y15
 	VEXTRACTF32X4 $0x01, Y15, X0
-	VADDPS        X0, X15, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X15, X15
+	VPERMILPS     $0x0e, X15, X0
+	VADDPS        X0, X15, X15
+	VPERMILPS     $0x01, X15, X0
+	VADDSS        X0, X15, X15
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        12(R9)(R8*1), X1, X1
+	VADDSS        12(R9)(R8*1), X15, X15
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X15, X0, X15
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X15, X0, X15
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, 12(R9)(R8*1)
+	VMOVSS        X15, 12(R9)(R8*1)
 	ADDQ          a_xCol+56(FP), SI
 	ADDQ          a_xCol+56(FP), SI
 	ADDQ          a_xCol+56(FP), SI
@@ -2292,40 +2332,40 @@ rows1Sum:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
 	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x0e, X2, X0
+	VADDPS        X0, X2, X2
+	VPERMILPS     $0x01, X2, X0
+	VADDSS        X0, X2, X2
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        (R9)(R8*1), X1, X1
+	VADDSS        (R9)(R8*1), X2, X2
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X2, X0, X2
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X2, X0, X2
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, (R9)(R8*1)
+	VMOVSS        X2, (R9)(R8*1)
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y3
 	VEXTRACTF32X4 $0x01, Y3, X0
-	VADDPS        X0, X3, X1
-	VPERMILPS     $0x0e, X1, X0
-	VADDPS        X0, X1, X1
-	VPERMILPS     $0x01, X1, X0
-	VADDSS        X0, X1, X1
+	VADDPS        X0, X3, X3
+	VPERMILPS     $0x0e, X3, X0
+	VADDPS        X0, X3, X3
+	VPERMILPS     $0x01, X3, X0
+	VADDSS        X0, X3, X3
 	MOVQ          a_bias+48(FP), R9
-	VADDSS        (R9)(R8*1), X1, X1
+	VADDSS        (R9)(R8*1), X3, X3
 	VMOVSS        a_min+72(FP), X0
-	VMAXSS        X1, X0, X1
+	VMAXSS        X3, X0, X3
 	VMOVSS        a_max+76(FP), X0
-	VMINSS        X1, X0, X1
+	VMINSS        X3, X0, X3
 	MOVQ          a_y+40(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
 	ADDQ          a_yCol+64(FP), R9
-	VMOVSS        X1, (R9)(R8*1)
+	VMOVSS        X3, (R9)(R8*1)
 	ADDQ          a_xCol+56(FP), SI
 	ADDQ          $0x00000004, R8
 	SUBQ          $0x00000001, DI

@@ -25,7 +25,7 @@ func (e emitter) dense() {
 		e.Label(name)
 		e.CMPQ(left, U32(rows))
 		e.JB(LabelRef(next))
-		e.denseRows(name, rows, x, w, mask, func(r, c int, sum reg.VecVirtual) {
+		e.denseRows(name, rows, x, w, mask, func(r, c int, sum reg.Register) {
 			to := e.GP64()
 			e.MOVQ(e.arg("bias"), to)
 			e.VADDSS(index(to, done, 1, 4*r), sum, sum)
@@ -62,7 +62,7 @@ func (e emitter) denseTurns() int {
 }
 
 // denseRows writes the products of some rows and hands out each sum.
-func (e emitter) denseRows(name string, rows int, x []reg.GPVirtual, w reg.GPVirtual, mask func() reg.Register, result func(r, c int, sum reg.VecVirtual)) {
+func (e emitter) denseRows(name string, rows int, x []reg.GPVirtual, w reg.GPVirtual, mask func() reg.Register, result func(r, c int, sum reg.Register)) {
 	turns := e.denseTurns()
 	ws := []reg.GPVirtual{w}
 	for range rows - 1 {
@@ -138,30 +138,11 @@ func (e emitter) denseRows(name string, rows int, x []reg.GPVirtual, w reg.GPVir
 	for r := range rows {
 		for c := range x {
 			e.sum(acc[r][c])
-			result(r, c, e.fold(acc[r][c][0]))
+			v := acc[r][c][0]
+			e.fold(v, e.t.lanes)
+			result(r, c, v.AsX())
 		}
 	}
-}
-
-// fold returns the sum of the lanes of v in the lowest.
-func (e emitter) fold(v reg.VecVirtual) reg.VecVirtual {
-	if e.t.lanes == 16 {
-		high := e.YMM()
-		e.VEXTRACTF64X4(U8(1), v, high)
-		e.VADDPS(high, v.AsY(), v.AsY())
-	}
-	high, x := e.XMM(), e.XMM()
-	if e.t.lanes == 16 { // reaches all registers
-		e.VEXTRACTF32X4(U8(1), v.AsY(), high)
-	} else {
-		e.VEXTRACTF128(U8(1), v, high)
-	}
-	e.VADDPS(high, v.AsX(), x)
-	e.VPERMILPS(U8(0b1110), x, high)
-	e.VADDPS(high, x, x)
-	e.VPERMILPS(U8(0b01), x, high)
-	e.VADDSS(high, x, x)
-	return x
 }
 
 // mask prepares a mask of the lanes that a row has past its whole vectors.

@@ -89,5 +89,27 @@ func (e emitter) sum(v []reg.VecVirtual) {
 	}
 }
 
+// fold sums the n lanes of v into the lowest.
+func (e emitter) fold(v reg.VecVirtual, n int) {
+	if n == 16 {
+		high := e.YMM()
+		e.VEXTRACTF64X4(U8(1), v, high)
+		e.VADDPS(high, v.AsY(), v.AsY())
+	}
+	high := e.XMM()
+	switch {
+	case e.t.lanes == 16 && n > 4:
+		e.VEXTRACTF32X4(U8(1), v.AsY(), high) // reaches all registers
+		e.VADDPS(high, v.AsX(), v.AsX())
+	case n > 4:
+		e.VEXTRACTF128(U8(1), v, high)
+		e.VADDPS(high, v.AsX(), v.AsX())
+	}
+	e.VPERMILPS(U8(0b1110), v.AsX(), high)
+	e.VADDPS(high, v.AsX(), v.AsX())
+	e.VPERMILPS(U8(0b01), v.AsX(), high)
+	e.VADDSS(high, v.AsX(), v.AsX())
+}
+
 // label names a place in the kernel.
 func label(format string, args ...any) string { return fmt.Sprintf(format, args...) }

@@ -11,7 +11,8 @@ const (
 	partial = 2
 )
 
-// unroll is how many blocks a turn of the inner loop takes.
+// unroll is how many blocks a turn of the inner loop takes, for a kernel of
+// one column.
 const unroll = 8
 
 // sparse writes the kernel of blocks of r x 1: for each entry, for each block
@@ -21,6 +22,12 @@ func (e emitter) sparse() {
 	lanes := max(min(r, e.t.lanes), 4) // of a register; blocks of 1 and 2 use the low ones
 	parts := max(r/lanes, 1)           // registers a block
 	turns := max(unroll/(cols*parts), 1)
+	// Rows of one column gather four of x into a register: with two loads a
+	// cycle, a scalar of x and one of the weight a product would be the limit.
+	quads := r == 1 && cols == 1
+	if quads {
+		turns = 4
+	}
 
 	entries, end := e.loadArg("entries"), e.loadArg("count")
 	rowOffset, entrySize := e.d.entry("row")
@@ -71,7 +78,24 @@ func (e emitter) sparse() {
 		e.SUBQ(U32(blocks), left)
 		e.JMP(LabelRef(name))
 	}
-	loop("many", unroll, "one")
+	if quads {
+		loop := func(name string, quads int, next string) {
+			e.Label(name)
+			e.CMPQ(left, U32(4*quads))
+			e.JB(LabelRef(next))
+			for q := range quads {
+				e.VFMADD231PS(at(val, 16*q), e.quad(xs[0], at(col, 8*q)), acc[0][0][q])
+			}
+			e.ADDQ(U32(8*quads), col)
+			e.ADDQ(U32(16*quads), val)
+			e.SUBQ(U32(4*quads), left)
+			e.JMP(LabelRef(name))
+		}
+		loop("quads", turns, "quad")
+		loop("quad", 1, "one")
+	} else {
+		loop("many", unroll, "one")
+	}
 	loop("one", 1, "done")
 	e.Label("done")
 
@@ -85,6 +109,9 @@ func (e emitter) sparse() {
 	for c := range cols {
 		for p := range parts {
 			e.sum(acc[c][p])
+			if quads {
+				e.fold(acc[c][p][0], 4)
+			}
 		}
 	}
 	e.TESTL(U32(later), started)
@@ -125,6 +152,27 @@ func (e emitter) sparse() {
 	e.JB(LabelRef("entry"))
 	e.VZEROUPPER()
 	e.RET()
+}
+
+// quad returns x at four column numbers.
+func (e emitter) quad(x reg.GPVirtual, col Mem) reg.VecVirtual {
+	four, v := e.GP64(), e.XMM()
+	e.MOVQ(col, four)
+	for i := range 4 {
+		k := e.GP64()
+		if i < 3 {
+			e.MOVWLZX(four.As16(), k.As32())
+			e.SHRQ(U8(16), four)
+		} else {
+			k = four
+		}
+		if i == 0 {
+			e.VMOVSS(index(x, k, 4, 0), v)
+		} else {
+			e.VINSERTPS(U8(i<<4), index(x, k, 4, 0), v, v)
+		}
+	}
+	return v
 }
 
 // block adds a block's products.
