@@ -49,8 +49,6 @@ func avx2Kernels() []Kernel {
 		{"f32_spmm_1x4x1s2_avx2", isa.AVX2, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx2},
 		{"f32_spmm_1x4x2s1_avx2", isa.AVX2, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx2},
 		{"f32_spmm_1x4x2s2_avx2", isa.AVX2, 1, Shape{4, 2}, 2, f32_spmm_1x4x2s2_avx2},
-		{"f32_spmm_1x4x3s1_avx2", isa.AVX2, 1, Shape{4, 3}, 1, f32_spmm_1x4x3s1_avx2},
-		{"f32_spmm_1x4x3s2_avx2", isa.AVX2, 1, Shape{4, 3}, 2, f32_spmm_1x4x3s2_avx2},
 		{"f32_spmm_2x1x1s1_avx2", isa.AVX2, 2, Shape{1, 1}, 1, f32_spmm_2x1x1s1_avx2},
 		{"f32_spmm_2x1x1s2_avx2", isa.AVX2, 2, Shape{1, 1}, 2, f32_spmm_2x1x1s2_avx2},
 		{"f32_spmm_2x1x2s1_avx2", isa.AVX2, 2, Shape{1, 2}, 1, f32_spmm_2x1x2s1_avx2},
@@ -71,8 +69,6 @@ func avx2Kernels() []Kernel {
 		{"f32_spmm_2x2x3s2_avx2", isa.AVX2, 2, Shape{2, 3}, 2, f32_spmm_2x2x3s2_avx2},
 		{"f32_spmm_2x3x1s1_avx2", isa.AVX2, 2, Shape{3, 1}, 1, f32_spmm_2x3x1s1_avx2},
 		{"f32_spmm_2x3x1s2_avx2", isa.AVX2, 2, Shape{3, 1}, 2, f32_spmm_2x3x1s2_avx2},
-		{"f32_spmm_2x3x2s1_avx2", isa.AVX2, 2, Shape{3, 2}, 1, f32_spmm_2x3x2s1_avx2},
-		{"f32_spmm_2x3x2s2_avx2", isa.AVX2, 2, Shape{3, 2}, 2, f32_spmm_2x3x2s2_avx2},
 		{"f32_spmm_2x4x1s1_avx2", isa.AVX2, 2, Shape{4, 1}, 1, f32_spmm_2x4x1s1_avx2},
 		{"f32_spmm_2x4x1s2_avx2", isa.AVX2, 2, Shape{4, 1}, 2, f32_spmm_2x4x1s2_avx2},
 		{"f32_spmm_4x1x1s1_avx2", isa.AVX2, 4, Shape{1, 1}, 1, f32_spmm_4x1x1s1_avx2},
@@ -211,12 +207,6 @@ func f32_spmm_1x4x2s1_avx2(a *args)
 func f32_spmm_1x4x2s2_avx2(a *args)
 
 //go:noescape
-func f32_spmm_1x4x3s1_avx2(a *args)
-
-//go:noescape
-func f32_spmm_1x4x3s2_avx2(a *args)
-
-//go:noescape
 func f32_spmm_2x1x1s1_avx2(a *args)
 
 //go:noescape
@@ -275,12 +265,6 @@ func f32_spmm_2x3x1s1_avx2(a *args)
 
 //go:noescape
 func f32_spmm_2x3x1s2_avx2(a *args)
-
-//go:noescape
-func f32_spmm_2x3x2s1_avx2(a *args)
-
-//go:noescape
-func f32_spmm_2x3x2s2_avx2(a *args)
 
 //go:noescape
 func f32_spmm_2x4x1s1_avx2(a *args)

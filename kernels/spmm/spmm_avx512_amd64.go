@@ -49,10 +49,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_1x4x1s2_avx512", isa.AVX512, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx512},
 		{"f32_spmm_1x4x2s1_avx512", isa.AVX512, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx512},
 		{"f32_spmm_1x4x2s2_avx512", isa.AVX512, 1, Shape{4, 2}, 2, f32_spmm_1x4x2s2_avx512},
-		{"f32_spmm_1x4x3s1_avx512", isa.AVX512, 1, Shape{4, 3}, 1, f32_spmm_1x4x3s1_avx512},
-		{"f32_spmm_1x4x3s2_avx512", isa.AVX512, 1, Shape{4, 3}, 2, f32_spmm_1x4x3s2_avx512},
-		{"f32_spmm_1x4x4s1_avx512", isa.AVX512, 1, Shape{4, 4}, 1, f32_spmm_1x4x4s1_avx512},
-		{"f32_spmm_1x4x4s2_avx512", isa.AVX512, 1, Shape{4, 4}, 2, f32_spmm_1x4x4s2_avx512},
 		{"f32_spmm_2x1x1s1_avx512", isa.AVX512, 2, Shape{1, 1}, 1, f32_spmm_2x1x1s1_avx512},
 		{"f32_spmm_2x1x1s2_avx512", isa.AVX512, 2, Shape{1, 1}, 2, f32_spmm_2x1x1s2_avx512},
 		{"f32_spmm_2x1x2s1_avx512", isa.AVX512, 2, Shape{1, 2}, 1, f32_spmm_2x1x2s1_avx512},
@@ -67,8 +63,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_2x1x6s2_avx512", isa.AVX512, 2, Shape{1, 6}, 2, f32_spmm_2x1x6s2_avx512},
 		{"f32_spmm_2x1x7s1_avx512", isa.AVX512, 2, Shape{1, 7}, 1, f32_spmm_2x1x7s1_avx512},
 		{"f32_spmm_2x1x7s2_avx512", isa.AVX512, 2, Shape{1, 7}, 2, f32_spmm_2x1x7s2_avx512},
-		{"f32_spmm_2x1x8s1_avx512", isa.AVX512, 2, Shape{1, 8}, 1, f32_spmm_2x1x8s1_avx512},
-		{"f32_spmm_2x1x8s2_avx512", isa.AVX512, 2, Shape{1, 8}, 2, f32_spmm_2x1x8s2_avx512},
 		{"f32_spmm_2x1x14s1_avx512", isa.AVX512, 2, Shape{1, 14}, 1, f32_spmm_2x1x14s1_avx512},
 		{"f32_spmm_2x1x14s2_avx512", isa.AVX512, 2, Shape{1, 14}, 2, f32_spmm_2x1x14s2_avx512},
 		{"f32_spmm_2x2x1s1_avx512", isa.AVX512, 2, Shape{2, 1}, 1, f32_spmm_2x2x1s1_avx512},
@@ -115,8 +109,6 @@ func avx512Kernels() []Kernel {
 		{"f32_spmm_4x2x3s2_avx512", isa.AVX512, 4, Shape{2, 3}, 2, f32_spmm_4x2x3s2_avx512},
 		{"f32_spmm_4x3x1s1_avx512", isa.AVX512, 4, Shape{3, 1}, 1, f32_spmm_4x3x1s1_avx512},
 		{"f32_spmm_4x3x1s2_avx512", isa.AVX512, 4, Shape{3, 1}, 2, f32_spmm_4x3x1s2_avx512},
-		{"f32_spmm_4x3x2s1_avx512", isa.AVX512, 4, Shape{3, 2}, 1, f32_spmm_4x3x2s1_avx512},
-		{"f32_spmm_4x3x2s2_avx512", isa.AVX512, 4, Shape{3, 2}, 2, f32_spmm_4x3x2s2_avx512},
 		{"f32_spmm_8x1x1s1_avx512", isa.AVX512, 8, Shape{1, 1}, 1, f32_spmm_8x1x1s1_avx512},
 		{"f32_spmm_8x1x1s2_avx512", isa.AVX512, 8, Shape{1, 1}, 2, f32_spmm_8x1x1s2_avx512},
 		{"f32_spmm_8x1x2s1_avx512", isa.AVX512, 8, Shape{1, 2}, 1, f32_spmm_8x1x2s1_avx512},
@@ -251,18 +243,6 @@ func f32_spmm_1x4x2s1_avx512(a *args)
 func f32_spmm_1x4x2s2_avx512(a *args)
 
 //go:noescape
-func f32_spmm_1x4x3s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x4x3s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x4x4s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_1x4x4s2_avx512(a *args)
-
-//go:noescape
 func f32_spmm_2x1x1s1_avx512(a *args)
 
 //go:noescape
@@ -303,12 +283,6 @@ func f32_spmm_2x1x7s1_avx512(a *args)
 
 //go:noescape
 func f32_spmm_2x1x7s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_2x1x8s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_2x1x8s2_avx512(a *args)
 
 //go:noescape
 func f32_spmm_2x1x14s1_avx512(a *args)
@@ -447,12 +421,6 @@ func f32_spmm_4x3x1s1_avx512(a *args)
 
 //go:noescape
 func f32_spmm_4x3x1s2_avx512(a *args)
-
-//go:noescape
-func f32_spmm_4x3x2s1_avx512(a *args)
-
-//go:noescape
-func f32_spmm_4x3x2s2_avx512(a *args)
 
 //go:noescape
 func f32_spmm_8x1x1s1_avx512(a *args)

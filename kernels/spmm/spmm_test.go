@@ -533,3 +533,32 @@ func TestArgsLayout(t *testing.T) {
 		}
 	}
 }
+
+// TestPanel: denser weights take smaller panels, larger blocks larger ones.
+func TestPanel(t *testing.T) {
+	for _, r := range Blocks() {
+		last := math.MaxInt
+		for _, density := range []float64{0, 0.01, 0.05, 0.1, 0.2, 0.5, 1} {
+			n := Panel(r, density)
+			if n > last || n < 16<<10 || n > 256<<10 {
+				t.Errorf("Panel(%d, %g) = %d after %d", r, density, n, last)
+			}
+			if r > 1 && n < Panel(r/2, density) {
+				t.Errorf("Panel(%d, %g) = %d, less than with half the rows", r, density, n)
+			}
+			last = n
+		}
+	}
+}
+
+func TestPeak(t *testing.T) {
+	for _, i := range []isa.ISA{isa.AVX2, isa.AVX512} {
+		got := Peak(i)
+		if runs := slices.Contains(isas(), i); runs != (got > 0) {
+			t.Errorf("%v: %v GF/s", i, got)
+		}
+		if got > 0 && (got < 1 || got > 2000) {
+			t.Errorf("%v: %v GF/s from one core", i, got)
+		}
+	}
+}
