@@ -135,20 +135,9 @@ func (c *compiler) blockColumns(w *weight, f format, shapes []spmm.Placed, win w
 	for _, s := range shapes {
 		footprint = max(footprint, win.footprint(s.Shape))
 	}
-	budget := densePanel
-	if !f.dense {
-		budget = sparsePanel
-	}
-	features := max(leastFeatures, budget/(footprint*c.lanes*4))
+	features := max(leastFeatures, spmm.Panel(f.r, w.stored(f))/(footprint*c.lanes*4))
 	return min(features*win.taps(), w.cols)
 }
 
-// The bytes of activations that a K-block brings into the L1 cache, for caches
-// of 32 KiB and up. A dense block is read again for every few rows; a sparse
-// one reads a part of it for each row, and pays for beginning and ending every
-// row in every block, so a panel that the L2 cache helps out with is better.
-const (
-	densePanel    = 28 << 10
-	sparsePanel   = 56 << 10
-	leastFeatures = 4
-)
+// leastFeatures keeps K-blocks from falling apart where a tile is large.
+const leastFeatures = 4

@@ -61,16 +61,17 @@ type Config struct {
 	Dims   map[string]int
 }
 
+// DefaultThreads is how many goroutines a session runs on where Config leaves
+// it open: hyperthreads share the units that kernels keep busy.
+func DefaultThreads() int { return min(stdruntime.GOMAXPROCS(0), isa.Describe().Cores) }
+
 // resolved fills in what the zero value leaves open.
 func (c Config) resolved() (Config, error) {
 	if c.Threads < 0 {
 		return c, fmt.Errorf("%d threads: expected a positive number", c.Threads)
 	}
 	if c.Threads == 0 {
-		c.Threads = stdruntime.GOMAXPROCS(0)
-		if cores := isa.Describe().Cores; cores > 0 {
-			c.Threads = min(c.Threads, cores)
-		}
+		c.Threads = DefaultThreads()
 	}
 	if c.ISA == isa.Auto {
 		i, err := isa.FromEnv()

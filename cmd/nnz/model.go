@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	stdruntime "runtime"
 	"strconv"
 	"strings"
 
@@ -167,5 +166,5 @@ func (f compileFlags) threads() int {
 	if f.Threads > 0 {
 		return f.Threads
 	}
-	return min(stdruntime.GOMAXPROCS(0), isa.Describe().Cores)
+	return runtime.DefaultThreads()
 }

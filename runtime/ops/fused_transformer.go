@@ -1,0 +1,212 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// lastAxis checks that X is [..., K] and that inputs 1 to n, where they are
+// there, are [K], and returns the rows of X and K.
+func (s *site) lastAxis(n int) (rows, k int, err error) {
+	if err := s.wantFloat(0); err != nil {
+		return 0, 0, err
+	}
+	x := s.in[0].Shape
+	if len(x) == 0 {
+		return 0, 0, fmt.Errorf("X is a scalar, expected [..., K]")
+	}
+	k = x[len(x)-1]
+	for i := 1; i <= n; i++ {
+		if s.has(i) && !slices.Equal(s.in[i].Shape, []int{k}) {
+			return 0, 0, fmt.Errorf("input %d has shape %v, expected [%d]", i, s.in[i].Shape, k)
+		}
+	}
+	return product(x[:len(x)-1]), k, s.wantOut(0, x)
+}
+
+// buildFusedLayerNorm binds nnz.LayerNorm: each row of X [..., K] less its mean
+// and over its standard deviation, times scale [K] plus bias [K] where those
+// are there.
+func buildFusedLayerNorm(s *site) (Compute, error) { return s.rowNorm(true) }
+
+// buildFusedRMSNorm binds nnz.RMSNorm: each row of X [..., K] over the root of
+// its mean square, times scale [K] where that is there.
+func buildFusedRMSNorm(s *site) (Compute, error) { return s.rowNorm(false) }
+
+func (s *site) rowNorm(centre bool) (Compute, error) {
+	rows, k, err := s.lastAxis(2)
+	if err != nil {
+		return nil, err
+	}
+	eps := float64(s.Float("epsilon", 1e-5))
+	scale, bias := s.has(1), s.has(2)
+	return func(in, out []Tensor) {
+		for r := range rows {
+			x, y := in[0].F[r*k:(r+1)*k], out[0].F[r*k:(r+1)*k]
+			if centre {
+				s.vec.Affine(y, x, 1, -s.vec.Sum(x)/float32(k))
+				x = y
+			}
+			square := float64(s.vec.Dot(x, x)) / float64(k)
+			s.vec.Affine(y, x, float32(1/math.Sqrt(square+eps)), 0)
+			if scale {
+				s.vec.Mul(y, y, in[1].F)
+			}
+			if bias {
+				s.vec.Add(y, y, in[2].F)
+			}
+		}
+	}, nil
+}
+
+// siluRow is x times the sigmoid of alpha times x.
+func siluRow(s *site) func(dst, x []float32) {
+	alpha := s.Float("alpha", 1)
+	return func(dst, x []float32) {
+		s.vec.Affine(dst, x, alpha, 0)
+		s.vec.Sigmoid(dst, dst)
+		s.vec.Mul(dst, dst, x)
+	}
+}
+
+// An attention is the extents of nnz.Attention: batch x queries x heads, keys,
+// heads of K and V, and the features of one head of Q and K, and of V. Rows of
+// Q, K and V are so many elements apart, and K and V may start inside Q.
+type attention struct {
+	batch, queries, keys      int
+	heads, kvHeads            int
+	depth, width              int
+	qRow, kRow, vRow          int
+	kStart, vStart            int
+	scale                     float32
+	causal                    bool
+	maskB, maskH, maskQ, step int // strides of the mask
+}
+
+// buildFusedAttention binds nnz.Attention, softmax(scale·Q·Kᵀ + mask)·V by
+// heads, as package pass defines it.
+func buildFusedAttention(s *site) (Compute, error) {
+	a, err := s.attention()
+	if err != nil {
+		return nil, err
+	}
+	merged, masked := !s.has(1), s.has(3)
+	return func(in, out []Tensor) {
+		k, v := in[0].F, in[0].F
+		if !merged {
+			k, v = in[1].F, in[2].F
+		}
+		var mask []float32
+		for b := range a.batch {
+			for t := range a.queries {
+				for h := range a.heads {
+					if masked {
+						mask = in[3].F[b*a.maskB+h*a.maskH+t*a.maskQ:]
+					}
+					row, group := (b*a.queries+t)*a.heads+h, h*a.kvHeads/a.heads
+					a.row(s, out[0].F[row*a.width:(row+1)*a.width],
+						in[0].F[(b*a.queries+t)*a.qRow+h*a.depth:][:a.depth],
+						k[a.kStart+b*a.keys*a.kRow+group*a.depth:],
+						v[a.vStart+b*a.keys*a.vRow+group*a.width:],
+						mask, a.visible(t))
+				}
+			}
+		}
+	}, nil
+}
+
+// visible returns how many keys query t sees.
+func (a *attention) visible(t int) int {
+	if a.causal {
+		return min(t+1, a.keys)
+	}
+	return a.keys
+}
+
+// attentionBlock is how many scores are computed at a time.
+const attentionBlock = 64
+
+// row computes the output of one query and one head over the first n keys. The
+// softmax runs along: where a block of keys has a larger score than all before,
+// what has been summed is scaled down.
+//
+// Source: Milakov and Gimelshein, Online normalizer calculation for softmax,
+// 2018.
+func (a *attention) row(s *site, y, q, k, v, mask []float32, n int) {
+	var score [attentionBlock]float32
+	fill(y, 0)
+	top, sum := math.Inf(-1), 0.0
+	for first := 0; first < n; first += attentionBlock {
+		w := score[:min(attentionBlock, n-first)]
+		high := top
+		for i := range w {
+			w[i] = a.scale * s.vec.Dot(q, k[(first+i)*a.kRow:][:a.depth])
+			if mask != nil {
+				w[i] += mask[(first+i)*a.step]
+			}
+			high = max(high, float64(w[i]))
+		}
+		if high != top {
+			f := math.Exp(top - high)
+			sum *= f
+			s.vec.Affine(y, y, float32(f), 0)
+			top = high
+		}
+		for i, x := range w {
+			e := math.Exp(float64(x) - top)
+			sum += e
+			axpy(y, v[(first+i)*a.vRow:], float32(e), 1)
+		}
+	}
+	s.vec.DivScalar(y, y, float32(sum))
+}
+
+// attention reads the extents.
+func (s *site) attention() (*attention, error) {
+	if err := s.wantFloat(0); err != nil {
+		return nil, err
+	}
+	a := &attention{scale: s.Float("scale", 1), causal: s.Int("causal", 0) != 0, heads: s.Int("heads", 1)}
+	a.kvHeads = s.Int("kv_heads", a.heads)
+	if a.heads < 1 || a.kvHeads < 1 || a.heads%a.kvHeads != 0 {
+		return nil, fmt.Errorf("attributes heads %d and kv_heads %d, expected a multiple of the second", a.heads, a.kvHeads)
+	}
+	q := s.in[0].Shape
+	if len(q) != 3 {
+		return nil, fmt.Errorf("Q %v, expected [batch, tokens, features]", q)
+	}
+	a.batch, a.queries, a.keys = q[0], q[1], q[1]
+	a.qRow, a.kRow, a.vRow = q[2], q[2], q[2]
+	if s.has(1) != s.has(2) {
+		return nil, fmt.Errorf("one of K and V is absent")
+	}
+	if s.has(1) {
+		k, v := s.in[1].Shape, s.in[2].Shape
+		if len(k) != 3 || len(v) != 3 || k[0] != q[0] || v[0] != q[0] || k[1] != v[1] {
+			return nil, fmt.Errorf("Q %v, K %v and V %v do not go together", q, k, v)
+		}
+		a.keys, a.kRow, a.vRow = k[1], k[2], v[2]
+		a.depth, a.width = q[2]/a.heads, v[2]/a.kvHeads
+		if a.depth*a.heads != q[2] || a.depth*a.kvHeads != k[2] || a.width*a.kvHeads != v[2] {
+			return nil, fmt.Errorf("Q %v, K %v and V %v are not of %d and %d heads", q, k, v, a.heads, a.kvHeads)
+		}
+	} else {
+		parts := a.heads + 2*a.kvHeads
+		if q[2]%parts != 0 {
+			return nil, fmt.Errorf("Q, K and V in one %v are not of %d and %d heads", q, a.heads, a.kvHeads)
+		}
+		a.depth = q[2] / parts
+		a.width = a.depth
+		a.kStart = a.heads * a.depth
+		a.vStart = a.kStart + a.kvHeads*a.depth
+	}
+	if s.has(3) {
+		st, err := broadcastStrides(s.in[3].Shape, []int{a.batch, a.heads, a.queries, a.keys})
+		if err != nil {
+			return nil, fmt.Errorf("mask: %w", err)
+		}
+		a.maskB, a.maskH, a.maskQ, a.step = st[0], st[1], st[2], st[3]
+	}
+	return a, s.wantOut(0, []int{a.batch, a.queries, a.heads * a.width})
+}
