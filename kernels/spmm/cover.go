@@ -67,7 +67,9 @@ func cost(i isa.ISA, r int, tile Shape, reach float64) float64 {
 	const (
 		latency = 2   // of dependent multiply-adds, two sets of accumulators by turns
 		entry   = 12  // to begin and end a row of tiles,
-		vector  = 3   // and each vector of 64 bytes in it
+		vector  = 3   // and each vector of 64 bytes in it,
+		crowd   = 20  // of which those past 20, whose stores hold up the next row,
+		crowded = 5   // take more
 		again   = 0.3 // to read a weight once more
 	)
 	density := 0.1
@@ -81,7 +83,7 @@ func cost(i isa.ISA, r int, tile Shape, reach float64) float64 {
 	// Vectors of activations that a column adds to those of the others.
 	adds := (float64(tile.Rows) + reach - 1) * (float64(tile.Cols) + reach - 1) / (reach * reach)
 	present := density * float64(Panel(r, density)) / (adds * size)
-	return column + (entry+vector*unit*n)/present
+	return column + (entry+unit*(vector*n+crowded*max(n-crowd, 0)))/present
 }
 
 // Panel returns how many bytes of activations a K-block of a tile should have,

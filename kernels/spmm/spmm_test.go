@@ -118,9 +118,7 @@ func newCase(t *testing.T, s spec, rng *rand.Rand) testCase {
 	}
 	c.epi = Epilogue{Residual: s.residual, Clamp: s.clamp, Min: -0.75, Max: 1.25}
 	if s.bias {
-		for range s.rows {
-			c.epi.Bias = append(c.epi.Bias, float32(rng.NormFloat64()))
-		}
+		c.epi.Bias = guard(s.rows)
 	}
 	return c
 }
@@ -140,6 +138,18 @@ func (c testCase) pack() (*Weight, error) {
 	return PackBSR(m.BSR(c.r, 1), c.addr)
 }
 
+// guardedCopy returns a copy of a list that ends where a page without access
+// begins.
+func guardedCopy[T any](t *testing.T, list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	end, _ := guarded(t, len(list)*int(unsafe.Sizeof(list[0]))/4)
+	out := unsafe.Slice((*T)(unsafe.Pointer(&end[0])), len(list))
+	copy(out, list)
+	return out
+}
+
 // product packs and binds.
 func (c testCase) product(t *testing.T) *Product {
 	t.Helper()
@@ -147,6 +157,8 @@ func (c testCase) product(t *testing.T) *Product {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Kernels read the lists of the weight to their end, not past it.
+	w.entries, w.off, w.val = guardedCopy(t, w.entries), guardedCopy(t, w.off), guardedCopy(t, w.val)
 	p, err := NewProduct(c.isa, w, c.step, c.geo, c.tiles, c.epi)
 	if err != nil {
 		t.Fatal(err)
