@@ -45,19 +45,19 @@ func NewProduct(i isa.ISA, w *Weight, e Epilogue) (*Product, error) {
 	}
 	all := Kernels()
 	if w.dense != nil {
-		p.kernels = append(p.kernels, choose(all, i, true, 0))
+		p.kernels = append(p.kernels, choose(all, i, FormDense, 0))
 	}
 	for _, part := range w.parts {
-		p.kernels = append(p.kernels, choose(all, i, false, part.r))
+		p.kernels = append(p.kernels, choose(all, i, part.form, part.r))
 	}
 	return p, nil
 }
 
 // choose returns the kernels of each width. Dense ones may be of any R.
-func choose(all []Kernel, i isa.ISA, dense bool, r int) (ks [len(widths)]Kernel) {
+func choose(all []Kernel, i isa.ISA, form Form, r int) (ks [len(widths)]Kernel) {
 	for n, width := range widths {
 		for _, k := range all {
-			if (k.ISA == i || k.ISA == isa.Generic && ks[n].fn == nil) && k.Dense == dense && (dense || k.R == r) && k.Cols == width {
+			if (k.ISA == i || k.ISA == isa.Generic && ks[n].fn == nil) && k.Form == form && (form == FormDense || k.R == r) && k.Cols == width {
 				ks[n] = k
 			}
 		}
@@ -68,10 +68,13 @@ func choose(all []Kernel, i isa.ISA, dense bool, r int) (ks [len(widths)]Kernel)
 // Kernel returns the name of the kernel that does most of the work for one
 // column of x.
 func (p *Product) Kernel() string {
-	if len(p.kernels) == 0 {
-		return "none"
+	most := 0
+	for i := range p.w.parts {
+		if len(p.w.parts[i].val) > len(p.w.parts[most].val) {
+			most = i
+		}
 	}
-	return p.kernels[0][len(widths)-1].Name
+	return p.kernels[most][len(widths)-1].Name
 }
 
 // Run computes share number share of shares of y for cols columns: x holds
@@ -107,16 +110,25 @@ func (p *Product) Run(y, x []float32, cols, share, shares int) {
 	}
 }
 
+// callChunks is how many chunks one kernel call takes at most: some 20
+// microseconds, as a goroutine cannot be stopped inside.
+const callChunks = 16
+
 // runPart runs a share of a part's chunks.
 func runPart(a args, w *part, k Kernel, share, shares int) {
 	n := len(w.chunks) - 1
-	for c := share * n / shares; c < (share+1)*n/shares; c++ {
-		from, to := w.chunks[c], w.chunks[c+1]
+	end := (share + 1) * n / shares
+	for c := share * n / shares; c < end; c += callChunks {
+		from, to := w.chunks[c], w.chunks[min(c+callChunks, end)]
 		a.entries = &w.entries[from.entry]
 		a.count = uintptr(to.entry - from.entry)
-		if from.block < len(w.col) { // else all entries of the chunk are empty
-			a.col = &w.col[from.block]
-			a.val = &w.val[from.block*w.r]
+		if from.val < len(w.val) { // else all entries of the chunk are empty
+			a.val = &w.val[from.val]
+			if w.form == FormTiles {
+				a.col = (*uint16)(unsafe.Pointer(&w.index[from.val]))
+			} else {
+				a.col = &w.col[from.val/w.r]
+			}
 		}
 		k.fn(a)
 	}

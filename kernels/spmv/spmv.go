@@ -8,11 +8,10 @@
 // ([NewProduct]), then run.
 //
 // Each weight is used once a column, so memory is the limit and bytes a
-// nonzero are what counts: 4 for the value and 2 for its column, which a block
-// of R x 1 shares. One family of micro-kernels walks rows of such blocks: load
-// R values, broadcast x at the column, multiply, add to one of several
-// accumulators. Unstructured sparsity is R = 1. The dense kernels keep the x
-// vectors of four rows in registers instead.
+// nonzero are what counts, and how its element of x is found. In blocks of R x 1
+// the R values share a column of 2 bytes: load them, broadcast x, multiply, add
+// to one of several accumulators. Unstructured weights are blocks of R = 1, or,
+// where a register can be looked up by lanes ([Pack]), tiles.
 //
 // Numbers: products are accumulated in float32 in an order that the weight,
 // the kernel and the number of columns decide, never the number of shares, so
@@ -27,24 +26,39 @@ import (
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
 
-// A Kernel is one micro-kernel: blocks of R rows x 1 column, or R dense rows,
-// times Cols columns of x.
+// A Form is how a weight lies in memory.
+type Form uint8
+
+const (
+	// FormDense is rows one after the other, zeros included.
+	FormDense Form = iota
+	// FormBlocks is rows of blocks of R x 1 with their columns; R = 1 is
+	// unstructured.
+	FormBlocks
+	// FormTiles is unstructured weights by tiles of R rows x [TileCols]
+	// columns. A step of a tile is one weight of each row, looked up in the
+	// tile's part of x, which stays in registers. A tile has about as many steps
+	// as a typical row has weights in it; rows with more have the rest as blocks.
+	FormTiles
+)
+
+// A Kernel is one micro-kernel: R rows times Cols columns of x.
 type Kernel struct {
-	Name  string // f32_spmv_4x1n2_avx512: R = 4, Cols = 2; f32_gemv_4n1_avx512: dense
-	ISA   isa.ISA
-	Dense bool
-	R     int
-	Cols  int
-	fn    func(args)
+	Name string // f32_gemv_4n1_avx512, f32_spmv_4x1n2_avx512, f32_spmv_16x64n1_avx512: R x block or tile columns, n Cols
+	ISA  isa.ISA
+	Form Form
+	R    int
+	Cols int
+	fn   func(args)
 }
 
 // args is what a kernel is called with, by value so that it stays on the
 // stack. Assembly knows the byte offsets of its fields.
 type args struct {
-	entries *entry         //  0 sparse only
+	entries *entry         //  0 not of dense weights
 	count   uintptr        //  8 entries, or dense rows
-	col     *uint16        // 16 columns of the blocks, counted from the entry's base; sparse only
-	val     *float32       // 24 R values a block, or the first dense row
+	col     *uint16        // 16 columns of blocks, counted from the entry's base; of tiles, R indices a step, a byte each
+	val     *float32       // 24 R values a block or step, or the first dense row
 	x       unsafe.Pointer // 32
 	y       unsafe.Pointer // 40 dense: of the first row
 	bias    *float32       // 48 likewise
@@ -54,26 +68,39 @@ type args struct {
 	max     float32        // 76
 }
 
-// An entry is the blocks of R rows in one panel of up to 65536 columns.
+// An entry is the blocks of R rows in one panel of up to 65536 columns, or a
+// tile.
 type entry struct {
 	row   uint32 // the first row
-	count uint32 // blocks
-	base  uint32 // the panel's first column
+	count uint32 // blocks, or pairs of steps
+	base  uint32 // the first column of the panel or tile
 	flags flags
 }
 
-// flags tell where in a row's panels an entry stands.
+// flags tell where in its rows an entry stands.
 type flags uint32
 
 const (
-	// later: accumulators begin at what y holds, not at the bias.
+	// later: accumulators begin at what y holds, not at the bias. Those of tiles
+	// always do.
 	later flags = 1 << iota
-	// partial: more panels follow, so that the result is not clamped yet.
+	// partial: more entries of these rows follow, so that the result is not
+	// clamped yet.
 	partial
 )
 
 // panel is how many columns a 16-bit column number reaches.
 const panel = 1 << 16
+
+// Tiles have tileRows x TileCols elements. An index is the byte of an element's
+// column: its low five bits, and upper where it is 32 or more. Absent is an
+// index that stands for no weight.
+const (
+	TileCols = 64
+	tileRows = 16
+	upper    = 0x80
+	absent   = 0x40
+)
 
 // Kernels returns every micro-kernel of this build, those included that this
 // processor cannot run.

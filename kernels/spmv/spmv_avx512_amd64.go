@@ -9,24 +9,27 @@ import "github.com/nnz-dev/nnz/kernels/isa"
 // avx512Kernels lists the AVX512 kernels.
 func avx512Kernels() []Kernel {
 	return []Kernel{
-		{"f32_gemv_4n1_avx512", isa.AVX512, true, 4, 1, f32_gemv_4n1_avx512},
-		{"f32_spmv_1x1n1_avx512", isa.AVX512, false, 1, 1, f32_spmv_1x1n1_avx512},
-		{"f32_spmv_2x1n1_avx512", isa.AVX512, false, 2, 1, f32_spmv_2x1n1_avx512},
-		{"f32_spmv_4x1n1_avx512", isa.AVX512, false, 4, 1, f32_spmv_4x1n1_avx512},
-		{"f32_spmv_8x1n1_avx512", isa.AVX512, false, 8, 1, f32_spmv_8x1n1_avx512},
-		{"f32_spmv_16x1n1_avx512", isa.AVX512, false, 16, 1, f32_spmv_16x1n1_avx512},
-		{"f32_gemv_4n2_avx512", isa.AVX512, true, 4, 2, f32_gemv_4n2_avx512},
-		{"f32_spmv_1x1n2_avx512", isa.AVX512, false, 1, 2, f32_spmv_1x1n2_avx512},
-		{"f32_spmv_2x1n2_avx512", isa.AVX512, false, 2, 2, f32_spmv_2x1n2_avx512},
-		{"f32_spmv_4x1n2_avx512", isa.AVX512, false, 4, 2, f32_spmv_4x1n2_avx512},
-		{"f32_spmv_8x1n2_avx512", isa.AVX512, false, 8, 2, f32_spmv_8x1n2_avx512},
-		{"f32_spmv_16x1n2_avx512", isa.AVX512, false, 16, 2, f32_spmv_16x1n2_avx512},
-		{"f32_gemv_4n4_avx512", isa.AVX512, true, 4, 4, f32_gemv_4n4_avx512},
-		{"f32_spmv_1x1n4_avx512", isa.AVX512, false, 1, 4, f32_spmv_1x1n4_avx512},
-		{"f32_spmv_2x1n4_avx512", isa.AVX512, false, 2, 4, f32_spmv_2x1n4_avx512},
-		{"f32_spmv_4x1n4_avx512", isa.AVX512, false, 4, 4, f32_spmv_4x1n4_avx512},
-		{"f32_spmv_8x1n4_avx512", isa.AVX512, false, 8, 4, f32_spmv_8x1n4_avx512},
-		{"f32_spmv_16x1n4_avx512", isa.AVX512, false, 16, 4, f32_spmv_16x1n4_avx512},
+		{"f32_gemv_4n1_avx512", isa.AVX512, FormDense, 4, 1, f32_gemv_4n1_avx512},
+		{"f32_spmv_1x1n1_avx512", isa.AVX512, FormBlocks, 1, 1, f32_spmv_1x1n1_avx512},
+		{"f32_spmv_2x1n1_avx512", isa.AVX512, FormBlocks, 2, 1, f32_spmv_2x1n1_avx512},
+		{"f32_spmv_4x1n1_avx512", isa.AVX512, FormBlocks, 4, 1, f32_spmv_4x1n1_avx512},
+		{"f32_spmv_8x1n1_avx512", isa.AVX512, FormBlocks, 8, 1, f32_spmv_8x1n1_avx512},
+		{"f32_spmv_16x1n1_avx512", isa.AVX512, FormBlocks, 16, 1, f32_spmv_16x1n1_avx512},
+		{"f32_spmv_16x64n1_avx512", isa.AVX512, FormTiles, 16, 1, f32_spmv_16x64n1_avx512},
+		{"f32_gemv_4n2_avx512", isa.AVX512, FormDense, 4, 2, f32_gemv_4n2_avx512},
+		{"f32_spmv_1x1n2_avx512", isa.AVX512, FormBlocks, 1, 2, f32_spmv_1x1n2_avx512},
+		{"f32_spmv_2x1n2_avx512", isa.AVX512, FormBlocks, 2, 2, f32_spmv_2x1n2_avx512},
+		{"f32_spmv_4x1n2_avx512", isa.AVX512, FormBlocks, 4, 2, f32_spmv_4x1n2_avx512},
+		{"f32_spmv_8x1n2_avx512", isa.AVX512, FormBlocks, 8, 2, f32_spmv_8x1n2_avx512},
+		{"f32_spmv_16x1n2_avx512", isa.AVX512, FormBlocks, 16, 2, f32_spmv_16x1n2_avx512},
+		{"f32_spmv_16x64n2_avx512", isa.AVX512, FormTiles, 16, 2, f32_spmv_16x64n2_avx512},
+		{"f32_gemv_4n4_avx512", isa.AVX512, FormDense, 4, 4, f32_gemv_4n4_avx512},
+		{"f32_spmv_1x1n4_avx512", isa.AVX512, FormBlocks, 1, 4, f32_spmv_1x1n4_avx512},
+		{"f32_spmv_2x1n4_avx512", isa.AVX512, FormBlocks, 2, 4, f32_spmv_2x1n4_avx512},
+		{"f32_spmv_4x1n4_avx512", isa.AVX512, FormBlocks, 4, 4, f32_spmv_4x1n4_avx512},
+		{"f32_spmv_8x1n4_avx512", isa.AVX512, FormBlocks, 8, 4, f32_spmv_8x1n4_avx512},
+		{"f32_spmv_16x1n4_avx512", isa.AVX512, FormBlocks, 16, 4, f32_spmv_16x1n4_avx512},
+		{"f32_spmv_16x64n4_avx512", isa.AVX512, FormTiles, 16, 4, f32_spmv_16x64n4_avx512},
 	}
 }
 
@@ -42,6 +45,8 @@ func f32_spmv_8x1n1_avx512(a args)
 
 func f32_spmv_16x1n1_avx512(a args)
 
+func f32_spmv_16x64n1_avx512(a args)
+
 func f32_gemv_4n2_avx512(a args)
 
 func f32_spmv_1x1n2_avx512(a args)
@@ -54,6 +59,8 @@ func f32_spmv_8x1n2_avx512(a args)
 
 func f32_spmv_16x1n2_avx512(a args)
 
+func f32_spmv_16x64n2_avx512(a args)
+
 func f32_gemv_4n4_avx512(a args)
 
 func f32_spmv_1x1n4_avx512(a args)
@@ -65,3 +72,5 @@ func f32_spmv_4x1n4_avx512(a args)
 func f32_spmv_8x1n4_avx512(a args)
 
 func f32_spmv_16x1n4_avx512(a args)
+
+func f32_spmv_16x64n4_avx512(a args)

@@ -16,16 +16,17 @@ func BenchmarkProduct(b *testing.B) {
 	for _, s := range []struct{ rows, cols int }{{500, 800}, {1000, 2048}, {4096, 4096}} {
 		for _, density := range []float64{0.2, 0.1, 0.05} {
 			for _, k := range Kernels() {
-				if !slices.Contains(have, k.ISA) || k.Dense && density != 0.1 {
+				if !slices.Contains(have, k.ISA) || k.Form == FormDense && density != 0.1 {
 					continue
 				}
 				b.Run(fmt.Sprintf("%dx%d/%.2f/%s", s.rows, s.cols, density, k.Name), func(b *testing.B) {
 					rng := rand.New(rand.NewPCG(1, 1))
 					w := make([]float32, s.rows*s.cols)
-					for m := 0; m < s.rows; m += k.R {
+					r := blockRows(k)
+					for m := 0; m < s.rows; m += r {
 						for c := range s.cols {
-							if k.Dense || rng.Float64() < density {
-								for i := m; i < min(m+k.R, s.rows); i++ {
+							if k.Form == FormDense || rng.Float64() < density {
+								for i := m; i < min(m+r, s.rows); i++ {
 									w[i*s.cols+c] = rng.Float32()
 								}
 							}

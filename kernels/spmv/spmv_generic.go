@@ -11,13 +11,13 @@ import (
 func genericKernels() []Kernel {
 	var ks []Kernel
 	for _, n := range widths {
-		dense := Kernel{Name: fmt.Sprintf("f32_gemv_1n%d_generic", n), ISA: isa.Generic, Dense: true, R: 1, Cols: n}
-		dense.fn = func(a args) { denseGeneric(a, n) }
-		ks = append(ks, dense)
+		ks = append(ks,
+			Kernel{fmt.Sprintf("f32_gemv_1n%d_generic", n), isa.Generic, FormDense, 1, n, func(a args) { denseGeneric(a, n) }},
+			Kernel{fmt.Sprintf("f32_spmv_%dx%dn%d_generic", tileRows, TileCols, n), isa.Generic, FormTiles, tileRows, n,
+				func(a args) { tilesGeneric(a, n) }})
 		for _, r := range Blocks() {
-			k := Kernel{Name: fmt.Sprintf("f32_spmv_%dx1n%d_generic", r, n), ISA: isa.Generic, R: r, Cols: n}
-			k.fn = func(a args) { blocksGeneric(a, r, n) }
-			ks = append(ks, k)
+			ks = append(ks, Kernel{fmt.Sprintf("f32_spmv_%dx1n%d_generic", r, n), isa.Generic, FormBlocks, r, n,
+				func(a args) { blocksGeneric(a, r, n) }})
 		}
 	}
 	return ks
@@ -112,4 +112,31 @@ func sparseDot(col []uint16, val, x []float32) float32 {
 		s0 += v * x[col[i]]
 	}
 	return (s0 + s1) + (s2 + s3)
+}
+
+// tilesGeneric takes a step after the other, one row at a time.
+func tilesGeneric(a args, cols int) {
+	at := 0 // values before the entry
+	for _, e := range unsafe.Slice(a.entries, a.count) {
+		n := int(e.count) * 2 * tileRows
+		indices := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a.col), at)), n)
+		val := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at)), n)
+		for c := range cols {
+			y := column(unsafe.Add(a.y, 4*uintptr(e.row)), c, a.yCol, tileRows)
+			if n > 0 {
+				x := column(unsafe.Add(a.x, 4*uintptr(e.base)), c, a.xCol, TileCols)
+				for i, k := range indices {
+					if k&absent == 0 {
+						y[i%tileRows] += val[i] * x[k&(TileCols/2-1)|k>>7*(TileCols/2)]
+					}
+				}
+			}
+			if e.flags&partial == 0 {
+				for j, v := range y {
+					y[j] = clamp(v, a.min, a.max)
+				}
+			}
+		}
+		at += n
+	}
 }

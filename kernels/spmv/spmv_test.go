@@ -11,6 +11,14 @@ import (
 	"github.com/nnz-dev/nnz/sparse"
 )
 
+// blockRows returns how many rows of a random matrix for a kernel are alike.
+func blockRows(k Kernel) int {
+	if k.Form == FormBlocks {
+		return k.R
+	}
+	return 1
+}
+
 // random returns a rows x cols matrix with a density of whole blocks of r x 1.
 func random(rng *rand.Rand, rows, cols, r int, density float64) []float32 {
 	w := make([]float32, rows*cols)
@@ -30,7 +38,7 @@ func random(rng *rand.Rand, rows, cols, r int, density float64) []float32 {
 // pack makes the weight that a kernel takes of a dense matrix.
 func pack(t testing.TB, k Kernel, rows, cols int, w []float32) *Weight {
 	t.Helper()
-	if k.Dense {
+	if k.Form == FormDense {
 		packed, err := PackDense(rows, cols, w)
 		if err != nil {
 			t.Fatal(err)
@@ -42,9 +50,12 @@ func pack(t testing.TB, k Kernel, rows, cols int, w []float32) *Weight {
 		t.Fatal(err)
 	}
 	var packed *Weight
-	if k.R == 1 {
+	switch {
+	case k.Form == FormTiles:
+		packed, err = packTiles(m)
+	case k.R == 1:
 		packed, err = PackCSR(m)
-	} else {
+	default:
 		packed, err = PackBSR(m.BSR(k.R, 1))
 	}
 	if err != nil {
@@ -80,8 +91,14 @@ func TestKernelTable(t *testing.T) {
 	names := map[string]bool{}
 	for _, k := range Kernels() {
 		name := fmt.Sprintf("f32_spmv_%dx1n%d_%v", k.R, k.Cols, k.ISA)
-		if k.Dense {
+		switch k.Form {
+		case FormDense:
 			name = fmt.Sprintf("f32_gemv_%dn%d_%v", k.R, k.Cols, k.ISA)
+		case FormTiles:
+			name = fmt.Sprintf("f32_spmv_%dx%dn%d_%v", k.R, TileCols, k.Cols, k.ISA)
+			if k.R != tileRows {
+				t.Errorf("%s: tiles have %d rows", name, tileRows)
+			}
 		}
 		if k.Name != name {
 			t.Errorf("%s is named %s", name, k.Name)
@@ -90,7 +107,7 @@ func TestKernelTable(t *testing.T) {
 			t.Errorf("%s is there twice", k.Name)
 		}
 		names[k.Name] = true
-		if k.Dense && denseRows%k.R != 0 {
+		if k.Form == FormDense && denseRows%k.R != 0 {
 			t.Errorf("%s: %d rows do not divide %d", k.Name, k.R, denseRows)
 		}
 	}
@@ -101,7 +118,7 @@ func TestKernelTable(t *testing.T) {
 					t.Errorf("no %s", name)
 				}
 			}
-			if !slices.ContainsFunc(Kernels(), func(k Kernel) bool { return k.Dense && k.Cols == n && k.ISA == i }) {
+			if !slices.ContainsFunc(Kernels(), func(k Kernel) bool { return k.Form == FormDense && k.Cols == n && k.ISA == i }) {
 				t.Errorf("no dense kernel for %d columns on %v", n, i)
 			}
 		}
@@ -116,7 +133,7 @@ var epilogues = []Epilogue{
 
 func TestAgainstReference(t *testing.T) {
 	shapes := []struct{ rows, cols int }{
-		{1, 1}, {2, 3}, {3, 16}, {4, 31}, {5, 32}, {7, 33}, {10, 84}, {16, 15}, {17, 65}, {31, 100}, {33, 257}, {120, 400}, {67, 1031},
+		{1, 1}, {2, 3}, {3, 16}, {4, 31}, {5, 32}, {7, 33}, {10, 84}, {16, 15}, {17, 65}, {31, 100}, {16, 64}, {48, 128}, {33, 257}, {120, 400}, {67, 1031},
 	}
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
 		for _, s := range shapes {
@@ -142,7 +159,7 @@ func TestPanels(t *testing.T) {
 // shares.
 func checkProduct(t *testing.T, k Kernel, rng *rand.Rand, rows, cols int, density float64, e Epilogue) {
 	t.Helper()
-	w := random(rng, rows, cols, k.R, density)
+	w := random(rng, rows, cols, blockRows(k), density)
 	if rng.IntN(3) > 0 {
 		e.Bias = make([]float32, rows)
 		for i := range e.Bias {
@@ -197,7 +214,7 @@ func TestColumns(t *testing.T) {
 	for _, i := range isa.Supported() {
 		rng := rand.New(rand.NewPCG(3, uint64(i)))
 		w := random(rng, rows, cols, 4, 0.3)
-		for _, k := range []Kernel{{ISA: i, Dense: true, R: 1}, {ISA: i, R: 1}, {ISA: i, R: 4}} {
+		for _, k := range []Kernel{{ISA: i, Form: FormDense}, {ISA: i, Form: FormBlocks, R: 1}, {ISA: i, Form: FormBlocks, R: 4}, {ISA: i, Form: FormTiles}} {
 			p := product(t, k, pack(t, k, rows, cols, w), Epilogue{})
 			for n := range 12 {
 				x, y := make([]float32, n*cols), make([]float32, n*rows)
@@ -221,8 +238,8 @@ func TestColumns(t *testing.T) {
 func TestNaN(t *testing.T) {
 	const rows, cols = 21, 77
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
-		w := random(rng, rows, cols, k.R, 0.3)
-		if k.Dense {
+		w := random(rng, rows, cols, blockRows(k), 0.3)
+		if k.Form == FormDense {
 			for i := range w {
 				w[i] += 2 // no zeros
 			}
@@ -255,7 +272,7 @@ func TestFences(t *testing.T) {
 			cols := 1 + rng.IntN(70)
 			w, x, y, bias := fenced(t, rows*cols), fenced(t, k.Cols*cols), fenced(t, k.Cols*rows), fenced(t, rows)
 			for side := range 2 {
-				copy(w[side], random(rng, rows, cols, k.R, 0.3))
+				copy(w[side], random(rng, rows, cols, blockRows(k), 0.3))
 				packed := pack(t, k, rows, cols, w[side])
 				for i := range packed.parts { // move what the packer made
 					part := &packed.parts[i]
@@ -306,15 +323,15 @@ func TestWeight(t *testing.T) {
 func TestChunks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, r := range Blocks() {
-		w := pack(t, Kernel{R: r}, 331, 900, random(rng, 331, 900, r, 0.2))
+		w := pack(t, Kernel{Form: FormBlocks, R: r}, 331, 900, random(rng, 331, 900, r, 0.2))
 		for _, p := range w.parts {
-			if p.chunks[0] != (chunk{}) || p.chunks[len(p.chunks)-1] != (chunk{len(p.entries), len(p.col)}) {
+			if p.chunks[0] != (chunk{}) || p.chunks[len(p.chunks)-1] != (chunk{len(p.entries), len(p.val)}) {
 				t.Fatalf("blocks of %d: chunks %v do not cover %d entries", p.r, p.chunks, len(p.entries))
 			}
 			blocks, next := 0, 0
 			for i, e := range p.entries {
 				if p.chunks[next].entry == i {
-					if p.chunks[next].block != blocks || e.flags&later != 0 {
+					if p.chunks[next].val != blocks*p.r || e.flags&later != 0 {
 						t.Fatalf("blocks of %d: chunk %d starts at %v, want block %d", p.r, next, p.chunks[next], blocks)
 					}
 					next++
@@ -373,8 +390,8 @@ func TestErrors(t *testing.T) {
 
 func TestAllocates(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
-		p := product(t, k, pack(t, k, 33, 40, random(rng, 33, 40, k.R, 0.2)), Epilogue{})
-		y, x := make([]float32, 33*k.Cols), make([]float32, 40*k.Cols)
+		p := product(t, k, pack(t, k, 33, 80, random(rng, 33, 80, blockRows(k), 0.2)), Epilogue{})
+		y, x := make([]float32, 33*k.Cols), make([]float32, 80*k.Cols)
 		if n := testing.AllocsPerRun(10, func() { p.Run(y, x, k.Cols, 0, 1) }); n != 0 {
 			t.Errorf("%v allocations", n)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -15,25 +16,27 @@ type Weight struct {
 	rows, cols int
 	nnz        int
 	dense      []float32 // row-major; nil where sparse
-	parts      []part    // sparse
+	parts      []part    // sparse; the same chunk of each may be of the same rows, to be run in this order
 }
 
-// A part is rows of a weight in blocks of r x 1: of each entry the column
-// numbers and values of its blocks, one after the other.
+// A part is entries of one form and the columns and values of each, one after
+// the other.
 type part struct {
+	form    Form
 	r       int
 	entries []entry
-	col     []uint16
+	col     []uint16 // one a block
+	index   []uint8  // one a value of tiles
 	val     []float32
 	chunks  []chunk // where each chunk starts, and where the last one ends
 }
 
-// A chunk is what one kernel call computes: the entries from entry up to the
-// next chunk's, whose blocks start at block. Rows are not divided.
-type chunk struct{ entry, block int }
+// A chunk is the entries from entry up to the next chunk's, whose values start
+// at val. Shares are whole chunks; rows are not divided.
+type chunk struct{ entry, val int }
 
 // chunkValues is how many values a chunk has at least, but for the last one of
-// a part: one or two microseconds, against 10 nanoseconds that a call costs.
+// a part: about a microsecond.
 const chunkValues = 4096
 
 // Dims returns the number of rows and columns.
@@ -47,7 +50,7 @@ func (w *Weight) NNZ() int { return w.nnz }
 func (w *Weight) Bytes() int {
 	n := len(w.dense) * 4
 	for _, p := range w.parts {
-		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.val)*4 +
+		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.index) + len(p.val)*4 +
 			len(p.chunks)*int(unsafe.Sizeof(chunk{}))
 	}
 	return n
@@ -65,23 +68,35 @@ func PackDense(rows, cols int, w []float32) (*Weight, error) {
 	return &Weight{rows: rows, cols: cols, nnz: rows * cols, dense: w}, nil
 }
 
-// PackCSR packs a matrix for kernels of R = 1.
+// Pack packs an unstructured matrix in the form that an instruction set has
+// the fastest kernels for: tiles on AVX-512, else rows.
+func Pack(i isa.ISA, m *sparse.CSR) (*Weight, error) {
+	for _, k := range Kernels() {
+		if k.ISA == i && k.Form == FormTiles && i != isa.Generic {
+			return packTiles(m)
+		}
+	}
+	return PackCSR(m)
+}
+
+// PackCSR packs a matrix as blocks of R = 1.
 func PackCSR(m *sparse.CSR) (*Weight, error) {
 	rows, cols := m.Dims()
 	if err := checkDims(rows, cols); err != nil {
 		return nil, err
 	}
-	p := packer{r: 1}
+	p := newPacker(1, m.NNZ())
 	for i := range rows {
 		col, val := m.Row(i)
-		p.add(i, col, val)
+		p.add(blockRow{row: i, col: col, val: val})
 	}
-	return newWeight(rows, cols, p.pack()), nil
+	p.flush(chunkValues)
+	return newWeight(rows, cols, m.NNZ(), p.part), nil
 }
 
-// PackBSR packs a matrix of blocks of R x 1 for kernels of that R, one of
-// Blocks. Rows past the last whole block are packed for R = 1. It is an error
-// where blocks are of another shape.
+// PackBSR packs a matrix of blocks of R x 1, R one of Blocks. Rows past the
+// last whole block are packed as blocks of R = 1. It is an error where blocks
+// are of another shape.
 func PackBSR(m *sparse.BSR) (*Weight, error) {
 	rows, cols := m.Dims()
 	if err := checkDims(rows, cols); err != nil {
@@ -91,35 +106,40 @@ func PackBSR(m *sparse.BSR) (*Weight, error) {
 	if c != 1 || !slices.Contains(Blocks(), r) {
 		return nil, fmt.Errorf("spmv: blocks of %d x %d: want one column and one of %v rows", r, c, Blocks())
 	}
-	whole, rest := packer{r: r}, packer{r: 1}
+	whole, rest := newPacker(r, m.NNZ()), newPacker(1, 0)
 	for i := range rows / r {
 		col, val := m.BlockRow(i)
-		whole.add(i*r, col, val)
+		whole.add(blockRow{row: i * r, col: col, val: val})
 	}
 	for i := rows / r * r; i < rows; i++ {
-		var c []int32
-		var v []float32
+		row := blockRow{row: i}
 		col, val := m.BlockRow(i / r)
 		for k := range col {
-			if e := val[k*r+i%r]; e != 0 {
-				c, v = append(c, col[k]), append(v, e)
+			if v := val[k*r+i%r]; v != 0 {
+				row.col, row.val = append(row.col, col[k]), append(row.val, v)
 			}
 		}
-		rest.add(i, c, v)
+		rest.add(row)
 	}
-	return newWeight(rows, cols, whole.pack(), rest.pack()), nil
+	whole.flush(chunkValues)
+	rest.flush(chunkValues)
+	return newWeight(rows, cols, len(whole.part.val)+len(rest.part.val), whole.part, rest.part), nil
 }
 
-func newWeight(rows, cols int, parts ...part) *Weight {
-	w := &Weight{rows: rows, cols: cols}
+// newWeight drops parts without entries.
+func newWeight(rows, cols, nnz int, parts ...part) *Weight {
+	w := &Weight{rows: rows, cols: cols, nnz: nnz}
 	for _, p := range parts {
 		if len(p.entries) > 0 {
+			p.chunks = append(p.chunks, p.end())
 			w.parts = append(w.parts, p)
-			w.nnz += len(p.val)
 		}
 	}
 	return w
 }
+
+// end is where the next chunk would start.
+func (p *part) end() chunk { return chunk{len(p.entries), len(p.val)} }
 
 func checkDims(rows, cols int) error {
 	if rows < 1 || cols < 1 || rows > math.MaxInt32 || cols > math.MaxInt32/rows {
@@ -128,61 +148,75 @@ func checkDims(rows, cols int) error {
 	return nil
 }
 
-// A packer collects the block rows of a part.
+// A packer makes a part of blocks. Rows are added, then flushed.
 type packer struct {
-	r    int
+	part part
 	rows []blockRow
 }
 
+// A blockRow is the blocks of the R rows from row on.
 type blockRow struct {
-	row int
-	col []int32
-	val []float32
+	row     int
+	col     []int32
+	val     []float32
+	partial bool // tiles of the row follow
 }
 
-func (p *packer) add(row int, col []int32, val []float32) {
-	p.rows = append(p.rows, blockRow{row, col, val})
+func newPacker(r, values int) *packer {
+	return &packer{part: part{
+		form: FormBlocks,
+		r:    r,
+		col:  make([]uint16, 0, values/r),
+		val:  aligned(values),
+	}}
 }
 
-// pack orders block rows by how many blocks they have, so that loop counts are
-// easy to predict, cuts them into panels and the list into chunks.
-func (p *packer) pack() part {
+// aligned returns an empty slice of a capacity that starts at a cache line, so
+// that no vector in it crosses one.
+func aligned(capacity int) []float32 {
+	const line = 64
+	s := make([]float32, capacity+line/4)
+	skip := (line - int(uintptr(unsafe.Pointer(&s[0]))%line)) % line / 4
+	return s[skip : skip : skip+capacity]
+}
+
+func (p *packer) add(row blockRow) { p.rows = append(p.rows, row) }
+
+// flush writes the rows added so far, ordered by how many blocks they have, so
+// that loop counts are easy to predict, in chunks of that many values.
+func (p *packer) flush(chunkValues int) {
 	slices.SortStableFunc(p.rows, func(a, b blockRow) int { return cmp.Compare(len(b.col), len(a.col)) })
-	blocks := 0
-	for _, row := range p.rows {
-		blocks += len(row.col)
-	}
-	out := part{
-		r:       p.r,
-		entries: make([]entry, 0, len(p.rows)),
-		col:     make([]uint16, 0, blocks),
-		val:     make([]float32, 0, blocks*p.r),
-	}
-	for _, row := range p.rows {
-		if start := (chunk{len(out.entries), len(out.col)}); len(out.chunks) == 0 ||
-			(start.block-out.chunks[len(out.chunks)-1].block)*p.r >= chunkValues {
-			out.chunks = append(out.chunks, start)
+	out := &p.part
+	for i, row := range p.rows {
+		if i == 0 || len(out.val)-out.chunks[len(out.chunks)-1].val >= chunkValues {
+			out.chunks = append(out.chunks, out.end())
 		}
-		out.val = append(out.val, row.val...)
-		for fl := flags(0); ; fl = later {
-			n, base := 0, 0
-			if len(row.col) > 0 {
-				base = int(row.col[0]) / panel * panel
-			}
-			for n < len(row.col) && int(row.col[n]) < base+panel {
-				out.col = append(out.col, uint16(int(row.col[n])-base))
-				n++
-			}
-			row.col = row.col[n:]
-			if len(row.col) > 0 {
-				fl |= partial
-			}
-			out.entries = append(out.entries, entry{uint32(row.row), uint32(n), uint32(base), fl})
-			if len(row.col) == 0 {
-				break
-			}
+		p.write(row)
+	}
+	p.rows = p.rows[:0]
+}
+
+// write appends an entry for each panel of columns that the row has blocks in,
+// or one without any.
+func (p *packer) write(row blockRow) {
+	out := &p.part
+	out.val = append(out.val, row.val...)
+	for fl := flags(0); ; fl = later {
+		n, base := 0, 0
+		if len(row.col) > 0 {
+			base = int(row.col[0]) / panel * panel
+		}
+		for n < len(row.col) && int(row.col[n]) < base+panel {
+			out.col = append(out.col, uint16(int(row.col[n])-base))
+			n++
+		}
+		row.col = row.col[n:]
+		if len(row.col) > 0 || row.partial {
+			fl |= partial
+		}
+		out.entries = append(out.entries, entry{uint32(row.row), uint32(n), uint32(base), fl})
+		if len(row.col) == 0 {
+			return
 		}
 	}
-	out.chunks = append(out.chunks, chunk{len(out.entries), len(out.col)})
-	return out
 }

@@ -46,6 +46,13 @@ func (e emitter) loadArg(field string) reg.GPVirtual {
 	return r
 }
 
+// gp returns a register with a number.
+func (e emitter) gp(n uint32) reg.GPVirtual {
+	r := e.GP32()
+	e.MOVL(U32(n), r)
+	return r
+}
+
 // columns returns registers with the starts of columns stride apart.
 func (e emitter) columns(start reg.GPVirtual, stride string) []reg.GPVirtual {
 	at := []reg.GPVirtual{start}

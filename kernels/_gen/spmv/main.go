@@ -41,15 +41,25 @@ var (
 
 // A kernel is an entry of the table.
 type kernel struct {
-	dense   bool
+	form    string // of the package's constants
 	r, cols int
 }
 
+const (
+	dense  = "FormDense"
+	blocky = "FormBlocks"
+	tiled  = "FormTiles"
+)
+
 func (k kernel) name(isa string) string {
-	if k.dense {
+	switch k.form {
+	case dense:
 		return fmt.Sprintf("f32_gemv_%dn%d_%s", k.r, k.cols, isa)
+	case tiled:
+		return fmt.Sprintf("f32_spmv_%dx%dn%d_%s", k.r, tileVectors*k.r, k.cols, isa)
+	default:
+		return fmt.Sprintf("f32_spmv_%dx1n%d_%s", k.r, k.cols, isa)
 	}
-	return fmt.Sprintf("f32_spmv_%dx1n%d_%s", k.r, k.cols, isa)
 }
 
 func run(isa, src, asm, table string) error {
@@ -69,9 +79,12 @@ func run(isa, src, asm, table string) error {
 		for rows*n+n+1 > t.vectors { // sums, x, a weight
 			rows /= 2
 		}
-		kernels = append(kernels, kernel{true, rows, n})
+		kernels = append(kernels, kernel{dense, rows, n})
 		for _, r := range blocks {
-			kernels = append(kernels, kernel{false, r, n})
+			kernels = append(kernels, kernel{blocky, r, n})
+		}
+		if t.lanes == 16 {
+			kernels = append(kernels, kernel{tiled, t.lanes, n})
 		}
 	}
 	var ones operand.Mem
@@ -82,9 +95,12 @@ func run(isa, src, asm, table string) error {
 		// scheduler can stop a goroutine.
 		c.AllocLocal(128)
 		e := emitter{c, t, k, decl, &ones}
-		if k.dense {
+		switch k.form {
+		case dense:
 			e.dense()
-		} else {
+		case tiled:
+			e.tiles()
+		default:
 			e.sparse()
 		}
 	}
@@ -99,7 +115,7 @@ func run(isa, src, asm, table string) error {
 	if err != nil {
 		return err
 	}
-	if high.Match(text) && t.vectors == 16 {
+	if wideOnly.Match(text) && t.vectors == 16 {
 		return fmt.Errorf("%s: more registers than there are", isa)
 	}
 	if err := os.WriteFile(asm, text, 0o644); err != nil {
@@ -108,9 +124,9 @@ func run(isa, src, asm, table string) error {
 	return writeTable(isa, t, kernels, table)
 }
 
-// high matches the registers that only AVX-512 has, which avo hands out
+// wideOnly matches the registers that only AVX-512 has, which avo hands out
 // without asking.
-var high = regexp.MustCompile(`\b[XY](1[6-9]|[23]\d)\b`)
+var wideOnly = regexp.MustCompile(`\b[XY](1[6-9]|[23]\d)\b`)
 
 // writeTable writes the declarations of the kernels and the table of them.
 func writeTable(isa string, t target, kernels []kernel, name string) error {
@@ -120,7 +136,7 @@ func writeTable(isa string, t target, kernels []kernel, name string) error {
 	fmt.Fprintf(&b, "// %sKernels lists the %s kernels.\n", isa, t.constant)
 	fmt.Fprintf(&b, "func %sKernels() []Kernel {\n\treturn []Kernel{\n", isa)
 	for _, k := range kernels {
-		fmt.Fprintf(&b, "{%q, isa.%s, %v, %d, %d, %s},\n", k.name(isa), t.constant, k.dense, k.r, k.cols, k.name(isa))
+		fmt.Fprintf(&b, "{%q, isa.%s, %s, %d, %d, %s},\n", k.name(isa), t.constant, k.form, k.r, k.cols, k.name(isa))
 	}
 	fmt.Fprintf(&b, "\t}\n}\n\n")
 	for _, k := range kernels {

@@ -72,7 +72,11 @@ func tableOf(list []kernel) ([]byte, error) {
 	b.WriteString("package spmv\n\nimport \"github.com/nnz-dev/nnz/kernels/isa\"\n\n")
 	b.WriteString("// neonKernels lists the NEON kernels.\nfunc neonKernels() []Kernel {\n\treturn []Kernel{\n")
 	for _, k := range list {
-		fmt.Fprintf(&b, "{%q, isa.NEON, %v, %d, %d, %s},\n", k.name(), k.dense, k.r, k.cols, k.name())
+		form := "FormBlocks"
+		if k.dense {
+			form = "FormDense"
+		}
+		fmt.Fprintf(&b, "{%q, isa.NEON, %s, %d, %d, %s},\n", k.name(), form, k.r, k.cols, k.name())
 	}
 	b.WriteString("\t}\n}\n\n")
 	for _, k := range list {
