@@ -152,3 +152,8 @@ func dropout(c *call) ([]Type, error) {
 	}
 	return []Type{c.in[0], mask}, nil
 }
+
+func castLike(c *call) ([]Type, error) { return one(c.in[1].DType, c.in[0].Shape) }
+
+// isBool is the rule of questions about single elements.
+func isBool(c *call) ([]Type, error) { return one(Bool, c.in[0].Shape) }

@@ -240,8 +240,11 @@ var opCases = []opCase{
 	{"upsample", "Upsample", 9, nil, []Tensor{F(s(2)), F(s(1), 2)}, []Tensor{F(s(4), 1, 1, 2, 2)}},
 }
 
+// allCases are the cases of every domain of operators.
+var allCases = slices.Concat(opCases, bitCases, selectCases, normCases)
+
 func TestOperators(t *testing.T) {
-	for _, c := range opCases {
+	for _, c := range allCases {
 		t.Run(c.name, func(t *testing.T) {
 			for _, k := range vec.All() {
 				checkCase(t, c, k)
@@ -249,7 +252,7 @@ func TestOperators(t *testing.T) {
 		})
 	}
 	for op := range table {
-		if !slices.ContainsFunc(opCases, func(c opCase) bool { return c.op == op }) {
+		if !slices.ContainsFunc(allCases, func(c opCase) bool { return c.op == op }) {
 			// The rest is plain: one function, or no function, of each element.
 			switch op {
 			case "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Exp", "Floor", "Log", "Mish", "Sigmoid", "Sin", "Sinh", "Softsign", "Sqrt", "Tan", "Tanh",

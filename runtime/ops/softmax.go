@@ -10,30 +10,36 @@ func softmax(log bool) func(*site) (Compute, error) {
 		if err := s.wantFloat(0); err != nil {
 			return nil, err
 		}
-		shape := s.in[0].Shape
-		if err := s.wantOut(0, shape); err != nil {
+		if err := s.wantOut(0, s.in[0].Shape); err != nil {
 			return nil, err
 		}
-		def := -1
-		if s.opset < 13 {
-			def = min(1, len(shape)-1)
-		}
-		if len(shape) == 0 {
-			shape = []int{1} // a scalar is a distribution over one thing
-		}
-		axis, err := normAxis(s.Int("axis", def), len(shape))
+		a, err := s.softmaxAxis()
 		if err != nil {
 			return nil, err
-		}
-		a := along{product(shape[:axis]), shape[axis], product(shape[axis+1:])}
-		if s.opset < 13 {
-			a.n, a.inner = a.n*a.inner, 1
 		}
 		if a.inner == 1 {
 			return softmaxRows(s, a, log), nil
 		}
 		return softmaxColumns(a, log), nil
 	}
+}
+
+// softmaxAxis cuts the input at attribute axis; before version 13 all axes from
+// that on count as one.
+func (s *site) softmaxAxis() (along, error) {
+	shape := s.in[0].Shape
+	def := -1
+	if s.opset < 13 {
+		def = min(1, len(shape)-1)
+	}
+	if len(shape) == 0 {
+		shape = []int{1} // a scalar is a distribution over one thing
+	}
+	a, err := alongOf(shape, s.Int("axis", def))
+	if s.opset < 13 {
+		a.n, a.inner = a.n*a.inner, 1
+	}
+	return a, err
 }
 
 func softmaxRows(s *site, a along, log bool) Compute {

@@ -16,7 +16,9 @@ var table = map[string]operator{
 	"Asinh":           {since: 9, inputs: one, build: unary(each(math.Asinh), nil)},
 	"Atan":            {since: 7, inputs: one, build: unary(each(math.Atan), nil)},
 	"Atanh":           {since: 9, inputs: one, build: unary(each(math.Atanh), nil)},
+	"BitwiseNot":      {since: 18, inputs: one, build: buildBitwiseNot},
 	"Cast":            {since: 6, inputs: one, check: checkCast, build: buildCast},
+	"CastLike":        {since: 15, inputs: two, build: inferred(buildCast)},
 	"Ceil":            {since: 6, inputs: one, build: unary(each(math.Ceil), nil)},
 	"Celu":            {since: 12, inputs: one, build: unary(celuRow, nil)},
 	"Clip":            {since: 6, inputs: [2]int{1, 3}, build: buildClip},
@@ -29,6 +31,8 @@ var table = map[string]operator{
 	"Gelu":            {since: 20, inputs: one, check: checkGelu, build: unary(geluRow, nil)},
 	"HardSigmoid":     {since: 6, inputs: one, build: unary(hardSigmoidRow, nil)},
 	"HardSwish":       {since: 14, inputs: one, build: unary(hardSwishRow, nil)},
+	"IsInf":           {since: 10, inputs: one, build: inferred(question(isInf))},
+	"IsNaN":           {since: 9, inputs: one, build: inferred(question(isNaN))},
 	"LeakyRelu":       {since: 6, inputs: one, build: unary(leakyRow, nil)},
 	"Log":             {since: 6, inputs: one, build: unary(each(math.Log), nil)},
 	"Mish":            {since: 18, inputs: one, build: unary(each(mish), nil)},
@@ -39,12 +43,14 @@ var table = map[string]operator{
 	"Round":           {since: 11, inputs: one, build: unary(each(math.RoundToEven), nil)},
 	"Selu":            {since: 6, inputs: one, build: unary(seluRow, nil)},
 	"Sigmoid":         {since: 6, inputs: one, build: unary(sigmoidRow, nil)},
+	"Shrink":          {since: 9, inputs: one, build: unary(shrinkRow, nil)},
 	"Sign":            {since: 9, inputs: one, build: unary(each(sign), signInt)},
 	"Sin":             {since: 7, inputs: one, build: unary(each(math.Sin), nil)},
 	"Sinh":            {since: 9, inputs: one, build: unary(each(math.Sinh), nil)},
 	"Softplus":        {since: 1, inputs: one, build: unary(each(softplus), nil)},
 	"Softsign":        {since: 1, inputs: one, build: unary(each(softsign), nil)},
 	"Sqrt":            {since: 6, inputs: one, build: unary(each(math.Sqrt), nil)},
+	"Swish":           {since: 24, inputs: one, build: unary(swishRow, nil)},
 	"Tan":             {since: 7, inputs: one, build: unary(each(math.Tan), nil)},
 	"Tanh":            {since: 6, inputs: one, build: unary(tanhRow, nil)},
 	"ThresholdedRelu": {since: 10, inputs: one, build: unary(thresholdedRow, nil)},
@@ -52,6 +58,10 @@ var table = map[string]operator{
 	// Elementwise, several operands under broadcasting.
 	"Add":            {since: 7, inputs: two, build: arith(addLoops, addInt)},
 	"And":            {since: 7, inputs: two, build: logic(minInt)},
+	"BitShift":       {since: 11, inputs: two, check: checkBitShift, build: buildBitShift},
+	"BitwiseAnd":     {since: 18, inputs: two, build: bitwise(andInt)},
+	"BitwiseOr":      {since: 18, inputs: two, build: bitwise(orInt)},
+	"BitwiseXor":     {since: 18, inputs: two, build: bitwise(xorInt)},
 	"Div":            {since: 7, inputs: two, build: arith(divLoops, divInt)},
 	"Equal":          {since: 7, inputs: two, build: compare(equalTo[float32], equalTo[int64])},
 	"Greater":        {since: 7, inputs: two, build: compare(greater[float32], greater[int64])},
@@ -78,10 +88,18 @@ var table = map[string]operator{
 	"MatMul":        {since: 1, inputs: two, build: buildMatMul},
 
 	// Normalisation.
-	"BatchNormalization": {since: 7, inputs: [2]int{5, 5}, check: checkBatchNorm, build: buildBatchNorm},
-	"LRN":                {since: 1, inputs: one, build: buildLRN},
-	"LogSoftmax":         {since: 1, inputs: one, build: softmax(true)},
-	"Softmax":            {since: 1, inputs: one, build: softmax(false)},
+	"BatchNormalization":           {since: 7, inputs: [2]int{5, 5}, check: checkBatchNorm, build: buildBatchNorm},
+	"GroupNormalization":           {since: 18, inputs: [2]int{3, 3}, build: inferred(buildInstanceNorm)},
+	"Hardmax":                      {since: 1, inputs: one, build: inferred(buildHardmax)},
+	"InstanceNormalization":        {since: 6, inputs: [2]int{3, 3}, build: inferred(buildInstanceNorm)},
+	"LayerNormalization":           {since: 17, inputs: [2]int{2, 3}, build: inferred(layerNorm(false))},
+	"LRN":                          {since: 1, inputs: one, build: buildLRN},
+	"LogSoftmax":                   {since: 1, inputs: one, build: softmax(true)},
+	"LpNormalization":              {since: 1, inputs: one, check: checkLpNorm, build: inferred(buildLpNorm)},
+	"MeanVarianceNormalization":    {since: 9, inputs: one, build: inferred(buildMeanVariance)},
+	"RMSNormalization":             {since: 23, inputs: two, build: inferred(layerNorm(true))},
+	"SimplifiedLayerNormalization": {since: 1, inputs: two, build: inferred(layerNorm(true))},
+	"Softmax":                      {since: 1, inputs: one, build: softmax(false)},
 
 	// Pooling and reductions.
 	"ArgMax":            {since: 1, inputs: one, build: argExtreme(greater[float32], greater[int64])},
@@ -123,6 +141,16 @@ var table = map[string]operator{
 	"Unsqueeze":    {since: 1, inputs: upTo2, build: buildCopy},
 	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
 
+	// Selection and order of elements.
+	"CenterCropPad":   {since: 18, inputs: two, build: inferred(buildCenterCropPad)},
+	"CumProd":         {since: 26, inputs: two, build: inferred(cumulate(mulFloat, mulInt, 1))},
+	"CumSum":          {since: 11, inputs: two, build: inferred(cumulate(addFloat, addInt, 0))},
+	"EyeLike":         {since: 9, inputs: one, check: checkEyeLike, build: inferred(buildEyeLike)},
+	"OneHot":          {since: 9, inputs: [2]int{3, 3}, build: inferred(buildOneHot)},
+	"ReverseSequence": {since: 10, inputs: two, build: inferred(buildReverseSequence)},
+	"TopK":            {since: 1, inputs: upTo2, build: inferred(buildTopK)},
+	"Trilu":           {since: 14, inputs: upTo2, build: inferred(buildTrilu)},
+
 	// Constants.
 	"Constant":        {since: 1, inputs: [2]int{0, 0}, check: checkConstant, build: buildConstant},
 	"ConstantOfShape": {since: 9, inputs: one, build: buildConstantOfShape},
@@ -139,9 +167,9 @@ var fused = map[string]operator{
 	"Gelu":      {inputs: one, check: checkGelu, build: unary(geluRow, nil)},
 	"HardSwish": {inputs: one, build: unary(hardSwishRow, nil)},
 	"LayerNorm": {inputs: [2]int{1, 3}, build: buildFusedLayerNorm},
+	"Linear":    {inputs: [2]int{2, 4}, build: buildLinear},
 	"RMSNorm":   {inputs: upTo2, build: buildFusedRMSNorm},
 	"SiLU":      {inputs: one, build: unary(siluRow, nil)},
-	"Linear":    {inputs: [2]int{2, 4}, build: buildLinear},
 }
 
 // Numbers of inputs.
