@@ -201,6 +201,9 @@ func (s *site) attention() (*attention, error) {
 		a.kStart = a.heads * a.depth
 		a.vStart = a.kStart + a.kvHeads*a.depth
 	}
+	if a.keys == 0 {
+		return nil, fmt.Errorf("no keys")
+	}
 	if s.has(3) {
 		st, err := broadcastStrides(s.in[3].Shape, []int{a.batch, a.heads, a.queries, a.keys})
 		if err != nil {

@@ -23,8 +23,7 @@ import (
 // unsupported are the reference models that have operators which do not run
 // yet; a model that starts to run must leave the list.
 var unsupported = []string{
-	"exported/bert_tiny_opset17", "exported/convnext_tiny_tiny", "exported/gpt_tiny_opset17", "exported/lstm_gru_tagger_tiny",
-	"exported/mha_block_tiny", "exported/swin_tiny", "exported/tcn_tiny", "exported/vit_tiny_opset17",
+	"exported/lstm_gru_tagger_tiny", "exported/swin_tiny",
 	"models/mnist_quantized_connxr", "models/silero_vad_16k_op15", "models/silero_vad_openvino_16k", "models/tract_byte_bidi_lstm",
 }
 

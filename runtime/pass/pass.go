@@ -12,6 +12,10 @@
 //	Affine  X [N, C, …], scale [C], shift [C]
 //	Clamp   X; attributes min and max, either may be absent
 //	HardSwish  X
+//	LayerNorm  X [..., K], scale [K] optional, bias [K] optional; attribute epsilon
+//	RMSNorm    X [..., K], scale [K] optional; attribute epsilon
+//	Gelu    X; attribute approximate, none or tanh
+//	SiLU    X; attribute alpha: X · sigmoid(alpha·X)
 //
 // W and B are constants and a sparse W stays sparse. R is a residual of the
 // output's shape. Conv and Linear compute products + B + R, clamped to
@@ -47,6 +51,10 @@ var All = []Pass{
 	{"dead", dead},
 	{"clamp", clamp},
 	{"hardswish", hardSwish},
+	{"layernorm", layerNorm},
+	{"rmsnorm", rmsNorm},
+	{"gelu", gelu},
+	{"silu", silu},
 	{"conv", conv},
 	{"linear", linear},
 	{"pad", pad},
