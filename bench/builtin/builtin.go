@@ -1,5 +1,5 @@
 // Package builtin makes well-known networks without a file: the graphs that
-// torchvision exports to ONNX, batch normalisation folded into convolutions,
+// torchvision and Hugging Face export to ONNX, batch normalisation folded into convolutions,
 // with seeded random weights; and a trained LeNet-5 with images to try it on.
 //
 // Speed does not depend on what the weights are, only on where their zeros
@@ -27,6 +27,8 @@ var networks = []struct {
 	{"mobilenet_v1", mobileNetV1},
 	{"mobilenet_v2", mobileNetV2},
 	{"vgg16", vgg16},
+	{"bert_base_128", bertBase},
+	{"vit_b_16", vitB16},
 }
 
 // Names lists the networks that [Load] knows.
