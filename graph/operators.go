@@ -110,6 +110,15 @@ var operators = map[string]operator{
 	"MaxPool":                      {1, 0, 1, 1, pool},
 	"Softmax":                      {1, 0, 1, 1, softmax},
 
+	// Quantisation and products of integers.
+	"ConvInteger":           {10, 0, 2, 4, convInteger},
+	"DequantizeLinear":      {10, 0, 2, 3, dequantizeLinear},
+	"DynamicQuantizeLinear": {11, 0, 1, 1, dynamicQuantizeLinear},
+	"MatMulInteger":         {10, 0, 2, 4, matMulInteger},
+	"QLinearConv":           {10, 0, 8, 9, qLinearConv},
+	"QLinearMatMul":         {10, 0, 8, 8, qLinearMatMul},
+	"QuantizeLinear":        {10, 0, 2, 3, quantizeLinear},
+
 	// Reductions.
 	"ArgMax":          {1, 0, 1, 1, argMax},
 	"ArgMin":          {1, 0, 1, 1, argMax},

@@ -71,55 +71,22 @@ func (p *gemm) dots(s *site, y, a, b []float32) {
 
 // buildMatMul binds MatMul, with numpy's rules for vectors and for batches.
 func buildMatMul(s *site) (Compute, error) {
+	if s.out[0].DType.Integer() {
+		const none = 2 // zero points that are not there
+		dt := s.out[0].DType
+		run, err := s.intMatMul([4]int{0, none, 1, none}, func(_ []Tensor, sum int64, _, _ int) int64 { return sum })
+		return func(in, out []Tensor) {
+			run(in, out)
+			wrapInts(dt, out[0].I)
+		}, err
+	}
 	if err := s.wantFloat(0); err != nil {
 		return nil, err
 	}
-	a, b := slices.Clone(s.in[0].Shape), slices.Clone(s.in[1].Shape)
-	if len(a) == 0 || len(b) == 0 {
-		return nil, fmt.Errorf("shapes %v and %v, expected rank 1 or more", a, b)
-	}
-	rowVector, colVector := len(a) == 1, len(b) == 1
-	if rowVector {
-		a = []int{1, a[0]}
-	}
-	if colVector {
-		b = []int{b[0], 1}
-	}
-	ra, rb := len(a)-2, len(b)-2
-	p := gemm{m: a[ra], k: a[ra+1], n: b[rb+1], ai: a[ra+1], aj: 1, alpha: 1}
-	if b[rb] != p.k {
-		return nil, fmt.Errorf("shapes %v and %v do not multiply: %d against %d", s.in[0].Shape, s.in[1].Shape, p.k, b[rb])
-	}
-	batch, err := graph.Broadcast(a[:ra], b[:rb])
+	p, t, _, err := s.matMul(s.in[0].Shape, s.in[1].Shape)
 	if err != nil {
 		return nil, err
 	}
-	want := slices.Clone(batch)
-	if !rowVector {
-		want = append(want, p.m)
-	}
-	if !colVector {
-		want = append(want, p.n)
-	}
-	if err := s.wantOut(0, want); err != nil {
-		return nil, err
-	}
-	if product(b[:rb]) == 1 {
-		// One b for all of a: the batch is more rows.
-		p.m *= product(batch)
-		batch = nil
-		a, b = a[ra:], b[rb:]
-		ra, rb = 0, 0
-	}
-	sa, err := broadcastStrides(a[:ra], batch)
-	if err != nil {
-		return nil, err
-	}
-	sb, err := broadcastStrides(b[:rb], batch)
-	if err != nil {
-		return nil, err
-	}
-	t := newNest(batch, sa, sb)
 	return func(in, out []Tensor) {
 		y := out[0].F
 		fill(y, 0)
@@ -133,6 +100,59 @@ func buildMatMul(s *site) (Compute, error) {
 			}
 		}
 	}, nil
+}
+
+// matMul returns the product of one pair of matrices of arrays of shapes x and
+// w, the loops over the pairs, which count matrices, and the rows of a matrix
+// of x. It checks the shape of the output.
+func (s *site) matMul(x, w []int) (p gemm, t nest, rows int, err error) {
+	a, b := slices.Clone(x), slices.Clone(w)
+	if len(a) == 0 || len(b) == 0 {
+		return p, t, 0, fmt.Errorf("shapes %v and %v, expected rank 1 or more", a, b)
+	}
+	rowVector, colVector := len(a) == 1, len(b) == 1
+	if rowVector {
+		a = []int{1, a[0]}
+	}
+	if colVector {
+		b = []int{b[0], 1}
+	}
+	ra, rb := len(a)-2, len(b)-2
+	p = gemm{m: a[ra], k: a[ra+1], n: b[rb+1], ai: a[ra+1], aj: 1, alpha: 1}
+	rows = p.m
+	if b[rb] != p.k {
+		return p, t, 0, fmt.Errorf("shapes %v and %v do not multiply: %d against %d", x, w, p.k, b[rb])
+	}
+	batch, err := graph.Broadcast(a[:ra], b[:rb])
+	if err != nil {
+		return p, t, 0, err
+	}
+	want := slices.Clone(batch)
+	if !rowVector {
+		want = append(want, p.m)
+	}
+	if !colVector {
+		want = append(want, p.n)
+	}
+	if err := s.wantOut(0, want); err != nil {
+		return p, t, 0, err
+	}
+	if product(b[:rb]) == 1 {
+		// One b for all of a: the batch is more rows.
+		p.m *= product(batch)
+		batch = nil
+		a, b = a[ra:], b[rb:]
+		ra, rb = 0, 0
+	}
+	sa, err := broadcastStrides(a[:ra], batch)
+	if err != nil {
+		return p, t, 0, err
+	}
+	sb, err := broadcastStrides(b[:rb], batch)
+	if err != nil {
+		return p, t, 0, err
+	}
+	return p, newNest(batch, sa, sb), rows, nil
 }
 
 // buildGemm binds Gemm: alpha*A'·B' + beta*C.

@@ -141,6 +141,15 @@ var table = map[string]operator{
 	"Unsqueeze":    {since: 1, inputs: upTo2, build: buildCopy},
 	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
 
+	// Quantisation and products of integers.
+	"ConvInteger":           {since: 10, inputs: [2]int{2, 4}, check: checkAutoPad, build: inferred(buildConvInteger)},
+	"DequantizeLinear":      {since: 10, inputs: [2]int{2, 3}, build: inferred(buildDequantize)},
+	"DynamicQuantizeLinear": {since: 11, inputs: one, build: inferred(buildDynamicQuantize)},
+	"MatMulInteger":         {since: 10, inputs: [2]int{2, 4}, build: inferred(buildMatMulInteger)},
+	"QLinearConv":           {since: 10, inputs: [2]int{8, 9}, check: checkAutoPad, build: inferred(buildQLinearConv)},
+	"QLinearMatMul":         {since: 10, inputs: [2]int{8, 8}, build: inferred(buildQLinearMatMul)},
+	"QuantizeLinear":        {since: 10, inputs: [2]int{2, 3}, build: inferred(buildQuantize)},
+
 	// Selection and order of elements.
 	"CenterCropPad":   {since: 18, inputs: two, build: inferred(buildCenterCropPad)},
 	"CumProd":         {since: 26, inputs: two, build: inferred(cumulate(mulFloat, mulInt, 1))},
