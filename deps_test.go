@@ -46,7 +46,8 @@ var dependencies = map[string][]string{
 
 	"bench/builtin": {"graph", "prune"},
 	"bench/inspect": {"graph", "sparse", "prune", "runtime"},
-	"bench/peers":   {"graph", "bench"},
+	"bench/kernels": {"graph", "sparse", "runtime", "kernels/..."},
+	"bench/peers":   {"graph", "bench", "bench/kernels"},
 	"bench/verify":  {"graph", "loader", "runtime"},
 	"bench":         {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
@@ -87,7 +88,13 @@ func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) 
 			out.format, best = f, us
 		}
 	}
+	asked := slices.IndexFunc(formats, func(f format) bool { return f.String() == c.cfg.Format })
+	if asked >= 0 {
+		out.format = formats[asked]
+	}
 	switch {
+	case asked >= 0:
+		out.why = c.cfg.Format + " was asked for"
 	case w.nnz == w.rows*w.cols:
 		out.why = "no weight is zero"
 	case c.cfg.Mode == Dense:

@@ -49,6 +49,9 @@ type Config struct {
 	// environment variable NNZ_ISA names, else the best this CPU has.
 	ISA  isa.ISA
 	Mode Mode
+	// Format names a format, as Explain does, that every layer takes which has
+	// it among its candidates: for measuring what the choice is worth.
+	Format string
 	// MaxBytes bounds the memory that the plan's packed weights and one
 	// session may take together; 0 is no bound.
 	MaxBytes int64

@@ -14,6 +14,12 @@ import (
 	"github.com/nnz-dev/nnz/runtime"
 )
 
+// benchCmds are the benchmarks: of a model where nothing else is named.
+type benchCmds struct {
+	Model   benchCmd   `cmd:"" default:"withargs" help:"Compare dense with sparse."`
+	Kernels kernelsCmd `cmd:"" help:"Measure single layers against the limits of this CPU."`
+}
+
 // benchCmd compares dense with sparse.
 type benchCmd struct {
 	Model   []string `arg:"" help:"ONNX file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`

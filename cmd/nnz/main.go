@@ -33,7 +33,7 @@ type commands struct {
 	Inspect inspectCmd `cmd:"" help:"Show a model's layers: shapes, zeros, block structure, and the kernels they would run on."`
 	Prune   pruneCmd   `cmd:"" help:"Set the least important weights of a model to zero."`
 	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
-	Bench   benchCmd   `cmd:"" help:"Compare dense with sparse, whole and layer by layer."`
+	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`
 	Export  exportCmd  `cmd:"" help:"Write a builtin network as an ONNX file."`
 	CPU     cpuCmd     `cmd:"" name:"cpu" help:"Show this CPU and the kernels made for it."`

@@ -1,0 +1,339 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
+	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/loader"
+)
+
+// TestSets compares the shapes with those of the builtin networks.
+func TestSets(t *testing.T) {
+	for _, name := range []string{"resnet50", "mobilenet_v1", "mobilenet_v2"} {
+		t.Run(name, func(t *testing.T) {
+			have, err := FindSet(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := builtin.Load(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want distinct
+			for _, n := range m.Nodes {
+				switch n.Op {
+				case "Conv":
+					w := m.Weights[n.Inputs[1]].Shape
+					want.add(Layer{
+						In: w[1] * n.Int("group", 1), Out: w[0], Size: extent(m, n.Inputs[0], 2), Kernel: w[2],
+						Stride: n.Ints("strides")[0], Groups: n.Int("group", 1),
+					})
+				case "Gemm":
+					w := m.Weights[n.Inputs[1]].Shape
+					want.add(Layer{In: w[1], Out: w[0], Columns: 1})
+				}
+			}
+			if len(have) != len(want) {
+				t.Fatalf("%d layers, the network has %d distinct ones", len(have), len(want))
+			}
+			for i := range have {
+				a, b := have[i], want[i]
+				a.Name = ""
+				a.Groups = a.groups()
+				b.Groups = b.groups()
+				if a != b {
+					t.Errorf("layer %d: %v, the network has %v", i, have[i], b)
+				}
+			}
+		})
+	}
+}
+
+func extent(m *graph.Model, value string, axis int) int {
+	for _, in := range m.Inputs {
+		if in.Name == value {
+			return in.Shape[axis].Size
+		}
+	}
+	return m.Values[value].Shape[axis].Size
+}
+
+// TestSetTotals compares counts and weights of all layers with figures that
+// are known of the networks.
+func TestSetTotals(t *testing.T) {
+	want := map[string][2]int{ // layers, weights of the distinct ones
+		"vgg16":    {12, 138344128 - 512*512*9*3 - 256*256*9}, // less repeated 3x3 layers
+		"bert_128": {3, 768*768 + 2*768*3072},
+		"bert_384": {3, 768*768 + 2*768*3072},
+		"vit":      {5, 768*768*2 + 2*768*3072 + 768*1000},
+		"gpt2_n1":  {5, 768*768*4 + 2*768*3072 + 768*50257},
+	}
+	for _, s := range Sets() {
+		w, ok := want[s.Name]
+		if !ok {
+			continue
+		}
+		total := 0
+		for _, l := range s.Layers {
+			m, k, _ := l.Dims()
+			total += m * k
+		}
+		if len(s.Layers) != w[0] || total != w[1] {
+			t.Errorf("%s: %d layers of %d weights, want %d of %d", s.Name, len(s.Layers), total, w[0], w[1])
+		}
+	}
+	if _, err := FindSet("alexnet"); err == nil {
+		t.Error("an unknown set gave no error")
+	}
+}
+
+func TestParseShape(t *testing.T) {
+	for _, c := range []struct {
+		in      string
+		m, k, n int // 0 for an error
+	}{
+		{"64,128,196", 64, 128, 196},
+		{"1, 2, 3", 1, 2, 3},
+		{"64,128", 0, 0, 0},
+		{"64,128,1,1", 0, 0, 0},
+		{"64,0,1", 0, 0, 0},
+		{"-1,2,3", 0, 0, 0},
+		{"a,b,c", 0, 0, 0},
+		{"", 0, 0, 0},
+		{"16777216,16777216,1", 0, 0, 0},
+	} {
+		l, err := ParseShape(c.in)
+		if (err != nil) != (c.m == 0) {
+			t.Errorf("%q: error %v", c.in, err)
+		}
+		if m, k, n := l.Dims(); err == nil && (m != c.m || k != c.k || n != c.n) {
+			t.Errorf("%q: %d, %d, %d", c.in, m, k, n)
+		}
+	}
+}
+
+func TestLayer(t *testing.T) {
+	for _, c := range []struct {
+		l        Layer
+		sparsity float64
+		m, k, n  int
+		family   string
+		text     string
+	}{
+		{Layer{In: 64, Out: 128, Size: 56, Kernel: 3, Stride: 2}, 0.9, 128, 576, 784, SpMM, "3x3/2 64-128@56"},
+		{Layer{In: 64, Out: 128, Size: 56}, 0, 128, 64, 3136, GEMM, "1x1 64-128@56"},
+		{Layer{In: 3, Out: 64, Size: 224, Kernel: 7, Stride: 2}, 0.9, 64, 147, 112 * 112, SpMM, "7x7/2 3-64@224"},
+		{Layer{In: 32, Out: 32, Size: 14, Kernel: 3, Groups: 32}, 0, 32, 9, 196, Depthwise, "3x3 32-32@14 g32"},
+		{Layer{In: 768, Out: 3072, Columns: 128}, 0.5, 3072, 768, 128, SpMM, "3072x768x128"},
+		{Layer{In: 768, Out: 3072, Columns: 1}, 0, 3072, 768, 1, SpMV, "3072x768x1"},
+	} {
+		if m, k, n := c.l.Dims(); m != c.m || k != c.k || n != c.n {
+			t.Errorf("%v: %d, %d, %d", c.l, m, k, n)
+		}
+		if f := c.l.Family(c.sparsity); f != c.family {
+			t.Errorf("%v: family %s", c.l, f)
+		}
+		if s := c.l.String(); s != c.text {
+			t.Errorf("%v, want %s", s, c.text)
+		}
+	}
+}
+
+func TestWeights(t *testing.T) {
+	for _, c := range []struct {
+		rows, cols, r int
+		sparsity      float64
+	}{{64, 100, 1, 0.9}, {64, 100, 4, 0.8}, {63, 100, 8, 0.5}, {10, 10, 1, 0}, {10, 10, 2, 1}} {
+		w := Weights(c.rows, c.cols, c.r, c.sparsity, 1)
+		blocks := (c.rows + c.r - 1) / c.r * c.cols
+		full := 0
+		for row := 0; row < c.rows; row += c.r {
+			for k := range c.cols {
+				n := 0
+				for i := row; i < min(row+c.r, c.rows); i++ {
+					if w[i*c.cols+k] != 0 {
+						n++
+					}
+				}
+				if n != 0 && n != min(c.r, c.rows-row) {
+					t.Fatalf("%+v: a block has %d nonzeros", c, n)
+				}
+				if n > 0 {
+					full++
+				}
+			}
+		}
+		if want := blocks - int(c.sparsity*float64(blocks)+0.5); full != want {
+			t.Errorf("%+v: %d blocks are full, want %d", c, full, want)
+		}
+		nonzero := 0
+		for _, v := range w {
+			if v != 0 {
+				nonzero++
+			}
+		}
+		if s := storedIn(w, c.rows, c.cols, c.r); s != nonzero {
+			t.Errorf("%+v: %d elements stored, %d are not zero", c, s, nonzero)
+		}
+	}
+}
+
+func TestBlockRows(t *testing.T) {
+	for format, want := range map[string]int{"dense": 1, "csr": 1, "bsr4x1": 4, "bsr16x1": 16, "bsrx": 1} {
+		if r := blockRows(format); r != want {
+			t.Errorf("%s: %d", format, r)
+		}
+	}
+}
+
+func TestBound(t *testing.T) {
+	l := Limits{Peak: 100, Levels: []Level{{"L1", 1 << 15, 200}, {"L2", 1 << 20, 50}, {"DRAM", 0, 10}}}
+	for _, c := range []struct {
+		w    work
+		want Bound
+	}{
+		{work{flops: 1e6}, Bound{"FMA", 10}},
+		{work{flops: 1e6, threads: 2}, Bound{"FMA", 5}},
+		{work{flops: 1e6, loads: 4e6}, Bound{"L1 loads", 20}},
+		{work{flops: 1e3, loads: 4e3, touched: 1e6}, Bound{"L2", 20}},
+		{work{flops: 1e3, touched: 2e6}, Bound{"DRAM", 200}},
+	} {
+		if b := l.bound(c.w); b != c.want {
+			t.Errorf("%+v: %+v, want %+v", c.w, b, c.want)
+		}
+	}
+}
+
+// small are cases of every family that take next to no time.
+func small(t *testing.T) []Case {
+	masks, err := loader.ReadMatrix(testdata.Path(t, "dlmc", "rn50", "magnitude_pruning", "0.8", "bottleneck_1_block_group1_1_1.smtx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask, err := FromMatrix("mask", masks, 49)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []Case{
+		NewCase(Layer{In: 32, Out: 16, Size: 14, Kernel: 3}, 1, 0.9),
+		NewCase(Layer{In: 32, Out: 16, Size: 14, Kernel: 3, Stride: 2}, 4, 0.8),
+		NewCase(Layer{In: 3, Out: 16, Size: 32, Kernel: 7, Stride: 2}, 1, 0.5),
+		NewCase(Layer{In: 32, Out: 16, Size: 7}, 1, 0),
+		NewCase(Layer{In: 32, Out: 32, Size: 14, Kernel: 3, Groups: 32}, 1, 0),
+		NewCase(Layer{In: 96, Out: 80, Columns: 20}, 1, 0.7),
+		NewCase(Layer{In: 96, Out: 80, Columns: 1}, 1, 0.9),
+		mask,
+	}
+}
+
+func TestRun(t *testing.T) {
+	i := isa.Detect()
+	o := Options{ISAs: []isa.ISA{i}, Threads: []int{1, 2}, Limits: map[isa.ISA]Limits{i: Measure(i)}, Timing: Timing{Runs: 3}}
+	for _, c := range small(t) {
+		t.Run(c.Layer.String(), func(t *testing.T) {
+			results, err := o.Run(context.Background(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(results) != 2 {
+				t.Fatalf("%d results", len(results))
+			}
+			for n, r := range results {
+				if r.Threads != n+1 || r.US <= 0 || r.DenseUS <= 0 || r.Kernel == "" || r.Family != c.Family(c.Sparsity) {
+					t.Errorf("%+v", r)
+				}
+				if c.Sparsity == 0 && (r.Speedup != 1 || r.GFlops != r.Effective) {
+					t.Errorf("dense: %+v", r)
+				}
+				if r.Bound.US <= 0 || r.BoundShare <= 0 {
+					t.Errorf("no bound: %+v", r)
+				}
+			}
+		})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := o.Run(ctx, small(t)[0]); err == nil {
+		t.Error("a canceled measurement gave no error")
+	}
+}
+
+func TestChoose(t *testing.T) {
+	o := Options{Timing: Timing{Runs: 3}}
+	for _, c := range small(t) {
+		r, err := o.Choose(context.Background(), c, isa.Detect())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Measured) == 0 || r.Measured[r.Chosen] <= 0 || r.Loss < 0 || r.Wrong() != (r.Loss > Slack) {
+			t.Errorf("%+v", r)
+		}
+		if c.Sparsity > 0 && c.groups() == 1 && len(r.Measured) < 2 {
+			t.Errorf("%v: only %v was measured", c.Layer, r.Measured)
+		}
+	}
+}
+
+type clock struct{ runs []time.Duration }
+
+func (c *clock) Run(context.Context) (time.Duration, error) {
+	d := c.runs[0]
+	c.runs = append(c.runs[1:], d)
+	return d, nil
+}
+
+func TestMedians(t *testing.T) {
+	// Only the second run of a turn counts.
+	a, b := &clock{[]time.Duration{99, 3, 99, 1, 99, 2}}, &clock{[]time.Duration{1, 7}}
+	got, err := Timing{Runs: 3}.Medians(context.Background(), []Runner{a, b})
+	if err != nil || !slices.Equal(got, []time.Duration{2, 7}) {
+		t.Errorf("%v, error %v", got, err)
+	}
+}
+
+func TestDiffer(t *testing.T) {
+	if d, err := Differ([]float32{1, -4}, []float32{1, -3}); d != 0.25 || err != nil {
+		t.Errorf("%v, %v", d, err)
+	}
+	if _, err := Differ([]float32{1}, nil); err == nil {
+		t.Error("other lengths gave no error")
+	}
+}
+
+// BenchmarkLayer runs every layer of the sets, named set/shape/zeros/ISA, for
+// benchstat.
+func BenchmarkLayer(b *testing.B) {
+	i := isa.Detect()
+	for _, s := range Sets() {
+		for _, l := range s.Layers {
+			for _, sparsity := range []float64{0, 0.7, 0.8, 0.9, 0.95} {
+				b.Run(fmt.Sprintf("%s/%v/%g/%v", s.Name, l, sparsity, i), func(b *testing.B) {
+					x, err := Compile(context.Background(), NewCase(l, 1, sparsity), Variant{ISA: i, Threads: 1})
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer x.Close()
+					total := time.Duration(0)
+					for b.Loop() {
+						d, err := x.Run(context.Background())
+						if err != nil {
+							b.Fatal(err)
+						}
+						total += d
+					}
+					_, _, n := l.Dims()
+					ns := float64(total.Nanoseconds()) / float64(b.N)
+					b.ReportMetric(ns, "ns/op") // of the layer alone
+					b.ReportMetric(2*float64(x.Step.NNZ*n)/ns, "GF/s")
+				})
+			}
+		}
+	}
+}

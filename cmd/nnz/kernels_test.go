@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nnz-dev/nnz/internal/testdata"
+)
+
+func TestBenchKernels(t *testing.T) {
+	out := succeed(t, "bench", "kernels", "--shape", "64,64,49", "--sparsity", "0.5,0.9", "--runs", "3", "--threads", "1,2", "--json", "-")
+	var r kernelsReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Limits) != 1 || len(r.Results) != 6 { // dense and two sparsities, on two numbers of threads
+		t.Fatalf("%d limits, %d results", len(r.Limits), len(r.Results))
+	}
+	for i, x := range r.Results {
+		if want := []float64{0, 0, 0.5, 0.5, 0.9, 0.9}[i]; x.Sparsity != want || x.US <= 0 || x.Threads != 1+i%2 {
+			t.Errorf("result %d: %+v", i, x)
+		}
+	}
+	table := succeed(t, "bench", "kernels", "--shape", "64,64,1", "--sparsity", "0.9", "--runs", "3")
+	if !strings.Contains(table, "spmv") || !strings.Contains(table, "FMA") {
+		t.Errorf("printed %s", table)
+	}
+}
+
+func TestBenchKernelChoices(t *testing.T) {
+	masks := filepath.Join(testdata.Dir(t), "dlmc", "rn50", "magnitude_pruning", "0.8")
+	out := succeed(t, "bench", "kernels", "--set", "dlmc", "--masks", masks, "--columns", "49", "--runs", "3", "--choices", "--json", "-")
+	var r kernelsReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Choices) != 1 || len(r.Choices[0].Measured) < 2 {
+		t.Fatalf("choices %+v", r.Choices)
+	}
+	table := succeed(t, "bench", "kernels", "--shape", "64,64,49", "--sparsity", "0.9", "--runs", "3", "--choices")
+	if !strings.Contains(table, "of 1 choices") {
+		t.Errorf("printed %s", table)
+	}
+}
