@@ -52,6 +52,19 @@ type Kernels struct {
 	// Tanh is dst[i] = tanh x[i] to 3 ulp.
 	Tanh func(dst, x []float32)
 
+	// Erf is the error function, dst[i] = 2/√π ∫ e**-t² dt from 0 to x[i], to 2 ulp.
+	Erf func(dst, x []float32)
+	// Gelu is dst[i] = x[i] * (1 + erf(x[i]/√2)) / 2, to 2**-23 |x[i]|, and its
+	// limit 0 at -Inf.
+	Gelu func(dst, x []float32)
+	// GeluTanh is Gelu's approximation by tanh, dst[i] =
+	// x[i] * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))) / 2, to 2**-22 |x[i]|,
+	// and its limit 0 at -Inf.
+	GeluTanh func(dst, x []float32)
+	// Silu is dst[i] = x[i] / (1 + e**-x[i]), to 4 ulp and 2**-149 |x[i]|, and
+	// its limit 0 at -Inf.
+	Silu func(dst, x []float32)
+
 	// Sum is the sum of x: 0 where x is empty.
 	Sum func(x []float32) float32
 	// Max is the largest of x: -Inf where x is empty, NaN where x holds one.

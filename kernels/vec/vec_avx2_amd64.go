@@ -49,6 +49,18 @@ func sigmoidAVX2(dst []float32, x []float32)
 // tanhAVX2 is dst[i] = tanh x[i].
 func tanhAVX2(dst []float32, x []float32)
 
+// erfAVX2 is dst[i] = erf x[i].
+func erfAVX2(dst []float32, x []float32)
+
+// geluAVX2 is dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).
+func geluAVX2(dst []float32, x []float32)
+
+// geluTanhAVX2 is dst[i] = x[i]/2 * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))).
+func geluTanhAVX2(dst []float32, x []float32)
+
+// siluAVX2 is dst[i] = x[i] / (1 + e**-x[i]).
+func siluAVX2(dst []float32, x []float32)
+
 // sumAVX2 is the sum of x.
 func sumAVX2(x []float32) float32
 

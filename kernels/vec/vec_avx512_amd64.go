@@ -49,6 +49,18 @@ func sigmoidAVX512(dst []float32, x []float32)
 // tanhAVX512 is dst[i] = tanh x[i].
 func tanhAVX512(dst []float32, x []float32)
 
+// erfAVX512 is dst[i] = erf x[i].
+func erfAVX512(dst []float32, x []float32)
+
+// geluAVX512 is dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).
+func geluAVX512(dst []float32, x []float32)
+
+// geluTanhAVX512 is dst[i] = x[i]/2 * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))).
+func geluTanhAVX512(dst []float32, x []float32)
+
+// siluAVX512 is dst[i] = x[i] / (1 + e**-x[i]).
+func siluAVX512(dst []float32, x []float32)
+
 // sumAVX512 is the sum of x.
 func sumAVX512(x []float32) float32
 

@@ -25,6 +25,10 @@ func generic(i isa.ISA) Kernels {
 		Exp:         expGeneric,
 		Sigmoid:     sigmoidGeneric,
 		Tanh:        tanhGeneric,
+		Erf:         erfGeneric,
+		Gelu:        geluGeneric,
+		GeluTanh:    geluTanhGeneric,
+		Silu:        siluGeneric,
 		Sum:         sumGeneric,
 		Max:         maxGeneric,
 		Dot:         dotGeneric,
@@ -135,6 +139,38 @@ func sigmoidGeneric(dst, x []float32) {
 func tanhGeneric(dst, x []float32) {
 	for i, v := range x[:len(dst)] {
 		dst[i] = float32(math.Tanh(float64(v)))
+	}
+}
+
+func erfGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		dst[i] = float32(math.Erf(float64(v)))
+	}
+}
+
+// activationZero is where the activations have become 0 in float32: an
+// argument is kept from beyond, so that 0 does not meet an Inf.
+const activationZero = -200
+
+func geluGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		x := math.Max(float64(v), activationZero)
+		dst[i] = float32(x * math.Erfc(-x/math.Sqrt2) / 2)
+	}
+}
+
+func geluTanhGeneric(dst, x []float32) {
+	const c = math.Sqrt2 / math.SqrtPi
+	for i, v := range x[:len(dst)] {
+		x := math.Max(float64(v), activationZero)
+		dst[i] = float32(x / (1 + math.Exp(-2*c*(x+0.044715*x*x*x))))
+	}
+}
+
+func siluGeneric(dst, x []float32) {
+	for i, v := range x[:len(dst)] {
+		x := math.Max(float64(v), activationZero)
+		dst[i] = float32(x / (1 + math.Exp(-x)))
 	}
 }
 

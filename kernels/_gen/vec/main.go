@@ -26,6 +26,7 @@ func main() {
 	ConstraintExpr("!purego")
 	g.elementwise()
 	g.exponentials()
+	g.activations()
 	g.reductions()
 	g.pools()
 	g.moves()
