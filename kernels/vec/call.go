@@ -132,3 +132,14 @@ func shuffle(lanes int, f func(buf []float32, move []uint32, lane []int32, plane
 		f(buf, t.move, t.lane, t.plane, fill)
 	}
 }
+
+func gather(f func(dst, src []float32, index []int32, fill float32)) func(dst, src []float32, index []int32, fill float32) {
+	return func(dst, src []float32, index []int32, fill float32) {
+		index = index[:len(dst)]
+		for len(dst) > chunk {
+			f(dst[:chunk], src, index[:chunk], fill)
+			dst, index = dst[chunk:], index[chunk:]
+		}
+		f(dst, src, index, fill)
+	}
+}

@@ -20,7 +20,7 @@ func archKernels(k *Kernels) {
 		k.Erf, k.Gelu, k.GeluTanh, k.Silu = unary(erfAVX2), unary(geluAVX2), unary(geluTanhAVX2), unary(siluAVX2)
 		k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumAVX2), largest(maxAVX2), dot(dotAVX2), expSum(expSumAVX2)
 		k.MaxPool, k.SumPool = pool(8, maxPoolAVX2), pool(8, sumPoolAVX2)
-		k.Shuffle = shuffle(8, shuffleAVX2)
+		k.Gather, k.Shuffle = gather(gatherAVX2), shuffle(8, shuffleAVX2)
 	case isa.AVX512:
 		k.Add, k.Sub, k.Mul, k.Div = binary(addAVX512), binary(subAVX512), binary(mulAVX512), binary(divAVX512)
 		k.Affine = unary2(affineAVX512)
@@ -31,6 +31,6 @@ func archKernels(k *Kernels) {
 		k.Erf, k.Gelu, k.GeluTanh, k.Silu = unary(erfAVX512), unary(geluAVX512), unary(geluTanhAVX512), unary(siluAVX512)
 		k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumAVX512), largest(maxAVX512), dot(dotAVX512), expSum(expSumAVX512)
 		k.MaxPool, k.SumPool = pool(16, maxPoolAVX512), pool(16, sumPoolAVX512)
-		k.Shuffle = shuffle(16, shuffleAVX512)
+		k.Gather, k.Shuffle = gather(gatherAVX512), shuffle(16, shuffleAVX512)
 	}
 }

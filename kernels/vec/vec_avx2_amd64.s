@@ -2296,3 +2296,54 @@ check:
 	JB   plane
 	VZEROUPPER
 	RET
+
+// func gatherAVX2(dst []float32, src []float32, index []int32, fill float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·gatherAVX2(SB), $128-76
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         index_base+48(FP), BX
+	VBROADCASTSS fill+72(FP), Y0
+	MOVQ         src_len+32(FP), SI
+	MOVQ         $0x0000000080000000, DI
+	CMPQ         SI, DI
+	CMOVQHI      DI, SI
+	VBROADCASTSS f32x1_80000000<>+0(SB), Y2
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+	VPXOR        Y2, Y1, Y1
+	XORQ         SI, SI
+
+one:
+	CMPQ       AX, $0x00000008
+	JL         rest
+	VMOVUPS    (BX)(SI*1), Y3
+	VPXOR      Y2, Y3, Y5
+	VPCMPGTD   Y5, Y1, Y5
+	VMOVAPS    Y0, Y4
+	VGATHERDPS Y5, (DX)(Y3*4), Y4
+	VMOVUPS    Y4, (CX)(SI*1)
+	ADDQ       $0x00000020, SI
+	SUBQ       $0x00000008, AX
+	JMP        one
+
+rest:
+	TESTQ      AX, AX
+	JZ         done
+	LEAQ       mask<>+32(SB), DI
+	NEGQ       AX
+	VMOVUPS    (DI)(AX*4), Y3
+	VMASKMOVPS (BX)(SI*1), Y3, Y4
+	VPXOR      Y2, Y4, Y2
+	VPCMPGTD   Y2, Y1, Y2
+	VMOVAPS    Y0, Y0
+	VGATHERDPS Y2, (DX)(Y4*4), Y0
+	VMASKMOVPS Y0, Y3, (CX)(SI*1)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA f32x1_80000000<>+0(SB)/4, $0x80000000
+GLOBL f32x1_80000000<>(SB), RODATA|NOPTR, $4

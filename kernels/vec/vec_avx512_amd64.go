@@ -78,3 +78,6 @@ func sumPoolAVX512(dst []float32, src []float32, taps []uint32, step int)
 
 // shuffleAVX512 is the entries of a ShuffleTable of its lanes, in each plane of buf.
 func shuffleAVX512(buf []float32, move []uint32, lane []int32, plane int, fill float32)
+
+// gatherAVX512 is dst[i] = src[index[i]], fill where that is outside src.
+func gatherAVX512(dst []float32, src []float32, index []int32, fill float32)

@@ -2187,3 +2187,47 @@ check:
 	JB   plane
 	VZEROUPPER
 	RET
+
+// func gatherAVX512(dst []float32, src []float32, index []int32, fill float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·gatherAVX512(SB), $128-76
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         index_base+48(FP), BX
+	VBROADCASTSS fill+72(FP), Z0
+	MOVQ         src_len+32(FP), SI
+	MOVQ         $0x0000000080000000, DI
+	CMPQ         SI, DI
+	CMOVQHI      DI, SI
+	VPBROADCASTD SI, Z1
+	XORQ         SI, SI
+
+one:
+	CMPQ       AX, $0x00000010
+	JL         rest
+	VMOVUPS    (BX)(SI*1), Z2
+	VPCMPUD    $0x01, Z1, Z2, K1
+	VMOVAPS    Z0, Z3
+	VGATHERDPS (DX)(Z2*4), K1, Z3
+	VMOVUPS    Z3, (CX)(SI*1)
+	ADDQ       $0x00000040, SI
+	SUBQ       $0x00000010, AX
+	JMP        one
+
+rest:
+	TESTQ      AX, AX
+	JZ         done
+	MOVL       $0x0000ffff, DI
+	SHLXL      AX, DI, DI
+	NOTL       DI
+	KMOVW      DI, K1
+	VMOVUPS.Z  (BX)(SI*1), K1, Z2
+	VPCMPUD    $0x01, Z1, Z2, K2
+	VMOVAPS    Z0, Z0
+	VGATHERDPS (DX)(Z2*4), K2, Z0
+	VMOVUPS    Z0, K1, (CX)(SI*1)
+
+done:
+	VZEROUPPER
+	RET

@@ -3,11 +3,58 @@ package main
 import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // moves writes the functions that only move data.
 func (g gen) moves() {
 	g.shuffle()
+	g.gather()
+}
+
+// gather looks up elements. The instruction costs as much as 16, or 8, scalar
+// loads on Zen 4, and less elsewhere.
+func (g gen) gather() {
+	g.text("gather", "(dst, src []float32, index []int32, fill float32)",
+		"dst[i] = src[index[i]], fill where that is outside src.")
+	n := Load(Param("dst").Len(), GP64())
+	dst, src, index := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64()), Load(Param("index").Base(), GP64())
+	fill := g.param("fill")
+	// Indices below the limit as unsigned numbers are inside. No index reaches
+	// further than 1<<31 elements.
+	const farthest = 1 << 31
+	limit, most := Load(Param("src").Len(), GP64()), GP64()
+	MOVQ(U64(farthest), most)
+	CMPQ(limit, most)
+	CMOVQHI(most, limit)
+	limits := g.vec()
+	if g.wide {
+		VPBROADCASTD(limit.(GPVirtual).As32(), limits)
+		g.loop(n.(GPVirtual), 1, func(_ int, p place) {
+			i, v, inside := p.load(index), g.vec(), K()
+			const lessThan = 1
+			VPCMPUD(U8(lessThan), limits, i, inside)
+			VMOVAPS(fill, v)
+			VGATHERDPS(Mem{Base: src, Index: i, Scale: 4}, inside, v)
+			p.store(v, dst)
+		})
+		g.ret()
+		return
+	}
+	// There is only a signed comparison: move both sides by 1<<31.
+	x, sign := XMM(), g.splat(bits(signs))
+	VMOVD(limit.(GPVirtual).As32(), x)
+	VPBROADCASTD(x, limits)
+	VPXOR(sign, limits, limits)
+	g.loop(n.(GPVirtual), 1, func(_ int, p place) {
+		i, v, inside := p.load(index), g.vec(), g.vec()
+		VPXOR(sign, i, inside)
+		VPCMPGTD(inside, limits, inside)
+		VMOVAPS(fill, v)
+		VGATHERDPS(inside, Mem{Base: src, Index: i, Scale: 4}, v)
+		p.store(v, dst)
+	})
+	g.ret()
 }
 
 // shuffle applies a table to every plane.

@@ -1,0 +1,141 @@
+package vec
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkElementwise runs on slices in L1, L2 and beyond; MB/s are of all
+// that is read and written.
+func BenchmarkElementwise(b *testing.B) {
+	for _, n := range []int{1 << 10, 1 << 15, 1 << 20} {
+		x, y, dst := make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range x {
+			x[i], y[i] = float32(i%37)/4-4, float32(i%11)+1
+		}
+		for _, k := range All() {
+			for _, op := range binaries {
+				f := op.run(k)
+				b.Run(fmt.Sprintf("%s/%d/%v", op.name, n, k.ISA), func(b *testing.B) {
+					b.SetBytes(int64(12 * n))
+					for b.Loop() {
+						f(dst, x, y)
+					}
+				})
+			}
+			for _, u := range unaries {
+				b.Run(fmt.Sprintf("%s/%d/%v", u.name, n, k.ISA), func(b *testing.B) {
+					b.SetBytes(int64(8 * n))
+					for b.Loop() {
+						u.run(k, dst, x)
+					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkReduce runs on slices in L1, L2 and beyond.
+func BenchmarkReduce(b *testing.B) {
+	for _, n := range []int{1 << 10, 1 << 15, 1 << 20} {
+		x, y := make([]float32, n), make([]float32, n)
+		for _, k := range All() {
+			for _, op := range []struct {
+				name  string
+				bytes int
+				run   func()
+			}{
+				{"Sum", 4, func() { k.Sum(x) }},
+				{"Max", 4, func() { k.Max(x) }},
+				{"Dot", 8, func() { k.Dot(x, y) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%d/%v", op.name, n, k.ISA), func(b *testing.B) {
+					b.SetBytes(int64(op.bytes * n))
+					for b.Loop() {
+						op.run()
+					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkPool is the pool of ResNet-50: 3 x 3 with step 2, one row of 14
+// vectors of the output a call.
+func BenchmarkPool(b *testing.B) {
+	for _, k := range All() {
+		lanes := k.ISA.Lanes()
+		const row, rows = 30, 14
+		src, dst := make([]float32, row*(2*rows+1)*lanes), make([]float32, 14*rows*lanes)
+		var taps []uint32
+		for y := range 3 {
+			for x := range 3 {
+				taps = append(taps, uint32(4*lanes*(y*row+x)))
+			}
+		}
+		for _, op := range []struct {
+			name string
+			run  func(dst, src []float32, taps []uint32, step int)
+		}{{"Max", k.MaxPool}, {"Sum", k.SumPool}} {
+			b.Run(fmt.Sprintf("%s/%v", op.name, k.ISA), func(b *testing.B) {
+				b.SetBytes(int64(4 * len(dst)))
+				for b.Loop() {
+					for y := range rows {
+						op.run(dst[y*14*lanes:][:14*lanes], src[2*y*row*lanes:], taps, 2)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkShuffle is the halo of 64 channels of 14 x 14 vectors, with an
+// entry for each of the 60 vectors around.
+func BenchmarkShuffle(b *testing.B) {
+	for _, k := range All() {
+		lanes := k.ISA.Lanes()
+		const size, row, plane, channels = 14, 16, 16*16 + 1, 64
+		var dst, src []int
+		var lane []int32
+		for y := range row {
+			for x := range row {
+				if y > 0 && y <= size && x > 0 && x <= size {
+					continue
+				}
+				wrap := func(v int) int { return (v-1+size)%size + 1 }
+				dst, src = append(dst, y*row+x), append(src, wrap(y)*row+wrap(x))
+				for l := range lanes {
+					lane = append(lane, int32(l-1))
+				}
+			}
+		}
+		t, err := NewShuffleTable(lanes, plane, dst, src, lane)
+		if err != nil {
+			b.Fatal(err)
+		}
+		buf := make([]float32, channels*plane*lanes)
+		b.Run(k.ISA.String(), func(b *testing.B) {
+			b.SetBytes(int64(channels * len(dst) * lanes * 4))
+			for b.Loop() {
+				k.Shuffle(buf, t, 0)
+			}
+		})
+	}
+}
+
+// BenchmarkGather picks the elements of a transposed plane.
+func BenchmarkGather(b *testing.B) {
+	const side = 64
+	src, dst, index := make([]float32, side*side), make([]float32, side*side), make([]int32, side*side)
+	for i := range index {
+		index[i] = int32(i%side*side + i/side)
+	}
+	for _, k := range All() {
+		b.Run(k.ISA.String(), func(b *testing.B) {
+			b.SetBytes(int64(4 * len(dst)))
+			for b.Loop() {
+				k.Gather(dst, src, index, 0)
+			}
+		})
+	}
+}
