@@ -141,12 +141,15 @@ func (l layer) bind(i isa.ISA, sparsity float64, r int) (*Product, float64, erro
 	if l.kernel == 1 {
 		grid = Shape{1, area.Vectors()}
 	}
-	places := Cover(i, r, l.stride, grid)
-	first := places[0].Shape
-	features := max(1, Panel(r, 1-sparsity)/(reach(first.Rows)*reach(first.Cols)*vector))
-	a := Addressing{Block: features * l.kernel * l.kernel}
+	taps := l.kernel * l.kernel
+	f := Fit{
+		ISA: i, R: r, Step: l.stride, Columns: l.in * taps, Density: 1 - sparsity, Taps: taps,
+		Footprint: func(t Shape) int { return reach(t.Rows) * reach(t.Cols) },
+	}
+	places := f.Cover(grid)
+	a := Addressing{Block: f.Block(places[0].Shape)}
 	for c := range l.in {
-		for t := range l.kernel * l.kernel {
+		for t := range taps {
 			a.Offsets = append(a.Offsets, uint32((c*xChan+t/l.kernel*xRow+t%l.kernel)*vector))
 		}
 	}

@@ -12,28 +12,41 @@ type Placed struct {
 	Row, Col int
 }
 
+// A Fit describes a product, for tiles and K-blocks to be fitted to it.
+type Fit struct {
+	ISA     isa.ISA
+	R, Step int
+	Columns int     // of the weight, in a group
+	Density float64 // the fraction of columns that is present in a block of R rows
+	// Taps is how many columns a feature has: those of a convolution's window,
+	// else 1.
+	Taps int
+	// Footprint returns how many vectors of one feature a tile reads. nil
+	// stands for as many as the tile has.
+	Footprint func(Shape) int
+}
+
 // Cover returns the best known way to cover a grid of vectors with tiles that
-// kernels of r weight rows exist for: row by row, left to right. A grid of one
-// row is taken for a matrix product, a larger one for a convolution. It is
-// empty where the grid is, or where no kernel is of r and step.
-func Cover(i isa.ISA, r, step int, grid Shape) []Placed {
+// have kernels: row by row, left to right. It is empty where the grid is, or
+// where no kernel is of the fit's R and Step.
+func (f Fit) Cover(grid Shape) []Placed {
 	have := map[Shape]bool{}
 	for _, k := range kernels {
-		if k.ISA == i && k.R == r && k.Step == step {
+		if k.ISA == f.ISA && k.R == f.R && k.Step == f.Step {
 			have[k.Tile] = true
 		}
 	}
 	if len(have) == 0 {
 		return nil
 	}
-	reach := 1.0 // of a convolution's window
-	if grid.Rows > 1 {
-		reach = 3
+	costs := map[Shape]float64{}
+	for tile := range have {
+		costs[tile] = f.Cost(tile)
 	}
 	band := func(rows int) ([]int, float64) {
 		return partition(grid.Cols, func(cols int) float64 {
-			if tile := (Shape{rows, cols}); have[tile] {
-				return cost(i, r, tile, reach)
+			if c, ok := costs[Shape{rows, cols}]; ok {
+				return c
 			}
 			return math.Inf(1)
 		})
@@ -56,14 +69,48 @@ func Cover(i isa.ISA, r, step int, grid Shape) []Placed {
 	return list
 }
 
-// cost estimates the cycles that a kernel takes for one weight column of its
-// tile, for a window of reach x reach. It was fitted on Zen 4, which loads or
-// multiplies a vector of 64 bytes, or two of less, in a cycle.
+// footprint returns how many vectors of one feature a tile reads.
+func (f Fit) footprint(tile Shape) int {
+	if f.Footprint == nil {
+		return tile.Vectors()
+	}
+	return f.Footprint(tile)
+}
+
+// Block returns how many columns a K-block should have for a tile: as many
+// whole features as the L1 cache takes, in blocks of like size.
+func (f Fit) Block(tile Shape) int {
+	taps := max(f.Taps, 1)
+	features := (f.Columns + taps - 1) / taps
+	most := max(f.panel()/(f.footprint(tile)*f.ISA.Lanes()*4), 1)
+	blocks := (features + most - 1) / most
+	return (features + blocks - 1) / blocks * taps
+}
+
+// panel returns how many bytes of activations a K-block should bring into the
+// L1 cache. Blocks of rows and windows use them more often, so that the L2
+// cache can help out; where few weights are present, it costs less than to
+// begin and end more rows.
+func (f Fit) panel() int {
+	const (
+		cache = 32 << 10 // the smallest L1 data cache about
+		most  = 256 << 10
+	)
+	uses := float64(f.R)
+	if f.R == 1 && f.Taps > 1 {
+		uses = 1.25
+	}
+	return int(min(uses*(0.75+0.055/max(f.Density, 1e-3))*cache, most))
+}
+
+// Cost estimates the cycles of one core that a tile takes for each block of R
+// rows. It was fitted on Zen 4, which loads or multiplies a vector of 64
+// bytes, or two of less, in a cycle.
 //
 // A large tile shares the broadcast of a weight among many vectors, a small
 // one lets more columns into a K-block, among which beginning and ending a row
 // is shared.
-func cost(i isa.ISA, r int, tile Shape, reach float64) float64 {
+func (f Fit) Cost(tile Shape) float64 {
 	const (
 		latency = 2   // of dependent multiply-adds, two sets of accumulators by turns
 		entry   = 12  // to begin and end a row of tiles,
@@ -72,31 +119,29 @@ func cost(i isa.ISA, r int, tile Shape, reach float64) float64 {
 		crowded = 5   // take more
 		again   = 0.3 // to read a weight once more
 	)
-	density := 0.1
-	if r > 1 {
-		density = 0.2
-	}
-	size := float64(i.Lanes()) * 4 // of a vector
-	unit := max(size/64, 0.5)
-	v, n := float64(tile.Vectors()), float64(r*tile.Vectors())
-	column := max(unit*max(n, v+float64(r)), latency) + again*float64(r)
-	// Vectors of activations that a column adds to those of the others.
-	adds := (float64(tile.Rows) + reach - 1) * (float64(tile.Cols) + reach - 1) / (reach * reach)
-	present := density * float64(Panel(r, density)) / (adds * size)
-	return column + (entry+unit*(vector*n+crowded*max(n-crowd, 0)))/present
+	unit := max(float64(f.ISA.Lanes())/16, 0.5)
+	v, n := float64(tile.Vectors()), float64(f.R*tile.Vectors())
+	column := max(unit*max(n, v+float64(f.R)), latency) + again*float64(f.R)
+	row := entry + unit*(vector*n+crowded*max(n-crowd, 0))
+	block := f.Block(tile)
+	blocks := (f.Columns + block - 1) / block
+	return column*f.Density*float64(f.Columns) + row*float64(blocks)
 }
 
-// Panel returns how many bytes of activations a K-block of a tile should have,
-// for a weight in blocks of r rows of which the fraction density is present.
-// Twice the reuse allows for twice the bytes; where few weights are present,
-// beginning and ending rows costs more than the L2 cache does.
-func Panel(r int, density float64) int {
-	const (
-		cache = 32 << 10 // the smallest L1 data cache about
-		most  = 128 << 10
-	)
-	return int(min(float64(r)*(0.75+0.055/max(density, 1e-3))*cache, most))
+// Cover is Fit.Cover for a product of which little is known: a grid of one row
+// is taken for a matrix product, a larger one for a 3 x 3 convolution.
+func Cover(i isa.ISA, r, step int, grid Shape) []Placed {
+	f := Fit{ISA: i, R: r, Step: step, Columns: 1152, Density: 0.1, Taps: 1}
+	if grid.Rows > 1 {
+		f.Taps = 9
+		f.Footprint = func(t Shape) int { return (t.Rows + 2) * (t.Cols + 2) }
+	}
+	return f.Cover(grid)
 }
+
+// Panel returns how many bytes of activations a K-block should have, for a
+// weight in blocks of r rows of which the fraction density is present.
+func Panel(r int, density float64) int { return Fit{R: r, Density: density}.panel() }
 
 // maxPart bounds the sides of a tile.
 const maxPart = 16

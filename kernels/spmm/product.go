@@ -56,7 +56,7 @@ type call struct {
 
 // NewProduct binds a weight to tiles of activations whose columns are step
 // vectors apart, 1 or 2. Every tile shape will do; one that has no kernel is
-// covered with smaller ones, as [Cover] says.
+// covered with smaller ones, as [Fit.Cover] says.
 func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Epilogue) (*Product, error) {
 	if step != 1 && step != 2 {
 		return nil, fmt.Errorf("spmm: step of %d vectors: want 1 or 2", step)
@@ -91,7 +91,7 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 		if !ok {
 			class = len(byClass)
 			byClass[c.r] = class
-			calls, err := coverOf(i, c.r, step, g, tiles)
+			calls, err := coverOf(w.fit(i, c.r, step), g, tiles)
 			if err != nil {
 				return nil, err
 			}
@@ -106,23 +106,23 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 // cores that saves 10 % of a network, on Zen 4 it costs 3 %.
 func prefetches() bool { return strings.HasPrefix(isa.Describe().Name, "Intel") }
 
-// coverOf returns, for each tile, the calls that compute r weight rows of it.
-func coverOf(i isa.ISA, r, step int, g Geometry, tiles []Tile) ([][]call, error) {
-	vector := i.Lanes() * 4
+// coverOf returns, for each tile, the calls that compute a block of rows of it.
+func coverOf(f Fit, g Geometry, tiles []Tile) ([][]call, error) {
+	vector := f.ISA.Lanes() * 4
 	shapes := map[Shape][]call{} // calls of a tile at the origin
 	all := make([][]call, len(tiles))
 	for n, t := range tiles {
 		calls, ok := shapes[t.Shape]
 		if !ok {
-			cover := Cover(i, r, step, t.Shape)
+			cover := f.Cover(t.Shape)
 			if len(cover) == 0 {
-				return nil, fmt.Errorf("spmm: no %v kernels for %d rows and step %d in this build", i, r, step)
+				return nil, fmt.Errorf("spmm: no %v kernels for %d rows and step %d in this build", f.ISA, f.R, f.Step)
 			}
 			for _, c := range cover {
-				k, _ := Lookup(i, r, c.Shape, step)
+				k, _ := Lookup(f.ISA, f.R, c.Shape, f.Step)
 				calls = append(calls, call{
 					fn:  k.fn,
-					x:   (c.Row*g.XRow + c.Col*vector*step) / 4,
+					x:   (c.Row*g.XRow + c.Col*vector*f.Step) / 4,
 					y:   (c.Row*g.YRow + c.Col*vector) / 4,
 					res: (c.Row*g.ResRow + c.Col*vector) / 4,
 				})

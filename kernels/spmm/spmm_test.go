@@ -511,7 +511,7 @@ func TestCover(t *testing.T) {
 				for rows := range 9 {
 					for cols := range 30 {
 						seen := make([]int, rows*cols)
-						for _, p := range Cover(i, r, step, Shape{rows, cols}) {
+						for _, p := range (Fit{ISA: i, R: r, Step: step, Columns: 100, Density: 0.1}).Cover(Shape{rows, cols}) {
 							if _, ok := Lookup(i, r, p.Shape, step); !ok {
 								t.Fatalf("%v: no kernel for %+v", i, p)
 							}
@@ -546,19 +546,26 @@ func TestArgsLayout(t *testing.T) {
 	}
 }
 
-// TestPanel: denser weights take smaller panels, larger blocks larger ones.
-func TestPanel(t *testing.T) {
-	for _, r := range Blocks() {
-		last := math.MaxInt
-		for _, density := range []float64{0, 0.01, 0.05, 0.1, 0.2, 0.5, 1} {
-			n := Panel(r, density)
-			if n > last || n < 16<<10 || n > 256<<10 {
-				t.Errorf("Panel(%d, %g) = %d after %d", r, density, n, last)
+// TestBlock: K-blocks are whole features, of like size, and shrink where more
+// weights are present or the tile reads more.
+func TestBlock(t *testing.T) {
+	for _, i := range isa.Supported() {
+		for _, r := range Blocks() {
+			for _, taps := range []int{1, 9} {
+				last := math.MaxInt
+				for _, density := range []float64{0, 0.05, 0.1, 0.5, 1} {
+					f := Fit{ISA: i, R: r, Step: 1, Columns: 1000 * taps, Density: density, Taps: taps,
+						Footprint: func(s Shape) int { return (s.Rows + 2) * (s.Cols + 2) }}
+					n := f.Block(Shape{2, 7})
+					if n < taps || n%taps != 0 || n > last || f.Block(Shape{1, 2}) < n {
+						t.Errorf("%v r %d density %g, %d taps: block of %d after %d", i, r, density, taps, n, last)
+					}
+					if rest := f.Columns % n; rest > 0 && n-rest > taps*(f.Columns/n+1) {
+						t.Errorf("%v r %d density %g, %d taps: blocks of %d, the last %d", i, r, density, taps, n, rest)
+					}
+					last = n
+				}
 			}
-			if r > 1 && n < Panel(r/2, density) {
-				t.Errorf("Panel(%d, %g) = %d, less than with half the rows", r, density, n)
-			}
-			last = n
 		}
 	}
 }

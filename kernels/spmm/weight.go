@@ -8,6 +8,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -23,7 +24,7 @@ type Addressing struct {
 	// GroupStride is what a group adds to the offsets of the one before.
 	GroupStride uint32
 	// Block is how many columns a K-block has, 0 for all: the activations of
-	// a block for one tile should stay in the L1 cache. See BlockFor.
+	// a block for one tile should stay in the L1 cache. See [Fit.Block].
 	Block int
 	// Chunk is how many rows a chunk has, 0 for all. Chunks of one tile may
 	// run at once. It is rounded up to whole blocks of R rows.
@@ -34,12 +35,12 @@ type Addressing struct {
 // ordered by how much they hold, so that a kernel's loop count is easy to
 // predict. It is immutable.
 type Weight struct {
-	rows, nnz int
-	chunks    []chunk
-	entries   []entry // lookahead more than the runs have
-	off       []uint32
-	val       []float32
-	maxOff    int // largest of off
+	rows, cols, nnz int
+	chunks          []chunk
+	entries         []entry // lookahead more than the runs have
+	off             []uint32
+	val             []float32
+	maxOff          int // largest of off
 }
 
 // A chunk is some rows of a weight, all in blocks of r rows.
@@ -64,6 +65,12 @@ func (w *Weight) Rows() int { return w.rows }
 
 // NNZ returns how many elements are stored, the zeros of blocks included.
 func (w *Weight) NNZ() int { return w.nnz }
+
+// fit describes products with the weight, for tiles that the caller left to
+// be cut.
+func (w *Weight) fit(i isa.ISA, r, step int) Fit {
+	return Fit{ISA: i, R: r, Step: step, Columns: w.cols, Density: float64(w.nnz) / float64(w.rows*w.cols)}
+}
 
 // Bytes returns the memory that the packed weight takes.
 func (w *Weight) Bytes() int {
@@ -216,7 +223,7 @@ func newPacker(rows, cols, r int, a Addressing) (*packer, error) {
 	if p.Chunk == 0 {
 		p.Chunk = rows
 	}
-	p.w.rows, p.w.maxOff = rows, int(largest)
+	p.w.rows, p.w.cols, p.w.maxOff = rows, cols, int(largest)
 	return p, nil
 }
 
