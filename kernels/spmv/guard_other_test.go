@@ -5,7 +5,7 @@ package spmv
 import "testing"
 
 // fenced returns two slices of n elements; pages cannot be fenced here.
-func fenced(t testing.TB, n int) [2][]float32 {
+func fenced[T any](t testing.TB, n int) [2][]T {
 	t.Helper()
-	return [2][]float32{make([]float32, n), make([]float32, n)}
+	return [2][]T{make([]T, n), make([]T, n)}
 }

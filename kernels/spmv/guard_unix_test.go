@@ -10,10 +10,10 @@ import (
 
 // fenced returns two slices of n elements: one that ends where a page begins
 // that may not be touched, and one that begins where such a page ends.
-func fenced(t testing.TB, n int) [2][]float32 {
+func fenced[T any](t testing.TB, n int) [2][]T {
 	t.Helper()
-	page := syscall.Getpagesize()
-	inner := (4*n + page - 1) / page * page
+	page, size := syscall.Getpagesize(), n*int(unsafe.Sizeof(*new(T)))
+	inner := (size + page - 1) / page * page
 	m, err := syscall.Mmap(-1, 0, inner+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
@@ -29,8 +29,8 @@ func fenced(t testing.TB, n int) [2][]float32 {
 		}
 	}
 	if n == 0 {
-		return [2][]float32{{}, {}}
+		return [2][]T{{}, {}}
 	}
-	at := func(off int) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&m[off])), n) }
-	return [2][]float32{at(page + inner - 4*n), at(page)}
+	at := func(off int) []T { return unsafe.Slice((*T)(unsafe.Pointer(&m[off])), n) }
+	return [2][]T{at(page + inner - size), at(page)}
 }

@@ -147,10 +147,8 @@ func TestAgainstReference(t *testing.T) {
 // TestPanels has more columns than 16 bits count.
 func TestPanels(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
-		for _, density := range []float64{0.00002, 0.001} {
-			for _, e := range epilogues {
-				checkProduct(t, k, rng, 17, 2*panel+5, density, e)
-			}
+		for n, density := range []float64{0.00002, 0.001} {
+			checkProduct(t, k, rng, 17, 2*panel+5, density, epilogues[n])
 		}
 	})
 }
@@ -269,21 +267,30 @@ func TestNaN(t *testing.T) {
 func TestFences(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
 		for rows := 1; rows < 20; rows++ {
-			cols := 1 + rng.IntN(70)
-			w, x, y, bias := fenced(t, rows*cols), fenced(t, k.Cols*cols), fenced(t, k.Cols*rows), fenced(t, rows)
+			cols := 1 + rng.IntN(140)
+			w, bias := fenced[float32](t, rows*cols), fenced[float32](t, rows)
+			x, y := fenced[float32](t, k.Cols*cols), fenced[float32](t, k.Cols*rows)
 			for side := range 2 {
 				copy(w[side], random(rng, rows, cols, blockRows(k), 0.3))
 				packed := pack(t, k, rows, cols, w[side])
-				for i := range packed.parts { // move what the packer made
-					part := &packed.parts[i]
-					val := fenced(t, len(part.val))[side]
-					copy(val, part.val)
-					part.val = val
+				for i := range packed.parts {
+					p := &packed.parts[i]
+					p.entries = moved(t, p.entries, side)
+					p.col = moved(t, p.col, side)
+					p.index = moved(t, p.index, side)
+					p.val = moved(t, p.val, side)
 				}
 				product(t, k, packed, Epilogue{Bias: bias[side]}).Run(y[side], x[side], k.Cols, 0, 1)
 			}
 		}
 	})
+}
+
+// moved returns a fenced copy.
+func moved[T any](t *testing.T, s []T, side int) []T {
+	m := fenced[T](t, len(s))[side]
+	copy(m, s)
+	return m
 }
 
 func TestWeight(t *testing.T) {
