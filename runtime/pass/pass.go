@@ -16,6 +16,14 @@
 //	RMSNorm    X [..., K], scale [K] optional; attribute epsilon
 //	Gelu    X; attribute approximate, none or tanh
 //	SiLU    X; attribute alpha: X · sigmoid(alpha·X)
+//	Attention  Q [B, T, H·D], K [B, S, G·D], V [B, S, G·E], mask optional, to
+//	        [B, T, H·E]; attributes heads H, kv_heads G, which divides H, scale
+//	        and causal
+//
+// Attention computes softmax(scale·Q·Kᵀ + mask)·V for each head; head h reads
+// head h·G/H of K and V. The mask broadcasts to [B, H, T, S]; causal hides from
+// each token those after it. Where K and V are absent, E is D, S is T, and Q
+// holds the features of all three beside one another, [B, T, H·D + G·D + G·D].
 //
 // W and B are constants and a sparse W stays sparse. R is a residual of the
 // output's shape. Conv and Linear compute products + B + R, clamped to
@@ -60,6 +68,10 @@ var All = []Pass{
 	{"pad", pad},
 	{"batchnorm", batchNorm},
 	{"arith", arith},
+	{"transpose", transpose},
+	{"attention", attention},
+	{"transpose", transpose},
+	{"qkv", qkv},
 	{"epilogue", epilogue},
 	{"dead", dead},
 }
@@ -81,8 +93,8 @@ func (g *Graph) scalar(name string) (float32, bool) {
 	return t.Floats()[0], true
 }
 
-// addWeight adds a constant under a name like hint that is free.
-func (g *Graph) addWeight(hint string, t *graph.Tensor) string {
+// addValue adds the type of a new value under a name like hint that is free.
+func (g *Graph) addValue(hint string, t graph.Type) string {
 	name := hint
 	for i := 1; ; i++ {
 		_, typed := g.Types[name]
@@ -91,11 +103,17 @@ func (g *Graph) addWeight(hint string, t *graph.Tensor) string {
 		}
 		name = fmt.Sprintf("%s.%d", hint, i)
 	}
+	g.Types[name] = t
+	return name
+}
+
+// addWeight adds a constant under a name like hint that is free.
+func (g *Graph) addWeight(hint string, t *graph.Tensor) string {
+	name := g.addValue(hint, graph.Type{DType: t.DType, Shape: t.Shape, Const: t})
 	if g.Weights == nil {
 		g.Weights = make(map[string]*graph.Tensor)
 	}
 	g.Weights[name] = t
-	g.Types[name] = graph.Type{DType: t.DType, Shape: t.Shape, Const: t}
 	return name
 }
 
@@ -123,6 +141,7 @@ type index struct {
 	output   map[string]bool
 	position map[*graph.Node]int
 	dropped  map[*graph.Node]bool
+	added    map[*graph.Node][]*graph.Node // nodes that go before a node
 }
 
 func newIndex(g *Graph) *index {
@@ -133,6 +152,7 @@ func newIndex(g *Graph) *index {
 		output:   make(map[string]bool),
 		position: make(map[*graph.Node]int),
 		dropped:  make(map[*graph.Node]bool),
+		added:    make(map[*graph.Node][]*graph.Node),
 	}
 	for i, n := range g.Nodes {
 		ix.position[n] = i
@@ -197,7 +217,24 @@ func (ix *index) absorb(layer, n *graph.Node) {
 	ix.producer[n.Outputs[0]] = n
 }
 
-// sweep removes the dropped nodes.
+// before adds a node, which is to read inputs, before node n.
+func (ix *index) before(n, node *graph.Node, inputs []string) {
+	ix.setInputs(node, inputs...)
+	for _, out := range node.Outputs {
+		ix.producer[out] = node
+	}
+	ix.added[n] = append(ix.added[n], node)
+}
+
+// sweep adds the new nodes and removes the dropped ones.
 func (ix *index) sweep() {
-	ix.g.Nodes = slices.DeleteFunc(ix.g.Nodes, func(n *graph.Node) bool { return ix.dropped[n] })
+	nodes := make([]*graph.Node, 0, len(ix.g.Nodes))
+	for _, n := range ix.g.Nodes {
+		nodes = append(nodes, ix.added[n]...)
+		if !ix.dropped[n] {
+			nodes = append(nodes, n)
+		}
+	}
+	ix.g.Nodes = nodes
+	clear(ix.added)
 }
