@@ -12,7 +12,7 @@ import (
 // broadcast by attributes.
 const (
 	minIR    = 3
-	minOpset = 7
+	minOpset = 1
 )
 
 // maxDepth bounds how deep graphs nest in attributes of nodes.
@@ -31,6 +31,9 @@ func parse(name string, data []byte, o Options, own bool) (*graph.Model, error) 
 		return nil, d.err
 	}
 	if err := m.Validate(); err != nil {
+		return nil, &FormatError{File: name, Offset: -1, Msg: err.Error()}
+	}
+	if err := upgrade(m); err != nil {
 		return nil, &FormatError{File: name, Offset: -1, Msg: err.Error()}
 	}
 	compactWeights(m)
@@ -121,9 +124,6 @@ func (d *decoder) operatorSet(opset map[string]int, m span) {
 	}
 	if d.err == nil && (version < 1 || version > 1<<30) {
 		d.fail(m.at, "version %d of operator set %.80q", version, name)
-	}
-	if name == "" && version < minOpset {
-		d.fail(m.at, "operator set %d, expected %d or later", version, minOpset)
 	}
 	opset[name] = max(opset[name], int(version))
 }
