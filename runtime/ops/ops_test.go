@@ -241,7 +241,7 @@ var opCases = []opCase{
 }
 
 // allCases are the cases of every domain of operators.
-var allCases = slices.Concat(opCases, bitCases, selectCases, normCases, quantCases)
+var allCases = slices.Concat(opCases, bitCases, selectCases, normCases, quantCases, scatterCases)
 
 func TestOperators(t *testing.T) {
 	for _, c := range allCases {
