@@ -293,6 +293,43 @@ func moved[T any](t *testing.T, s []T, side int) []T {
 	return m
 }
 
+func TestPack(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, i := range isa.Supported() {
+		for _, c := range []struct {
+			rows, cols int
+			density    float64
+			tiles      bool // where there are kernels for them
+		}{
+			{100, 300, 0.2, true},
+			{100, 300, 0.001, false}, // no tile pays
+			{15, 300, 0.2, false},
+			{100, 63, 0.2, false},
+		} {
+			w := random(rng, c.rows, c.cols, 1, c.density)
+			m, err := sparse.FromDense(c.rows, c.cols, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packed, err := Pack(i, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if packed.NNZ() != m.NNZ() {
+				t.Errorf("%d nonzeros of %d packed", packed.NNZ(), m.NNZ())
+			}
+			p := product(t, Kernel{ISA: i}, packed, Epilogue{})
+			want := fmt.Sprintf("f32_spmv_1x1n1_%v", i)
+			if c.tiles && i == isa.AVX512 {
+				want = "f32_spmv_16x64n1_avx512"
+			}
+			if p.Kernel() != want {
+				t.Errorf("%d x %d, density %v, on %v: kernel %s, want %s", c.rows, c.cols, c.density, i, p.Kernel(), want)
+			}
+		}
+	}
+}
+
 func TestWeight(t *testing.T) {
 	m, err := sparse.NewCSR(4, 70000, []int{0, 2, 2, 3, 6}, []int32{1, 69999, 5, 0, 65535, 65536}, []float32{1, 2, 3, 4, 5, 6})
 	if err != nil {
