@@ -70,10 +70,10 @@ func siluRow(s *site) func(dst, x []float32) {
 	}
 }
 
-// An attention is the extents of nnz.Attention: batch x queries x heads, keys,
+// A fusedAttention is the extents of nnz.Attention: batch x queries x heads, keys,
 // heads of K and V, and the features of one head of Q and K, and of V. Rows of
 // Q, K and V are so many elements apart, and K and V may start inside Q.
-type attention struct {
+type fusedAttention struct {
 	batch, queries, keys      int
 	heads, kvHeads            int
 	depth, width              int
@@ -87,7 +87,7 @@ type attention struct {
 // buildFusedAttention binds nnz.Attention, softmax(scale·Q·Kᵀ + mask)·V by
 // heads, as package pass defines it.
 func buildFusedAttention(s *site) (Compute, error) {
-	a, err := s.attention()
+	a, err := s.fusedAttention()
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func buildFusedAttention(s *site) (Compute, error) {
 }
 
 // visible returns how many keys query t sees.
-func (a *attention) visible(t int) int {
+func (a *fusedAttention) visible(t int) int {
 	if a.causal {
 		return min(t+1, a.keys)
 	}
@@ -133,7 +133,7 @@ const attentionBlock = 64
 //
 // Source: Milakov and Gimelshein, Online normalizer calculation for softmax,
 // 2018.
-func (a *attention) row(s *site, y, q, k, v, mask []float32, n int) {
+func (a *fusedAttention) row(s *site, y, q, k, v, mask []float32, n int) {
 	var score [attentionBlock]float32
 	fill(y, 0)
 	top, sum := math.Inf(-1), 0.0
@@ -162,12 +162,12 @@ func (a *attention) row(s *site, y, q, k, v, mask []float32, n int) {
 	s.vec.DivScalar(y, y, float32(sum))
 }
 
-// attention reads the extents.
-func (s *site) attention() (*attention, error) {
+// fusedAttention reads the extents.
+func (s *site) fusedAttention() (*fusedAttention, error) {
 	if err := s.wantFloat(0); err != nil {
 		return nil, err
 	}
-	a := &attention{scale: s.Float("scale", 1), causal: s.Int("causal", 0) != 0, heads: s.Int("heads", 1)}
+	a := &fusedAttention{scale: s.Float("scale", 1), causal: s.Int("causal", 0) != 0, heads: s.Int("heads", 1)}
 	a.kvHeads = s.Int("kv_heads", a.heads)
 	if a.heads < 1 || a.kvHeads < 1 || a.heads%a.kvHeads != 0 {
 		return nil, fmt.Errorf("attributes heads %d and kv_heads %d, expected a multiple of the second", a.heads, a.kvHeads)

@@ -25,10 +25,11 @@ func buildCopy(s *site) (Compute, error) {
 	}, nil
 }
 
-// buildDropout binds Dropout in inference: a copy, and a mask that is all
-// true.
+// buildDropout binds Dropout in inference, or in training where it drops
+// nothing: a copy, and a mask that is all true.
 func buildDropout(s *site) (Compute, error) {
-	if s.opset >= 12 && s.has(2) {
+	none := s.has(1) && len(s.in[1].F) == 1 && s.in[1].F[0] == 0
+	if s.opset >= 12 && s.has(2) && !none {
 		if t := &s.in[2]; len(t.I) != 1 || t.I[0] != 0 {
 			return nil, fmt.Errorf("input training_mode must be a constant false")
 		}

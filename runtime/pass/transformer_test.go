@@ -210,3 +210,239 @@ func TestSiLU(t *testing.T) {
 			output y`, ""},
 	})
 }
+
+func TestTranspose(t *testing.T) {
+	check(t, 13, []rewrite{
+		{"two that cancel", "transpose", `
+			input x 2 3 4
+			a = Transpose(x) perm=[1 2 0]
+			b = Transpose(a) perm=[2 0 1]
+			y = Neg(b)
+			output y`, `
+			y = Neg(x)`},
+		{"two that make one", "transpose", `
+			input x 2 3 4
+			a = Transpose(x) perm=[1 0 2]
+			b = Transpose(a) perm=[0 2 1]
+			y = Neg(b)
+			output y`, `
+			b = Transpose(x) perm=[1 2 0]
+			y = Neg(b)`},
+		{"across reshapes", "transpose", `
+			input x 2 3 8
+			ints heads 4 = 2 3 2 4
+			ints back 3 = 2 3 8
+			a = Reshape(x, heads)
+			b = Transpose(a) perm=[0 2 1 3]
+			c = Transpose(b) perm=[0 2 1 3]
+			d = Reshape(c, back)
+			y = Neg(d)
+			output y`, `
+			y = Neg(x)`},
+		{"a reshape that mixes", "transpose", `
+			input x 2 3 4
+			ints s 2 = 6 4
+			a = Transpose(x) perm=[1 0 2]
+			b = Reshape(a, s)
+			y = Neg(b)
+			output y`, ""},
+		{"around linear layers", "linear transpose", `
+			input x 2 3 4
+			weight w 4 5
+			ints rows 2 = 6 4
+			ints back 3 = 3 2 5
+			a = Transpose(x) perm=[1 0 2]
+			b = Reshape(a, rows)
+			c = MatMul(b, w)
+			d = Reshape(c, back)
+			e = Transpose(d) perm=[1 0 2]
+			y = Neg(e)
+			output y`, `
+			c.moved.moved = nnz.Linear(x, w.T)
+			y = Neg(c.moved.moved)`},
+		{"features that move stay before the layer", "linear transpose", `
+			input x 2 4 3
+			weight w 4 5
+			a = Transpose(x) perm=[0 2 1]
+			y = MatMul(a, w)
+			output y`, `
+			a = Transpose(x) perm=[0 2 1]
+			y = nnz.Linear(a, w.T)`},
+	})
+}
+
+// heads cuts values q, k and v of [2, 3, 8] into two heads, and computes
+// softmax over their scores.
+const twoHeads = `
+	weight eight = 2.828427
+	ints cut 4 = 2 3 2 4
+	ints back 3 = 2 3 8
+	rq = Reshape(q, cut)
+	rk = Reshape(k, cut)
+	rv = Reshape(v, cut)
+	tq = Transpose(rq) perm=[0 2 1 3]
+	tk = Transpose(rk) perm=[0 2 3 1]
+	tv = Transpose(rv) perm=[0 2 1 3]
+	`
+
+const context = `
+	p = Softmax(m) axis=-1
+	c = MatMul(p, tv)
+	t = Transpose(c) perm=[0 2 1 3]
+	r = Reshape(t, back)
+	y = Neg(r)
+	output y`
+
+func TestAttention(t *testing.T) {
+	const inputs = "input q 2 3 8\n input k 2 3 8\n input v 2 3 8\n"
+	const line = "c.attention = nnz.Attention(q, k, v"
+	const attrs = ") heads=2 kv_heads=2 scale=0.3536\n y = Neg(c.attention)"
+	check(t, 13, []rewrite{
+		{"scores over a root", "attention transpose", inputs + twoHeads + `
+			s = MatMul(tq, tk)
+			m = Div(s, eight)` + context, line + attrs},
+		{"queries over a root", "attention transpose", inputs + twoHeads + `
+			d = Div(tq, eight)
+			m = MatMul(d, tk)` + context, line + attrs},
+		{"a mask that is computed", "attention transpose", inputs + `
+			input z 2 1 1 3` + twoHeads + `
+			s = MatMul(tq, tk)
+			d = Div(s, eight)
+			m = Add(d, z)` + context, "c.attention = nnz.Attention(q, k, v, z" + attrs},
+		{"a causal mask", "attention transpose", inputs + `
+			weight low = -3e38
+			weight causal 1 1 3 3 = 0 -3e38 -3e38 0 0 -3e38 0 0 0` + twoHeads + `
+			s = MatMul(tq, tk)
+			d = Div(s, eight)
+			m = Add(causal, d)` + context, line + ") causal=1 heads=2 kv_heads=2 scale=0.3536\n y = Neg(c.attention)"},
+		{"a choice", "fold attention transpose", inputs + `
+			weight low = -3e38
+			ints tri 1 1 3 3 = 1 0 0 1 1 0 1 1 1
+			keep = Cast(tri) to=9` + twoHeads + `
+			s = MatMul(tq, tk)
+			d = Div(s, eight)
+			m = Where(keep, d, low)` + context, line + ") causal=1 heads=2 kv_heads=2 scale=0.3536\n y = Neg(c.attention)"},
+		{"a choice that is computed", "attention transpose", inputs + `
+			weight low = -3e38
+			weight zero = 0
+			input z 3 3` + `
+			hide = Greater(z, zero)` + twoHeads + `
+			s = MatMul(tq, tk)
+			d = Div(s, eight)
+			m = Where(hide, low, d)` + context, `
+			hide = Greater(z, zero)
+			hide.mask = Where(hide, hide.low, hide.zero)
+			c.attention = nnz.Attention(q, k, v, hide.mask` + attrs},
+		{"beside one another", "attention transpose", `
+			input x 2 3 24
+			q, k, v = Split(x) axis=2` + twoHeads + `
+			s = MatMul(tq, tk)
+			m = Div(s, eight)` + context, `
+			c.attention = nnz.Attention(x) heads=2 kv_heads=2 scale=0.3536
+			y = Neg(c.attention)`},
+		{"keys before queries", "attention transpose", `
+			input x 2 3 24
+			k, q, v = Split(x) axis=2` + twoHeads + `
+			s = MatMul(tq, tk)
+			m = Div(s, eight)` + context, `
+			k, q, v = Split(x) axis=2
+			c.attention = nnz.Attention(q, k, v` + attrs},
+		{"fewer heads of keys and values", "attention transpose", `
+			input q 1 3 16
+			input k 1 3 8
+			input v 1 3 8
+			ints cut 4 = 1 3 4 4
+			ints cut2 5 = 1 3 2 1 4
+			ints two 5 = 1 3 2 2 4
+			ints back 3 = 1 3 16
+			rq = Reshape(q, cut)
+			k2 = Reshape(k, cut2)
+			v2 = Reshape(v, cut2)
+			ke = Expand(k2, two)
+			ve = Expand(v2, two)
+			rk = Reshape(ke, cut)
+			rv = Reshape(ve, cut)
+			tq = Transpose(rq) perm=[0 2 1 3]
+			tk = Transpose(rk) perm=[0 2 3 1]
+			tv = Transpose(rv) perm=[0 2 1 3]
+			m = MatMul(tq, tk)` + context, `
+			c.attention = nnz.Attention(q, k, v) heads=4 kv_heads=2 scale=1
+			y = Neg(c.attention)`},
+		{"a mask for each batch and head where they are one axis", "attention", `
+			input q 4 3 8
+			input k 4 8 3
+			input v 4 3 8
+			input z 4 3 3
+			s = MatMul(q, k)
+			m = Add(s, z)
+			p = Softmax(m) axis=-1
+			y = MatMul(p, v)
+			output y`, ""},
+		{"softmax over queries", "attention", inputs + twoHeads + `
+			m = MatMul(tq, tk)
+			p = Softmax(m) axis=2
+			c = MatMul(p, tv)
+			output c`, `
+			rq = Reshape(q, cut)
+			rk = Reshape(k, cut)
+			rv = Reshape(v, cut)
+			tq = Transpose(rq) perm=[0 2 1 3]
+			tk = Transpose(rk) perm=[0 2 3 1]
+			tv = Transpose(rv) perm=[0 2 1 3]
+			m = MatMul(tq, tk)
+			p = Softmax(m) axis=2
+			c = MatMul(p, tv)`},
+	})
+}
+
+func TestQKV(t *testing.T) {
+	const passes = "linear arith attention transpose qkv dead"
+	check(t, 13, []rewrite{
+		{"dense, one bias", passes, `
+			input x 2 3 8
+			weight wq 8 8
+			weight wk 8 8
+			weight wv 8 8
+			weight b 8
+			q = MatMul(x, wq)
+			k0 = MatMul(x, wk)
+			k = Add(k0, b)
+			v = MatMul(x, wv)` + twoHeads + `
+			s = MatMul(tq, tk)
+			m = Div(s, eight)` + context, `
+			q.qkv = nnz.Linear(x, wq.T.qkv, wq.T.qkv.bias)
+			c.attention = nnz.Attention(q.qkv) heads=2 kv_heads=2 scale=0.3536
+			y = Neg(c.attention)`},
+		{"sparse, with a mask", passes, `
+			input x 2 3 64
+			input z 3 3
+			weight sparseq 64 8
+			weight sparsek 64 8
+			weight sparsev 64 8
+			q = MatMul(x, sparseq)
+			k = MatMul(x, sparsek)
+			v = MatMul(x, sparsev)` + twoHeads + `
+			s = MatMul(tq, tk)
+			d = Div(s, eight)
+			m = Add(d, z)` + context, `
+			q.qkv = nnz.Linear(x, sparseq.T.qkv)
+			c.attention = nnz.Attention(q.qkv, , , z) heads=2 kv_heads=2 scale=0.3536
+			y = Neg(c.attention)`},
+		{"of two values", passes, `
+			input x 2 3 8
+			input z 2 3 8
+			weight wq 8 8
+			weight wk 8 8
+			weight wv 8 8
+			q = MatMul(x, wq)
+			k = MatMul(z, wk)
+			v = MatMul(z, wv)` + twoHeads + `
+			s = MatMul(tq, tk)
+			m = Div(s, eight)` + context, `
+			q = nnz.Linear(x, wq.T)
+			k = nnz.Linear(z, wk.T)
+			v = nnz.Linear(z, wv.T)
+			c.attention = nnz.Attention(q, k, v) heads=2 kv_heads=2 scale=0.3536
+			y = Neg(c.attention)`},
+	})
+}

@@ -15,6 +15,13 @@ const maxMoves = 16
 // together: a Reshape, or the exchange of batch and tokens.
 func transpose(g *Graph) error {
 	for range maxMoves {
+		newMatcher(g).joinMoves()
+		if err := noop(g); err != nil {
+			return err
+		}
+		if err := dead(g); err != nil {
+			return err
+		}
 		m := newMatcher(g)
 		moved := false
 		for _, n := range slices.Clone(g.Nodes) {
@@ -23,13 +30,6 @@ func transpose(g *Graph) error {
 			}
 		}
 		m.sweep()
-		newMatcher(g).joinMoves()
-		if err := noop(g); err != nil {
-			return err
-		}
-		if err := dead(g); err != nil {
-			return err
-		}
 		if !moved {
 			break
 		}
