@@ -14,7 +14,7 @@ FUZZ_TIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz cross clean
+.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install cross clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
@@ -61,6 +61,29 @@ generate-check: generate
 bench: build
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./kernels/...
 	$(BIN) bench builtin:resnet50@0.9 --threads 1
+
+# Other engines, beside ours in one measurement. What cannot be installed or
+# built is left out, and the table says so.
+PEERS := bin/peers
+PEER_PACKAGES := libdnnl-dev libopenblas-dev libxsmm-dev libxnnpack-dev libpthreadpool-dev g++
+PEER_LIBS_onednn   := -ldnnl
+PEER_LIBS_openblas := -lopenblas
+PEER_LIBS_libxsmm  := -lxsmmext -lxsmm -lxsmmnoblas -fopenmp -lpthread -ldl -lm
+PEER_LIBS_xnnpack  := -lXNNPACK
+
+peers: build peers-install $(addprefix peer-,onednn openblas libxsmm xnnpack)
+	$(BIN) bench peers --drivers $(PEERS)
+	NODE_PATH=$(PEERS)/node_modules $(BIN) bench builtin:resnet50@0.9 --threads 1 --peer ort || echo "peers: no ONNX Runtime"
+
+peers-install:
+	@mkdir -p $(PEERS)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; for package in $(PEER_PACKAGES); do \
+		dpkg -s $$package >/dev/null 2>&1 || $$sudo apt-get install -q -y --no-install-recommends $$package || echo "peers: no package $$package"; \
+	done
+	@[ -d $(PEERS)/node_modules/onnxruntime-node ] || npm install --ignore-scripts --prefix $(PEERS) onnxruntime-node || echo "peers: no onnxruntime-node"
+
+peer-%:
+	@g++ -O3 -march=native -std=c++17 -o $(PEERS)/$* bench/peers/drivers/$*.cpp $(PEER_LIBS_$*) || echo "peers: no $*"
 
 # Every fuzz target in turn: go test runs one at a time.
 fuzz:

@@ -18,6 +18,7 @@ import (
 type benchCmds struct {
 	Model   benchCmd   `cmd:"" default:"withargs" help:"Compare dense with sparse."`
 	Kernels kernelsCmd `cmd:"" help:"Measure single layers against the limits of this CPU."`
+	Peers   peersCmd   `cmd:"" help:"Measure single layers against other engines, whose drivers make peers builds."`
 }
 
 // benchCmd compares dense with sparse.
