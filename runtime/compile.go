@@ -15,7 +15,9 @@ import (
 // Compile turns a model into a plan for concrete shapes: it checks that every
 // node is supported, infers shapes, folds and fuses, lays values out, chooses
 // a format for each weight, packs the weights and plans the memory. The model
-// is left as it is, and what the plan needs of it is copied.
+// is left as it is. The plan may use dense weights where they lie, so a file
+// whose mapped memory they are views of must stay open as long as the plan is
+// in use.
 //
 // A model with nodes that have no operator gives an *UnsupportedError that
 // lists them all. Compile stops with ctx's error when ctx ends.

@@ -36,6 +36,15 @@ func (c *compiler) unary(n *graph.Node) unaryFunc {
 		return k.Sigmoid
 	case "Tanh":
 		return k.Tanh
+	case "Erf":
+		return k.Erf
+	case "Gelu":
+		if n.Str("approximate", "none") == "tanh" {
+			return k.GeluTanh
+		}
+		return k.Gelu
+	case "Silu":
+		return k.Silu
 	}
 	return nil
 }
