@@ -4,6 +4,7 @@
 
 #include <libxsmm.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -37,19 +38,42 @@ static Engine make(Problem& p, const std::string& variant) {
   auto x = aligned(size_t(k) * padded), y = aligned(size_t(m) * padded);
   std::fill(x.get(), x.get() + size_t(k) * padded, 0.f);
   for (int i = 0; i < k; i++) std::copy_n(&p.x[size_t(i) * n], n, x.get() + size_t(i) * padded);
-  std::vector<unsigned> rows{0}, cols;
-  auto values = std::make_shared<std::vector<float>>();
-  for (int i = 0; i < m; i++) {
-    for (int j = 0; j < k; j++)
-      if (float v = p.w[size_t(i) * k + j]; v != 0) cols.push_back(j), values->push_back(v);
-    rows.push_back(cols.size());
+  // The code of a kernel must fit into 128 KiB, so rows and columns are cut into
+  // pieces that do.
+  const int chunk = std::min(vectors, 8);
+  const size_t most = 100000 / (12 * chunk + 16);
+  struct Piece { libxsmm_smmfunction kernel; std::vector<float> values; size_t x, y; };
+  auto pieces = std::make_shared<std::vector<Piece>>();
+  for (int row = 0, end; row < m; row = end) {
+    std::vector<unsigned> rows{0}, cols;
+    std::vector<float> values;
+    for (end = row; end < m; end++) {
+      size_t before = cols.size();
+      for (int j = 0; j < k; j++)
+        if (float v = p.w[size_t(end) * k + j]; v != 0) cols.push_back(j), values.push_back(v);
+      if (cols.size() > most && end > row) {
+        cols.resize(before), values.resize(before);
+        break;
+      }
+      rows.push_back(cols.size());
+    }
+    if (cols.size() > most) throw std::runtime_error("no code for this weight: a row is too large");
+    libxsmm_smmfunction whole = nullptr;
+    for (int at = 0; at < vectors; at += chunk) {
+      int width_at = std::min(chunk, vectors - at);
+      libxsmm_descriptor_blob blob;
+      auto desc = libxsmm_gemm_descriptor_dinit(&blob, LIBXSMM_GEMM_PRECISION_F32, end - row, width_at, k, 0, vectors, vectors,
+                                                1, 0, LIBXSMM_GEMM_FLAG_NONE, LIBXSMM_GEMM_PREFETCH_NONE);
+      auto kernel = width_at == chunk && whole ? whole
+                  : libxsmm_create_xcsr_soa(desc, rows.data(), cols.data(), values.data(), width).smm;
+      if (!kernel) throw std::runtime_error("no code for this weight");
+      if (width_at == chunk) whole = kernel;
+      pieces->push_back({kernel, values, size_t(at) * width, size_t(row) * padded + size_t(at) * width});
+    }
   }
-  libxsmm_descriptor_blob blob;
-  auto desc = libxsmm_gemm_descriptor_dinit(&blob, LIBXSMM_GEMM_PRECISION_F32, m, vectors, k, 0, vectors, vectors, 1, 0,
-                                            LIBXSMM_GEMM_FLAG_NONE, LIBXSMM_GEMM_PREFETCH_NONE);
-  auto kernel = libxsmm_create_xcsr_soa(desc, rows.data(), cols.data(), values->data(), width).smm;
-  if (!kernel) throw std::runtime_error("no code for this weight: it would be too large");
-  e.run = [=] { kernel(values->data(), x.get(), y.get()); };
+  e.run = [=] {
+    for (auto& piece : *pieces) piece.kernel(piece.values.data(), x.get() + piece.x, y.get() + piece.y);
+  };
   e.output = [=] {
     std::vector<float> out;
     for (int i = 0; i < m; i++) out.insert(out.end(), y.get() + size_t(i) * padded, y.get() + size_t(i) * padded + n);
