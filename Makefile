@@ -24,7 +24,7 @@ run: build
 
 test:
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test ./... ./internal/testdata # whose name the dots leave out
 
 # The race detector needs cgo and a C compiler.
 test-race:

@@ -22,7 +22,6 @@ type ShuffleTable struct {
 	plane int      // elements
 	move  []uint32 // of each entry: byte offsets of dst and of src within a plane
 	lane  []int32  // of each entry: lanes indices; -1 is the fill
-	bytes []uint8  // lane as indices of bytes, 255 for the fill: for instructions that look up bytes; of 4 lanes only
 }
 
 // NewShuffleTable makes a table for vectors of lanes elements and planes of
@@ -59,18 +58,6 @@ func NewShuffleTable(lanes, plane int, dst, src []int, lane []int32) (*ShuffleTa
 			return nil, fmt.Errorf("vec: shuffle entry %d names lane %d of %d", i/lanes, l, lanes)
 		}
 		t.lane[i] = max(l, -1)
-	}
-	if lanes == 4 {
-		t.bytes = make([]uint8, 0, 4*len(lane))
-		for _, l := range t.lane {
-			for b := range int32(4) {
-				if l < 0 {
-					t.bytes = append(t.bytes, 255)
-				} else {
-					t.bytes = append(t.bytes, uint8(4*l+b))
-				}
-			}
-		}
 	}
 	return t, nil
 }
