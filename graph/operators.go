@@ -89,6 +89,7 @@ var operators = map[string]operator{
 	"Xor":            {7, 0, 2, 2, logic},
 
 	// Products, windows and normalisations.
+	"Attention":                    {23, 0, 3, 7, attention},
 	"AveragePool":                  {1, 0, 1, 1, pool},
 	"BatchNormalization":           {1, 0, 5, 5, batchNormalization},
 	"Conv":                         {1, 0, 2, 3, conv},

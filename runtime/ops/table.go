@@ -82,6 +82,7 @@ var table = map[string]operator{
 	"Xor":            {since: 7, inputs: two, build: logic(xorInt)},
 
 	// Products.
+	"Attention":     {since: 23, inputs: [2]int{3, 7}, check: checkAttention, build: inferred(buildAttention)},
 	"Conv":          {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
 	"ConvTranspose": {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
 	"Gemm":          {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
