@@ -45,7 +45,7 @@ func (m *matcher) joinMoves() {
 		}
 		y := n.Outputs[0]
 		v := m.viewOf(y, maxMoves, false)
-		if v.source == y || n.Op == "Transpose" && v.source == n.Inputs[0] {
+		if v.source == y || v.source == n.Inputs[0] {
 			continue
 		}
 		switch {
