@@ -124,7 +124,7 @@ func denseRows(w *weight) int {
 func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win window) float64 {
 	k := costsOf(c.cfg.ISA)
 	columns := w.stored(f) * float64(w.rows*w.cols) / float64(f.r) // walked to, in all rows
-	shapes := spmm.Cover(c.cfg.ISA, f.r, win.sw, grid)
+	shapes := c.fit(w, f, win).Cover(grid)
 	entries := float64(ceilDiv(w.rows, f.r) * ceilDiv(w.cols, c.blockColumns(w, f, shapes, win)))
 	units := 0.0
 	for _, s := range shapes {
@@ -134,17 +134,19 @@ func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win wi
 	return units * float64(images) / k.perUS
 }
 
-// blockColumns returns how many columns of a weight make a K-block, whose
-// activations for one tile are to stay in the L1 cache: whole features, as
-// taps share them.
-func (c *compiler) blockColumns(w *weight, f format, shapes []spmm.Placed, win window) int {
-	footprint := 1
-	for _, s := range shapes {
-		footprint = max(footprint, win.footprint(s.Shape))
+// fit describes a product in a format, for tiles and K-blocks to be fitted.
+func (c *compiler) fit(w *weight, f format, win window) spmm.Fit {
+	return spmm.Fit{
+		ISA: c.cfg.ISA, R: f.r, Step: win.sw, Columns: w.cols, Density: w.stored(f),
+		Taps: win.taps(), Footprint: win.footprint,
 	}
-	features := max(leastFeatures, spmm.Panel(f.r, w.stored(f))/(footprint*c.lanes*4))
-	return min(features*win.taps(), w.cols)
 }
 
-// leastFeatures keeps K-blocks from falling apart where a tile is large.
-const leastFeatures = 4
+// blockColumns returns how many columns of a weight make a K-block.
+func (c *compiler) blockColumns(w *weight, f format, shapes []spmm.Placed, win window) int {
+	fit, least := c.fit(w, f, win), w.cols
+	for _, s := range shapes {
+		least = min(least, fit.Block(s.Shape))
+	}
+	return least
+}

@@ -146,7 +146,7 @@ func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, r
 	choice := c.choose(w, grid, images, src.window)
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
 
-	shapes := spmm.Cover(c.cfg.ISA, choice.format.r, src.window.sw, grid)
+	shapes := c.fit(w, choice.format, src.window).Cover(grid)
 	a := spmm.Addressing{
 		Offsets: src.offsets, Groups: w.groups, GroupStride: src.group,
 		Block: c.blockColumns(w, choice.format, shapes, src.window),

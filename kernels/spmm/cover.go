@@ -128,21 +128,6 @@ func (f Fit) Cost(tile Shape) float64 {
 	return column*f.Density*float64(f.Columns) + row*float64(blocks)
 }
 
-// Cover is Fit.Cover for a product of which little is known: a grid of one row
-// is taken for a matrix product, a larger one for a 3 x 3 convolution.
-func Cover(i isa.ISA, r, step int, grid Shape) []Placed {
-	f := Fit{ISA: i, R: r, Step: step, Columns: 1152, Density: 0.1, Taps: 1}
-	if grid.Rows > 1 {
-		f.Taps = 9
-		f.Footprint = func(t Shape) int { return (t.Rows + 2) * (t.Cols + 2) }
-	}
-	return f.Cover(grid)
-}
-
-// Panel returns how many bytes of activations a K-block should have, for a
-// weight in blocks of r rows of which the fraction density is present.
-func Panel(r int, density float64) int { return Fit{R: r, Density: density}.panel() }
-
 // maxPart bounds the sides of a tile.
 const maxPart = 16
 
