@@ -111,6 +111,11 @@ var operators = map[string]operator{
 	"MaxPool":                      {1, 0, 1, 1, pool},
 	"Softmax":                      {1, 0, 1, 1, softmax},
 
+	// Recurrent networks.
+	"GRU":  {7, 0, 3, 6, recurrent},
+	"LSTM": {7, 0, 3, 8, recurrent},
+	"RNN":  {7, 0, 3, 6, recurrent},
+
 	// Quantisation and products of integers.
 	"ConvInteger":           {10, 0, 2, 4, convInteger},
 	"DequantizeLinear":      {10, 0, 2, 3, dequantizeLinear},

@@ -74,7 +74,7 @@ func (c *compiler) widen(name string, h halo) {
 
 // kindOf decides how a node's output is placed, from how its inputs are.
 func (c *compiler) kindOf(n *graph.Node) kind {
-	if len(n.Outputs) == 0 || !c.values[n.Outputs[0]].typ.DType.Float() {
+	if len(n.Outputs) == 0 || n.Outputs[0] == "" || !c.values[n.Outputs[0]].typ.DType.Float() {
 		return rowMajor
 	}
 	out := c.values[n.Outputs[0]].typ.Shape

@@ -51,6 +51,7 @@ type operator struct {
 	inputs [2]int                               // fewest and most inputs; most is -1 for any number
 	check  func(n *graph.Node, opset int) error // refuses attributes before shapes are known; may be nil
 	build  func(s *site) (Compute, error)       // binds a node
+	quiet  bool                                 // the first output may be absent
 }
 
 // Supported reports why node n, of a model that imports version opset of the
@@ -96,7 +97,7 @@ func Build(n *graph.Node, opset int, in, out []Tensor, k *vec.Kernels) (Compute,
 	if err != nil {
 		return nil, s.wrap(err)
 	}
-	if err := s.validate(op.inputs); err != nil {
+	if err := s.validate(op); err != nil {
 		return nil, s.wrap(err)
 	}
 	if s.empty() {
@@ -125,7 +126,8 @@ func (s *site) wrap(err error) error {
 }
 
 // validate checks what every operator takes for granted.
-func (s *site) validate(inputs [2]int) error {
+func (s *site) validate(op operator) error {
+	inputs := op.inputs
 	if n := len(s.in); n < inputs[0] || inputs[1] >= 0 && n > inputs[1] {
 		return fmt.Errorf("%d inputs, expected %d to %d", n, inputs[0], inputs[1])
 	}
@@ -141,7 +143,7 @@ func (s *site) validate(inputs [2]int) error {
 			return fmt.Errorf("input %d: %w", i, err)
 		}
 	}
-	if len(s.out) == 0 || !s.out[0].present() {
+	if len(s.out) == 0 || !s.out[0].present() && !op.quiet {
 		return fmt.Errorf("the first output is absent")
 	}
 	for i := range s.out {

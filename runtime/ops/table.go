@@ -142,6 +142,11 @@ var table = map[string]operator{
 	"Unsqueeze":    {since: 1, inputs: upTo2, build: buildCopy},
 	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
 
+	// Recurrent networks.
+	"GRU":  {since: 7, inputs: [2]int{3, 6}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
+	"LSTM": {since: 7, inputs: [2]int{3, 8}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
+	"RNN":  {since: 7, inputs: [2]int{3, 6}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
+
 	// Quantisation and products of integers.
 	"ConvInteger":           {since: 10, inputs: [2]int{2, 4}, check: checkAutoPad, build: inferred(buildConvInteger)},
 	"DequantizeLinear":      {since: 10, inputs: [2]int{2, 3}, build: inferred(buildDequantize)},
