@@ -43,8 +43,10 @@ func (c *compiler) unary(n *graph.Node) unaryFunc {
 			return k.GeluTanh
 		}
 		return k.Gelu
-	case "Silu":
-		return k.Silu
+	case "SiLU":
+		if n.Float("alpha", 1) == 1 {
+			return k.Silu
+		}
 	}
 	return nil
 }

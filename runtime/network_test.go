@@ -138,6 +138,18 @@ func networks() map[string]func() *testNet {
 			n.node("Softmax", []string{a}, "axis", -1)
 			return n
 		},
+		"activations of transformers": func() *testNet {
+			n := newNet(2, 9, 16)
+			a := n.node("MatMul", []string{"x", n.weight(0.8, 1, 16, 32)})
+			a = n.node("Gelu", []string{a})
+			a = n.node("MatMul", []string{a, n.weight(0.8, 1, 32, 16)})
+			a = n.node("Gelu", []string{a}, "approximate", "tanh")
+			a = n.node("MatMul", []string{a, n.weight(0, 1, 16, 16)})
+			a = n.node("Mul", []string{n.node("Sigmoid", []string{a}), a})
+			n.node("MatMul", []string{n.node("Erf", []string{a}), n.weight(0, 1, 16, 8)})
+			n.m.Opset[""] = 20
+			return n
+		},
 		"convolution of rows": func() *testNet {
 			n := newNet(2, 6, 40)
 			a := n.node("Conv", []string{"x", n.weight(0.7, 1, 8, 6, 5), n.weight(0, 1, 8)}, "kernel_shape", []int{5}, "strides", []int{2}, "pads", []int{2, 2})
