@@ -22,10 +22,7 @@ import (
 
 // unsupported are the reference models that have operators which do not run
 // yet; a model that starts to run must leave the list.
-var unsupported = []string{
-	"exported/lstm_gru_tagger_tiny",
-	"models/silero_vad_16k_op15", "models/silero_vad_openvino_16k", "models/tract_byte_bidi_lstm",
-}
+var unsupported = []string{"models/silero_vad_16k_op15"}
 
 // slow are the reference models that run before the first and after the last
 // pass only.
