@@ -67,7 +67,7 @@ func (c *call) checkBias(channels int) error {
 	return nil
 }
 
-// pool is the rule of MaxPool and AveragePool.
+// pool is the rule of MaxPool, AveragePool and LpPool.
 func pool(c *call) ([]Type, error) {
 	x := c.in[0].Shape
 	if len(x) < 3 {
@@ -78,7 +78,7 @@ func pool(c *call) ([]Type, error) {
 		return nil, err
 	}
 	out := Type{DType: c.in[0].DType, Shape: slices.Concat(x[:2], win.Out)}
-	if c.Op == "AveragePool" {
+	if c.Op != "MaxPool" {
 		return []Type{out}, nil
 	}
 	return []Type{out, {DType: Int64, Shape: out.Shape}}, nil // where the maxima were

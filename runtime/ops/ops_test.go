@@ -241,7 +241,7 @@ var opCases = []opCase{
 }
 
 // allCases are the cases of every domain of operators.
-var allCases = slices.Concat(opCases, bitCases, selectCases, normCases, quantCases, scatterCases, attentionCases, recurrentCases)
+var allCases = slices.Concat(opCases, bitCases, selectCases, normCases, quantCases, scatterCases, attentionCases, recurrentCases, sampleCases)
 
 func TestOperators(t *testing.T) {
 	for _, c := range allCases {

@@ -82,11 +82,12 @@ var table = map[string]operator{
 	"Xor":            {since: 7, inputs: two, build: logic(xorInt)},
 
 	// Products.
-	"Attention":     {since: 23, inputs: [2]int{3, 7}, check: checkAttention, build: inferred(buildAttention)},
-	"Conv":          {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
-	"ConvTranspose": {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
-	"Gemm":          {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
-	"MatMul":        {since: 1, inputs: two, build: buildMatMul},
+	"Attention":       {since: 23, inputs: [2]int{3, 7}, check: checkAttention, build: inferred(buildAttention)},
+	"Conv":            {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
+	"ConvTranspose":   {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
+	"Gemm":            {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
+	"RotaryEmbedding": {since: 23, inputs: [2]int{3, 4}, build: inferred(buildRotary)},
+	"MatMul":          {since: 1, inputs: two, build: buildMatMul},
 
 	// Normalisation.
 	"BatchNormalization":           {since: 7, inputs: [2]int{5, 5}, check: checkBatchNorm, build: buildBatchNorm},
@@ -108,6 +109,7 @@ var table = map[string]operator{
 	"AveragePool":       {since: 1, inputs: one, check: checkAutoPad, build: buildAveragePool},
 	"GlobalAveragePool": {since: 1, inputs: one, build: buildGlobalAveragePool},
 	"GlobalMaxPool":     {since: 1, inputs: one, build: buildGlobalMaxPool},
+	"LpPool":            {since: 2, inputs: one, check: checkLpPool, build: inferred(buildLpPool)},
 	"MaxPool":           {since: 1, inputs: one, check: checkAutoPad, build: buildMaxPool},
 	"ReduceL1":          {since: 1, inputs: upTo2, build: reduce(18, l1Floats, l1Ints)},
 	"ReduceL2":          {since: 1, inputs: upTo2, build: reduce(18, l2Floats, l2Ints)},
@@ -141,6 +143,9 @@ var table = map[string]operator{
 	"Transpose":    {since: 1, inputs: one, build: buildTranspose},
 	"Unsqueeze":    {since: 1, inputs: upTo2, build: buildCopy},
 	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
+
+	// Samples of images.
+	"GridSample": {since: 16, inputs: two, check: checkGridSample, build: inferred(buildGridSample)},
 
 	// Recurrent networks.
 	"GRU":  {since: 7, inputs: [2]int{3, 6}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
