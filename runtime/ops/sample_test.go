@@ -8,4 +8,11 @@ var sampleCases = []opCase{
 	{"turn neighbours of packed heads", "RotaryEmbedding", 23, attrs{"interleaved": 1, "num_heads": 2, "rotary_embedding_dim": 2}, []Tensor{F(s(1, 1, 6)), F(s(2, 1), 1, 0), F(s(2, 1), 0, 1), I(s(1, 1), 1)}, []Tensor{F(s(1, 1, 6), -2, 1, 3, -5, 4, 6)}},
 	{"L2 of windows", "LpPool", 18, attrs{"kernel_shape": []int{2}, "pads": []int{0, 1}}, []Tensor{F(s(1, 1, 2), 3, -4)}, []Tensor{F(s(1, 1, 2), 5, 4)}},
 	{"L1 of windows", "LpPool", 18, attrs{"kernel_shape": []int{2}, "p": 1}, []Tensor{F(s(1, 1, 3), 3, -4, 5)}, []Tensor{F(s(1, 1, 2), 7, 9)}},
+	{"matrix product", "Einsum", 12, attrs{"equation": "ij, jk -> ik"}, []Tensor{F(s(2, 2)), F(s(2, 1))}, []Tensor{F(s(2, 1), 5, 11)}},
+	{"trace", "Einsum", 12, attrs{"equation": "ii"}, []Tensor{I(s(2, 2))}, []Tensor{I(nil, 5)}},
+	{"stacks that broadcast", "Einsum", 12, attrs{"equation": "...i,...i"}, []Tensor{F(s(2, 2)), F(s(2), 1, -1)}, []Tensor{F(s(2), -1, -1)}},
+	{"letters in order", "Einsum", 12, attrs{"equation": "ba"}, []Tensor{F(s(2, 2))}, []Tensor{F(s(2, 2), 1, 3, 2, 4)}},
+	{"grid that swaps axes", "AffineGrid", 20, nil, []Tensor{F(s(1, 2, 3), 0, 1, 0, 1, 0, 2), I(s(4), 1, 1, 1, 2)}, []Tensor{F(s(1, 1, 2, 2), 0, 1.5, 0, 2.5)}},
+	{"grid to the corners", "AffineGrid", 20, attrs{"align_corners": 1}, []Tensor{F(s(1, 2, 3), 1, 0, 0, 0, 1, 0), I(s(4), 1, 1, 1, 2)}, []Tensor{F(s(1, 1, 2, 2), -1, -1, 1, -1)}},
+	{"columns that overlap", "Col2Im", 18, nil, []Tensor{F(s(1, 2, 2)), I(s(1), 3), I(s(1), 2)}, []Tensor{F(s(1, 1, 3), 1, 5, 4)}},
 }

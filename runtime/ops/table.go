@@ -85,6 +85,7 @@ var table = map[string]operator{
 	"Attention":       {since: 23, inputs: [2]int{3, 7}, check: checkAttention, build: inferred(buildAttention)},
 	"Conv":            {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
 	"ConvTranspose":   {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
+	"Einsum":          {since: 12, inputs: some, build: inferred(buildEinsum)},
 	"Gemm":            {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
 	"RotaryEmbedding": {since: 23, inputs: [2]int{3, 4}, build: inferred(buildRotary)},
 	"MatMul":          {since: 1, inputs: two, build: buildMatMul},
@@ -145,6 +146,8 @@ var table = map[string]operator{
 	"Upsample":     {since: 7, inputs: upTo2, check: checkResize, build: buildResize},
 
 	// Samples of images.
+	"AffineGrid": {since: 20, inputs: two, build: inferred(buildAffineGrid)},
+	"Col2Im":     {since: 18, inputs: [2]int{3, 3}, build: inferred(buildCol2Im)},
 	"GridSample": {since: 16, inputs: two, check: checkGridSample, build: inferred(buildGridSample)},
 
 	// Recurrent networks.
