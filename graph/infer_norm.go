@@ -82,3 +82,16 @@ func MeanVarianceAxes(n *Node) []int {
 	}
 	return []int{0, 2, 3}
 }
+
+// det is a number for each of a stack of square matrices.
+func det(c *call) ([]Type, error) {
+	x := c.in[0].Shape
+	if err := c.checkReal(); err != nil {
+		return nil, err
+	}
+	last := len(x) - 1
+	if last < 1 || x[last] != x[last-1] {
+		return nil, fmt.Errorf("an input of %v, expected square matrices", x)
+	}
+	return one(c.in[0].DType, x[:last-1])
+}

@@ -84,3 +84,59 @@ func col2Im(c *call) ([]Type, error) {
 	}
 	return one(c.in[0].DType, slices.Concat([]int{x[0], x[1] / taps}, image))
 }
+
+// roiAlign is a sample of attributes' rows and columns for every region.
+func roiAlign(c *call) ([]Type, error) {
+	x, rois, batch := c.in[0].Shape, c.in[1].Shape, c.in[2]
+	if err := c.checkReal(1); err != nil {
+		return nil, err
+	}
+	if batch.DType != Int64 {
+		return nil, fmt.Errorf("the images of regions are %s, expected int64", batch.DType)
+	}
+	if len(x) != 4 || len(rois) != 2 || rois[1] != 4 || !slices.Equal(batch.Shape, rois[:1]) {
+		return nil, fmt.Errorf("an input of %v, regions of %v and their images of %v, expected batch, channels, rows and columns, and four ends for each region", x, rois, batch.Shape)
+	}
+	h, w := c.Int("output_height", 1), c.Int("output_width", 1)
+	if h < 1 || w < 1 || h > maxExtent || w > maxExtent {
+		return nil, fmt.Errorf("attributes output_height %d and output_width %d", h, w)
+	}
+	return one(c.in[0].DType, []int{rois[0], x[1], h, w})
+}
+
+// deformConv is a convolution whose taps have offsets of their own, and masks.
+func deformConv(c *call) ([]Type, error) {
+	x, w := c.in[0].Shape, c.in[1].Shape
+	if err := c.checkReal(1, 2, 3, 4); err != nil {
+		return nil, err
+	}
+	if err := c.checkWeight(); err != nil {
+		return nil, err
+	}
+	groups, moved := c.Int("group", 1), c.Int("offset_group", 1)
+	if groups < 1 || x[1]%groups != 0 || x[1]/groups != w[1] || w[0]%groups != 0 || moved < 1 || x[1]%moved != 0 {
+		return nil, fmt.Errorf("an input of %v, a weight of %v, %d groups and %d of offsets do not agree on channels", x, w, groups, moved)
+	}
+	if c.has(3) && !slices.Equal(c.in[3].Shape, w[:1]) {
+		return nil, fmt.Errorf("a bias of %v, expected %v", c.in[3].Shape, w[:1])
+	}
+	win, err := NewWindow(c.Node, x[2:], w[2:])
+	if err != nil {
+		return nil, err
+	}
+	masks, err := Elements(append([]int{moved}, w[2:]...))
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := Elements([]int{masks, len(x) - 2})
+	if err != nil {
+		return nil, err
+	}
+	for _, moves := range [][2]int{{2, offsets}, {4, masks}} {
+		i, want := moves[0], slices.Concat([]int{x[0], moves[1]}, win.Out)
+		if c.has(i) && !slices.Equal(c.in[i].Shape, want) {
+			return nil, fmt.Errorf("input %d has shape %v, expected %v", i, c.in[i].Shape, want)
+		}
+	}
+	return one(c.in[0].DType, slices.Concat([]int{x[0], w[0]}, win.Out))
+}

@@ -15,4 +15,8 @@ var sampleCases = []opCase{
 	{"grid that swaps axes", "AffineGrid", 20, nil, []Tensor{F(s(1, 2, 3), 0, 1, 0, 1, 0, 2), I(s(4), 1, 1, 1, 2)}, []Tensor{F(s(1, 1, 2, 2), 0, 1.5, 0, 2.5)}},
 	{"grid to the corners", "AffineGrid", 20, attrs{"align_corners": 1}, []Tensor{F(s(1, 2, 3), 1, 0, 0, 0, 1, 0), I(s(4), 1, 1, 1, 2)}, []Tensor{F(s(1, 1, 2, 2), -1, -1, 1, -1)}},
 	{"columns that overlap", "Col2Im", 18, nil, []Tensor{F(s(1, 2, 2)), I(s(1), 3), I(s(1), 2)}, []Tensor{F(s(1, 1, 3), 1, 5, 4)}},
+	{"mean of a region", "RoiAlign", 16, nil, []Tensor{F(s(1, 1, 2, 2)), F(s(2, 4), 0, 0, 2, 2, 0, 0, 1, 1), I(s(2), 0, 1)}, []Tensor{F(s(2, 1, 1, 1), 2.5, notNumber)}},
+	{"largest weighted neighbour of a region", "RoiAlign", 10, attrs{"mode": "max", "sampling_ratio": 1}, []Tensor{F(s(1, 1, 2, 2)), F(s(1, 4), 0, 0, 1, 1), I(s(1), 0)}, []Tensor{F(s(1, 1, 1, 1), 1)}},
+	{"taps that move", "DeformConv", 19, nil, []Tensor{F(s(1, 1, 2, 2)), F(s(1, 1, 1, 1), 2), F(s(1, 2, 2, 2), 1, 0, 0, 0, 0, 0.5, 0, -9), F(s(1), 1), F(s(1, 1, 2, 2), 1, 1, 0, 1)}, []Tensor{F(s(1, 1, 2, 2), 7, 3, 1, 1)}},
+	{"determinants", "Det", 11, nil, []Tensor{F(s(3, 2, 2), 2, 3, 4, 4, 0, 1, 1, 0, 1, 2, 2, 4)}, []Tensor{F(s(3), -4, -1, 0)}},
 }

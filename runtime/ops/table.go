@@ -85,6 +85,8 @@ var table = map[string]operator{
 	"Attention":       {since: 23, inputs: [2]int{3, 7}, check: checkAttention, build: inferred(buildAttention)},
 	"Conv":            {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConv},
 	"ConvTranspose":   {since: 1, inputs: [2]int{2, 3}, check: checkAutoPad, build: buildConvTranspose},
+	"DeformConv":      {since: 19, inputs: [2]int{3, 5}, check: checkAutoPad, build: inferred(buildDeformConv)},
+	"Det":             {since: 11, inputs: one, build: inferred(buildDet)},
 	"Einsum":          {since: 12, inputs: some, build: inferred(buildEinsum)},
 	"Gemm":            {since: 7, inputs: [2]int{2, 3}, build: buildGemm},
 	"RotaryEmbedding": {since: 23, inputs: [2]int{3, 4}, build: inferred(buildRotary)},
@@ -149,6 +151,7 @@ var table = map[string]operator{
 	"AffineGrid": {since: 20, inputs: two, build: inferred(buildAffineGrid)},
 	"Col2Im":     {since: 18, inputs: [2]int{3, 3}, build: inferred(buildCol2Im)},
 	"GridSample": {since: 16, inputs: two, check: checkGridSample, build: inferred(buildGridSample)},
+	"RoiAlign":   {since: 10, inputs: [2]int{3, 3}, check: checkRoiAlign, build: inferred(buildRoiAlign)},
 
 	// Recurrent networks.
 	"GRU":  {since: 7, inputs: [2]int{3, 6}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
