@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/atomicfile"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -38,13 +39,13 @@ func Save(path string, m *graph.Model, o SaveOptions) error {
 	if e.err != nil {
 		return fmt.Errorf("%s: %w", path, e.err)
 	}
-	return writeFile(path, file.writeTo)
+	return atomicfile.Write(path, file.writeTo)
 }
 
 // WriteTensor writes a TensorProto: a tensor in a file of its own. A sparse one
 // is written dense.
 func WriteTensor(path, name string, t *graph.Tensor) error {
-	return writeFile(path, encodeTensor(name, t).writeTo)
+	return atomicfile.Write(path, encodeTensor(name, t).writeTo)
 }
 
 // A message is a protocol buffer in the making. Long values are kept by

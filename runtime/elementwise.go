@@ -160,10 +160,7 @@ func (c *compiler) exactImage(name string, l *layout) *image {
 			return im
 		}
 	}
-	im := &image{layout: *l, filled: true}
-	im.buf = c.toImage(name, c.source(v, l), l, []tap{same}, 0)
-	v.images = append(v.images, im)
-	return im
+	return c.addImage(v, l, 0)
 }
 
 // finish records the home that a step has written, and appends the step that

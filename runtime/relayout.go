@@ -92,10 +92,9 @@ func (c *compiler) source(v *value, l *layout) placement {
 			return p
 		}
 	}
-	switch {
-	case v.typ.Const != nil:
+	if v.typ.Const != nil {
 		p.constant = c.constant(v).F
-	default:
+	} else {
 		p.buf = c.plainOf(v)
 	}
 	return p
@@ -136,6 +135,15 @@ func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, 
 	return buf
 }
 
+// addImage gives a value one more lane-split home, which a step fills from
+// another: its halo holds the neighbours' pixels, and fill beyond the image.
+func (c *compiler) addImage(v *value, l *layout, fill float32) *image {
+	im := &image{layout: *l, filled: true, fill: fill}
+	im.buf = c.toImage(v.name, c.source(v, l), l, []tap{same}, fill)
+	v.images = append(v.images, im)
+	return im
+}
+
 // imageOf returns a lane-split home of a value that a window can slide over:
 // on the grid of want, with its halo, and with fill beyond the image. Where the
 // value has none, a step makes one.
@@ -147,10 +155,7 @@ func (c *compiler) imageOf(name string, want *layout, w window, fill float32) *i
 			return im
 		}
 	}
-	im := &image{layout: *want, filled: true, fill: fill}
-	im.buf = c.toImage(name, c.source(v, want), want, []tap{same}, fill)
-	v.images = append(v.images, im)
-	return im
+	return c.addImage(v, want, fill)
 }
 
 // toPlain appends a step that fills the row-major home of a value from its
