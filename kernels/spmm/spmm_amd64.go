@@ -27,3 +27,17 @@ func peakOf(i isa.ISA) func(n int) {
 	}
 	return nil
 }
+
+// loadsOf returns a function that reads so many blocks in passes, or nil: see
+// LoadRate.
+func loadsOf(i isa.ISA) func(x *float32, stride, blocks, passes int) {
+	switch {
+	case !slices.Contains(isa.Supported(), i):
+		return nil
+	case i == isa.AVX2:
+		return loads_avx2
+	case i == isa.AVX512:
+		return loads_avx512
+	}
+	return loadsGeneric
+}

@@ -310,3 +310,8 @@ func f32_spmm_8x1x1s2_avx2(a *args)
 
 // peak_avx2 does n times 12 multiply-adds of vectors in registers.
 func peak_avx2(n int)
+
+// loads_avx2 takes the operands of multiply-adds from so many blocks, as [LoadRate] says.
+//
+//go:noescape
+func loads_avx2(x *float32, stride, blocks, passes int)

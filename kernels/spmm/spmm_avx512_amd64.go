@@ -454,3 +454,8 @@ func f32_spmm_8x3x1s2_avx512(a *args)
 
 // peak_avx512 does n times 12 multiply-adds of vectors in registers.
 func peak_avx512(n int)
+
+// loads_avx512 takes the operands of multiply-adds from so many blocks, as [LoadRate] says.
+//
+//go:noescape
+func loads_avx512(x *float32, stride, blocks, passes int)

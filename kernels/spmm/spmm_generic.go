@@ -2,6 +2,7 @@ package spmm
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -101,4 +102,26 @@ func generic(a *args, r int, tile Shape, step int) {
 			}
 		}
 	}
+}
+
+// loadsGeneric adds up the vectors of so many blocks, one stream after the
+// other.
+func loadsGeneric(x *float32, stride, blocks, passes int) {
+	var a, b, c, d, e, f, g, h float32
+	for n := range passes * loadStreams {
+		from := unsafe.Add(unsafe.Pointer(x), n%loadStreams*stride)
+		v := unsafe.Slice((*[8]float32)(from), blocks*loadBlock*4/8)
+		for i := range v {
+			p := &v[i]
+			a += p[0]
+			b += p[1]
+			c += p[2]
+			d += p[3]
+			e += p[4]
+			f += p[5]
+			g += p[6]
+			h += p[7]
+		}
+	}
+	runtime.KeepAlive(a + b + c + d + e + f + g + h)
 }

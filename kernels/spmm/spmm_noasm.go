@@ -9,3 +9,12 @@ func nativeKernels() []Kernel { return nil }
 
 // peakOf returns a function that measures the peak: none here.
 func peakOf(isa.ISA) func(n int) { return nil }
+
+// loadsOf returns a function that reads so many blocks in passes, or nil: see
+// LoadRate.
+func loadsOf(i isa.ISA) func(x *float32, stride, blocks, passes int) {
+	if i == isa.Generic {
+		return loadsGeneric
+	}
+	return nil
+}

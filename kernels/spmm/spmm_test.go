@@ -581,3 +581,26 @@ func TestPeak(t *testing.T) {
 		}
 	}
 }
+
+// TestLoads reads streams up to pages without access.
+func TestLoads(t *testing.T) {
+	for _, i := range isas() {
+		loads := loadsOf(i)
+		for blocks := 1; blocks <= 3; blocks++ {
+			stream := blocks * loadBlock * i.Lanes()
+			end, start := guarded(t, loadStreams*stream)
+			for passes := 1; passes <= 2; passes++ {
+				loads(&end[0], 4*stream, blocks, passes)
+				loads(&start[0], 4*stream, blocks, passes)
+			}
+		}
+		if got := LoadRate(i, 16<<10); got <= 0 || got > 5000 {
+			t.Errorf("%v: %v GB/s to one core", i, got)
+		}
+	}
+	for _, i := range []isa.ISA{isa.AVX2, isa.AVX512, isa.NEON} {
+		if !slices.Contains(isas(), i) && LoadRate(i, 1) != 0 {
+			t.Errorf("%v cannot run, but reads", i)
+		}
+	}
+}

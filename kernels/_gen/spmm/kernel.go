@@ -464,3 +464,47 @@ func emitPeak(c *build.Context, t target) {
 	c.VZEROUPPER()
 	c.RET()
 }
+
+// A block of loads is loadBlock vectors from each of loadStreams places: enough
+// that its branch, which on some processors takes the place of a load, does not
+// count, and that memory is read as fast as from anywhere.
+const loadBlock, loadStreams = 8, 4
+
+func loadsName(t target) string { return "loads_" + t.name }
+
+// emitLoads writes a function of multiply-adds that each take an operand from
+// memory.
+func emitLoads(c *build.Context, t target) {
+	streams := [loadStreams]reg.GPPhysical{reg.R9, reg.R10, reg.R11, reg.R12}
+	c.Function(loadsName(t))
+	c.SignatureExpr("func(x *float32, stride, blocks, passes int)")
+	c.AllocLocal(128)
+	c.Load(c.Param("x"), rX)
+	c.Load(c.Param("stride"), rPair)
+	c.Load(c.Param("blocks"), rB)
+	c.Load(c.Param("passes"), rA)
+	for i := range peakChains + 1 {
+		c.VXORPS(t.regs[i], t.regs[i], t.regs[i])
+	}
+	c.Label("pass")
+	c.MOVQ(rX, streams[0])
+	for i := range loadStreams - 1 {
+		c.LEAQ(indexed(streams[i], rPair, 1), streams[i+1])
+	}
+	c.MOVQ(rB, rIndex)
+	c.Label("block")
+	for i := range loadBlock {
+		for j, from := range streams {
+			c.VFMADD231PS(mem(from, i*t.bytes), t.regs[peakChains], t.regs[(i*loadStreams+j)%peakChains])
+		}
+	}
+	for _, from := range streams {
+		c.ADDQ(operand.U32(loadBlock*t.bytes), from)
+	}
+	c.SUBQ(operand.U8(1), rIndex)
+	c.JNZ(operand.LabelRef("block"))
+	c.SUBQ(operand.U8(1), rA)
+	c.JNZ(operand.LabelRef("pass"))
+	c.VZEROUPPER()
+	c.RET()
+}

@@ -38,6 +38,7 @@ func run(isa, asm, table string) error {
 		newKernel(c, t, s).emit()
 	}
 	emitPeak(c, t)
+	emitLoads(c, t)
 	f, err := c.Result()
 	if err != nil {
 		return err
@@ -71,7 +72,9 @@ func writeTable(t target, shapes []shape, name string) error {
 		fmt.Fprintf(&b, "//go:noescape\nfunc %s(a *args)\n\n", s.symbol(t))
 	}
 	fmt.Fprintf(&b, "// %s does n times %d multiply-adds of vectors in registers.\n", peakName(t), peakChains)
-	fmt.Fprintf(&b, "func %s(n int)\n", peakName(t))
+	fmt.Fprintf(&b, "func %s(n int)\n\n", peakName(t))
+	fmt.Fprintf(&b, "// %s takes the operands of multiply-adds from so many blocks, as [LoadRate] says.\n", loadsName(t))
+	fmt.Fprintf(&b, "//\n//go:noescape\nfunc %s(x *float32, stride, blocks, passes int)\n", loadsName(t))
 	text, err := format.Source(b.Bytes())
 	if err != nil {
 		return err
