@@ -10,7 +10,7 @@ import (
 )
 
 // BenchmarkProduct runs every kernel on weights in L2 and from DRAM; MB/s are
-// of the packed weight.
+// of the packed weight, GF/s of its nonzeros.
 func BenchmarkProduct(b *testing.B) {
 	have := isa.Supported()
 	for _, s := range []struct{ rows, cols int }{{500, 800}, {1000, 2048}, {4096, 4096}} {
@@ -21,13 +21,14 @@ func BenchmarkProduct(b *testing.B) {
 				}
 				b.Run(fmt.Sprintf("%dx%d/%.2f/%s", s.rows, s.cols, density, k.Name), func(b *testing.B) {
 					rng := rand.New(rand.NewPCG(1, 1))
-					w := make([]float32, s.rows*s.cols)
+					w, nonzeros := make([]float32, s.rows*s.cols), 0
 					r := blockRows(k)
 					for m := 0; m < s.rows; m += r {
 						for c := range s.cols {
 							if k.Form == FormDense || rng.Float64() < density {
 								for i := m; i < min(m+r, s.rows); i++ {
 									w[i*s.cols+c] = rng.Float32()
+									nonzeros++
 								}
 							}
 						}
@@ -39,6 +40,7 @@ func BenchmarkProduct(b *testing.B) {
 					for b.Loop() {
 						p.Run(y, x, k.Cols, 0, 1)
 					}
+					b.ReportMetric(2*float64(nonzeros*k.Cols*b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
 				})
 			}
 		}
