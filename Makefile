@@ -63,16 +63,19 @@ bench: build
 	$(BIN) bench builtin:resnet50@0.9 --threads 1
 
 # Other engines, beside ours in one measurement. What cannot be installed or
-# built is left out, and the table says so.
+# built is left out, and the table says so. PEERS_FLAGS limits the layers, such
+# as --class 3x3 --sparsity 0.9.
 PEERS := bin/peers
+PEERS_FLAGS ?=
+MASKS ?= $(or $(NNZ_TESTDATA),../shared/testdata)/dlmc
 PEER_PACKAGES := libdnnl-dev libopenblas-dev libxsmm-dev libxnnpack-dev libpthreadpool-dev g++
 PEER_LIBS_onednn   := -ldnnl
 PEER_LIBS_openblas := -lopenblas
 PEER_LIBS_libxsmm  := -lxsmmext -lxsmm -lxsmmnoblas -fopenmp -lpthread -ldl -lm
-PEER_LIBS_xnnpack  := -lXNNPACK
+PEER_LIBS_xnnpack  := -lXNNPACK -lpthreadpool
 
 peers: build peers-install $(addprefix peer-,onednn openblas libxsmm xnnpack)
-	$(BIN) bench peers --drivers $(PEERS)
+	$(BIN) bench peers --drivers $(PEERS) $(if $(wildcard $(MASKS)),--masks $(MASKS)) $(PEERS_FLAGS)
 	NODE_PATH=$(PEERS)/node_modules $(BIN) bench builtin:resnet50@0.9 --threads 1 --peer ort || echo "peers: no ONNX Runtime"
 
 peers-install:

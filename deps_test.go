@@ -47,7 +47,7 @@ var dependencies = map[string][]string{
 	"bench/builtin": {"graph", "prune"},
 	"bench/inspect": {"graph", "sparse", "prune", "runtime"},
 	"bench/kernels": {"graph", "sparse", "runtime", "kernels/..."},
-	"bench/peers":   {"graph", "bench", "bench/kernels", "kernels/isa", "runtime"},
+	"bench/peers":   {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
 	"bench/verify":  {"graph", "loader", "runtime"},
 	"bench":         {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 

@@ -55,12 +55,12 @@ func (o Options) Choose(ctx context.Context, c Case, i isa.ISA) (Choice, error) 
 		}
 		all = append(all, x)
 	}
-	medians, err := o.medians(ctx, all)
+	turns, err := o.contend(ctx, all)
 	if err != nil {
 		return out, fmt.Errorf("layer %v: %w", c.Layer, err)
 	}
 	for n, f := range formats {
-		out.Measured[f] = float64(max(medians[n], 1)) / 1e3
+		out.Measured[f] = MedianUS(turns[n])
 		if out.Best == "" || out.Measured[f] < out.Measured[out.Best] {
 			out.Best = f
 		}

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,9 @@ func Compile(ctx context.Context, c Case, v Variant) (*Contender, error) {
 	m, err := c.Model(c.Weight)
 	if err != nil {
 		return nil, err
+	}
+	if c.fed() {
+		c.feed(m)
 	}
 	plan, err := runtime.Compile(ctx, m, runtime.Config{ISA: v.ISA, Threads: v.Threads, Mode: v.Mode, Format: v.Format})
 	if err != nil {
@@ -116,61 +120,83 @@ func (c *Contender) features(v []float32, n int) []float32 {
 	return t
 }
 
-// A Runner is anything that takes turns in a measurement: it runs once and
-// returns the time that it took.
+// Turn implements [Runner].
+func (c *Contender) Turn(ctx context.Context) (time.Duration, error) { return turn(ctx, c.Run) }
+
+// A Runner is anything that takes turns in a measurement.
 type Runner interface {
-	Run(ctx context.Context) (time.Duration, error)
+	// Turn runs back to back for [TurnTime], at least twice, and returns the
+	// median time of the second half of these runs.
+	Turn(ctx context.Context) (time.Duration, error)
 }
+
+// TurnTime is how long a turn takes at least. Between its turns a runner was
+// idle, and others had its core: a process needs up to three milliseconds until
+// it has the caches and the clock of the CPU as in a network that runs.
+const TurnTime = 8 * time.Millisecond
+
+// turn makes a turn of single runs, whose times it is given.
+func turn(ctx context.Context, run func(context.Context) (time.Duration, error)) (time.Duration, error) {
+	var times []time.Duration
+	for start := time.Now(); len(times) < 2 || time.Since(start) < TurnTime; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		d, err := run(ctx)
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, d)
+	}
+	return Median(times[len(times)/2:]), nil
+}
+
+// Median returns the middle one of some times: of two, the smaller. Without any
+// it is 0.
+func Median(times []time.Duration) time.Duration {
+	if len(times) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[(len(sorted)-1)/2]
+}
+
+// MedianUS returns the median in microseconds, above 0.
+func MedianUS(times []time.Duration) float64 { return float64(max(Median(times), 1)) / 1e3 }
 
 // Timing says how long to measure. The zero value is right for most uses.
 type Timing struct {
-	Runs    int           // of each runner; 0 goes on for MinTime
-	MinTime time.Duration // of all runs together; 0 is 150 ms
+	Turns   int           // of each runner; 0 goes on for MinTime
+	MinTime time.Duration // of all turns together; 0 is 150 ms
 }
 
 const (
-	minRuns, maxRuns = 7, 400
-	defaultMinTime   = 150 * time.Millisecond
+	minTurns, maxTurns = 7, 400
+	defaultMinTime     = 150 * time.Millisecond
 )
 
-// Medians runs all runners in turns, round after round, and returns the median
-// time of each. A turn is two runs, of which the second counts: it finds the
-// caches as a run of its own left them.
-func (t Timing) Medians(ctx context.Context, runners []Runner) ([]time.Duration, error) {
-	limit := t.MinTime
-	if limit == 0 {
-		limit = defaultMinTime
-	}
+// Measure lets all runners take turns, round after round, and returns what
+// each turn of each runner measured.
+func (t Timing) Measure(ctx context.Context, runners []Runner) ([][]time.Duration, error) {
+	limit := cmp.Or(t.MinTime, defaultMinTime)
 	times := make([][]time.Duration, len(runners))
 	start := time.Now()
 	for round := 0; ; round++ {
-		enough := round == t.Runs
-		if t.Runs == 0 {
-			enough = round >= minRuns && time.Since(start) >= limit || round == maxRuns
+		enough := round == t.Turns
+		if t.Turns == 0 {
+			enough = round >= minTurns && time.Since(start) >= limit || round == maxTurns
 		}
 		if enough {
-			break
+			return times, nil
 		}
 		for i, r := range runners {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if _, err := r.Run(ctx); err != nil {
-				return nil, err
-			}
-			d, err := r.Run(ctx)
+			d, err := r.Turn(ctx)
 			if err != nil {
 				return nil, err
 			}
 			times[i] = append(times[i], d)
 		}
 	}
-	medians := make([]time.Duration, len(runners))
-	for i, all := range times {
-		slices.Sort(all)
-		medians[i] = all[len(all)/2]
-	}
-	return medians, nil
 }
 
 // Differ compares an output with that of the first contender: the largest

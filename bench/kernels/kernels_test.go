@@ -2,8 +2,11 @@ package kernels
 
 import (
 	"context"
-	"fmt"
+	"io"
+	"reflect"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/testdata"
 	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/kernels/vec"
 	"github.com/nnz-dev/nnz/loader"
 )
 
@@ -202,11 +206,43 @@ func TestBound(t *testing.T) {
 		{work{flops: 1e6}, Bound{"FMA", 10}},
 		{work{flops: 1e6, threads: 2}, Bound{"FMA", 5}},
 		{work{flops: 1e6, loads: 4e6}, Bound{"L1 loads", 20}},
-		{work{flops: 1e3, loads: 4e3, touched: 1e6}, Bound{"L2", 20}},
-		{work{flops: 1e3, touched: 2e6}, Bound{"DRAM", 200}},
+		{work{flops: 1e3, loads: 4e3, touched: 1<<15 + 1e6}, Bound{"L2", 20}},
+		{work{flops: 1e3, touched: 1<<15 + 1<<20 + 2e6}, Bound{"DRAM", 200}},
+		// What the caches of two threads hold need not be read.
+		{work{flops: 1e3, touched: 1<<16 + 1<<21 + 2e6, threads: 2}, Bound{"DRAM", 100}},
 	} {
 		if b := l.bound(c.w); b != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.w, b, c.want)
+		}
+	}
+}
+
+func TestMeasureLimits(t *testing.T) {
+	// rate plays caches of 32 KiB, 1 MiB and 32 MiB.
+	rate := func(bytes int) float64 {
+		switch {
+		case bytes <= 32<<10:
+			return 400
+		case bytes <= 1<<20:
+			return 200
+		case bytes <= 32<<20:
+			return 100
+		}
+		return 30
+	}
+	for _, c := range []struct {
+		name string
+		l3   int
+		rate func(int) float64
+		want []Level
+	}{
+		{"known", 24 << 20, rate, []Level{{"L1", 32 << 10, 400}, {"L2", 1 << 20, 200}, {"L3", 24 << 20, 100}, {"DRAM", 0, 30}}},
+		{"hidden", 0, rate, []Level{{"L1", 32 << 10, 400}, {"L2", 1 << 20, 200}, {"L3", 32 << 20, 100}, {"DRAM", 0, 30}}},
+		{"none", 0, func(bytes int) float64 { return min(rate(bytes), 35) }, []Level{{"L1", 32 << 10, 35}, {"L2", 1 << 20, 35}, {"DRAM", 0, 30}}},
+	} {
+		got := measure(isa.CPU{L1d: 32 << 10, L2: 1 << 20, L3: c.l3}, 100, "avx2", c.rate)
+		if got.ISA != "avx2" || got.Peak != 100 || !slices.Equal(got.Levels, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got.Levels, c.want)
 		}
 	}
 }
@@ -235,7 +271,7 @@ func small(t *testing.T) []Case {
 
 func TestRun(t *testing.T) {
 	i := isa.Detect()
-	o := Options{ISAs: []isa.ISA{i}, Threads: []int{1, 2}, Limits: map[isa.ISA]Limits{i: Measure(i)}, Timing: Timing{Runs: 3}}
+	o := Options{ISAs: []isa.ISA{i}, Threads: []int{1, 2}, Limits: map[isa.ISA]Limits{i: Measure(i)}, Timing: Timing{Turns: 3}}
 	for _, c := range small(t) {
 		t.Run(c.Layer.String(), func(t *testing.T) {
 			results, err := o.Run(context.Background(), c)
@@ -266,7 +302,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	o := Options{Timing: Timing{Runs: 3}}
+	o := Options{Timing: Timing{Turns: 3}}
 	for _, c := range small(t) {
 		r, err := o.Choose(context.Background(), c, isa.Detect())
 		if err != nil {
@@ -281,19 +317,121 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-type clock struct{ runs []time.Duration }
+// TestTurn plays runners of some speed: the first half of their runs never
+// counts.
+func TestTurn(t *testing.T) {
+	for _, takes := range []time.Duration{0, TurnTime / 10, TurnTime * 3 / 4, TurnTime} {
+		var says []time.Duration
+		got, err := turn(context.Background(), func(context.Context) (time.Duration, error) {
+			for start := time.Now(); time.Since(start) < takes; {
+			}
+			says = append(says, time.Duration(1000000-len(says)))
+			return says[len(says)-1], nil
+		})
+		if want := Median(says[len(says)/2:]); err != nil || got != want {
+			t.Errorf("%d runs of %v: %v, want %v, error %v", len(says), takes, got, want, err)
+		}
+		most := 1 << 30
+		if takes > 0 {
+			most = max(2, int((TurnTime+takes-1)/takes))
+		}
+		if len(says) < 2 || len(says) > most {
+			t.Errorf("%d runs of %v", len(says), takes)
+		}
+	}
+	if _, err := turn(context.Background(), func(context.Context) (time.Duration, error) { return 0, io.EOF }); err != io.EOF {
+		t.Errorf("error %v", err)
+	}
+}
 
-func (c *clock) Run(context.Context) (time.Duration, error) {
-	d := c.runs[0]
-	c.runs = append(c.runs[1:], d)
+// TestFunctions holds the list to the table: what it has, is measured.
+func TestFunctions(t *testing.T) {
+	leftOut := map[string]bool{"Shuffle": true} // moves vectors in place by a plan's table
+	for _, k := range vec.All() {
+		have := make(map[string]bool)
+		for _, f := range functions(k) {
+			have[strings.ReplaceAll(f.name, "_", "")] = true
+			newFunctionRun(f, 64, k.ISA.Lanes()).call(make([]float32, 64), make([]float32, 64+8*k.ISA.Lanes()), make([]float32, 64))
+		}
+		for field := range reflect.TypeFor[vec.Kernels]().Fields() {
+			if field.Type.Kind() == reflect.Func && !leftOut[field.Name] && !have[strings.ToLower(field.Name)] {
+				t.Errorf("%s is not measured", field.Name)
+			}
+		}
+	}
+	i := isa.Detect()
+	o := Options{Limits: map[isa.ISA]Limits{i: {Levels: []Level{{"L1", 8 << 10, 100}, {"L2", 16 << 10, 50}, {"DRAM", 0, 10}}}}, Timing: Timing{Turns: 1}}
+	results, err := o.Functions(context.Background(), i)
+	if err != nil || len(results) != 2*len(functions(vec.For(i))) {
+		t.Fatalf("%d results, error %v", len(results), err)
+	}
+	for _, r := range results {
+		if r.US <= 0 || r.Bound.US <= 0 || r.BoundShare <= 0 || r.Family != Vec {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestBenchfmt(t *testing.T) {
+	results := []Result{
+		{Family: SpMM, Threads: 1, US: 2, GFlops: 50, turns: []time.Duration{1000, 2000, 4000},
+			benchmark: "Layer/" + NewCase(Layer{In: 8, Out: 8, Size: 14, Kernel: 3, Stride: 2}, 4, 0.75).benchmark() + "/kernel=k"},
+		{Family: GEMM, Threads: 2, US: 1, turns: []time.Duration{1000}, benchmark: "Layer/" + Case{Layer: Layer{Name: "a/b c", In: 8, Out: 4, Columns: 2}, Sparsity: 1. / 3}.benchmark()},
+		{Family: Vec, Threads: 1, US: 1, turns: []time.Duration{1}, benchmark: "Function/" + functionBenchmark("f32_exp_avx2", 64)},
+	}
+	var b strings.Builder
+	if err := WriteBenchfmt(&b, results); err != nil {
+		t.Fatal(err)
+	}
+	want := `BenchmarkLayer/family=spmm/shape=3x3:2_8-8@14/zeros=0.75/block=4x1/kernel=k	1	1000 ns/op	100.00 GF/s
+BenchmarkLayer/family=spmm/shape=3x3:2_8-8@14/zeros=0.75/block=4x1/kernel=k	1	2000 ns/op	50.00 GF/s
+BenchmarkLayer/family=spmm/shape=3x3:2_8-8@14/zeros=0.75/block=4x1/kernel=k	1	4000 ns/op	25.00 GF/s
+BenchmarkLayer/family=spmv/shape=4x8x2/zeros=0.333/mask=a:b_c-2	1	1000 ns/op
+BenchmarkFunction/n=64/kernel=f32_exp_avx2	1	1 ns/op
+`
+	if _, lines, ok := strings.Cut(b.String(), "\ncpu: "+isa.Describe().Name+"\n"); !ok || lines != want {
+		t.Errorf("wrote\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		times []time.Duration
+		want  time.Duration
+	}{
+		{nil, 0}, {[]time.Duration{3}, 3}, {[]time.Duration{5, 1}, 1}, {[]time.Duration{5, 1, 3}, 3}, {[]time.Duration{9, 5, 1, 3}, 3},
+	} {
+		if got := Median(c.times); got != c.want {
+			t.Errorf("%v: %v, want %v", c.times, got, c.want)
+		}
+	}
+}
+
+// turns is a runner whose turns take what it says.
+type turns struct {
+	says []time.Duration
+	log  *[]*turns
+}
+
+func (r *turns) Turn(context.Context) (time.Duration, error) {
+	*r.log = append(*r.log, r)
+	d := r.says[0]
+	r.says = append(r.says[1:], d)
 	return d, nil
 }
 
-func TestMedians(t *testing.T) {
-	// Only the second run of a turn counts.
-	a, b := &clock{[]time.Duration{99, 3, 99, 1, 99, 2}}, &clock{[]time.Duration{1, 7}}
-	got, err := Timing{Runs: 3}.Medians(context.Background(), []Runner{a, b})
-	if err != nil || !slices.Equal(got, []time.Duration{2, 7}) {
+func TestMeasure(t *testing.T) {
+	var log []*turns
+	a, b := &turns{[]time.Duration{3, 1, 2}, &log}, &turns{[]time.Duration{7}, &log}
+	got, err := Timing{Turns: 3}.Measure(context.Background(), []Runner{a, b})
+	if err != nil || !slices.Equal(got[0], []time.Duration{3, 1, 2}) || !slices.Equal(got[1], []time.Duration{7, 7, 7}) {
+		t.Errorf("%v, error %v", got, err)
+	}
+	if !slices.Equal(log, []*turns{a, b, a, b, a, b}) {
+		t.Error("the runners did not take turns")
+	}
+	got, err = Timing{MinTime: 1}.Measure(context.Background(), []Runner{a})
+	if err != nil || len(got[0]) != minTurns {
 		t.Errorf("%v, error %v", got, err)
 	}
 }
@@ -307,31 +445,56 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-// BenchmarkLayer runs every layer of the sets, named set/shape/zeros/ISA, for
-// benchstat.
+// BenchmarkLayer runs every distinct layer of the sets on GOMAXPROCS threads,
+// under the names that [WriteBenchfmt] gives them.
 func BenchmarkLayer(b *testing.B) {
-	i := isa.Detect()
+	var layers distinct
 	for _, s := range Sets() {
 		for _, l := range s.Layers {
-			for _, sparsity := range []float64{0, 0.7, 0.8, 0.9, 0.95} {
-				b.Run(fmt.Sprintf("%s/%v/%g/%v", s.Name, l, sparsity, i), func(b *testing.B) {
-					x, err := Compile(context.Background(), NewCase(l, 1, sparsity), Variant{ISA: i, Threads: 1})
-					if err != nil {
-						b.Fatal(err)
-					}
-					defer x.Close()
-					total := time.Duration(0)
+			layers.add(l)
+		}
+	}
+	for _, l := range layers {
+		for _, sparsity := range []float64{0, 0.7, 0.8, 0.9, 0.95} {
+			b.Run(Case{Layer: l, Sparsity: sparsity, Block: 1}.benchmark(), func(b *testing.B) { benchmarkCase(b, NewCase(l, 1, sparsity)) })
+		}
+	}
+}
+
+func benchmarkCase(b *testing.B, c Case) {
+	x, err := Compile(context.Background(), c, Variant{ISA: isa.Detect(), Threads: runtime.GOMAXPROCS(0)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
+	b.Run(benchmarkPart("kernel", x.Step.Kernel), func(b *testing.B) {
+		total := time.Duration(0)
+		for b.Loop() {
+			d, err := x.Run(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			total += d
+		}
+		_, _, n := c.Dims()
+		ns := float64(total.Nanoseconds()) / float64(b.N)
+		b.ReportMetric(ns, "ns/op") // of the layer alone
+		b.ReportMetric(2*float64(x.Step.NNZ*n)/ns, "GF/s")
+	})
+}
+
+// BenchmarkFunction runs every function of vec as [Options.Functions] does.
+func BenchmarkFunction(b *testing.B) {
+	cpu := isa.Describe()
+	for _, k := range vec.All() {
+		for _, cache := range []int{cpu.L1d, cpu.L2} {
+			n := elements(cache)
+			for _, f := range functions(k) {
+				b.Run(functionBenchmark(f.kernel(k.ISA), n), func(b *testing.B) {
+					r := newFunctionRun(f, n, k.ISA.Lanes())
 					for b.Loop() {
-						d, err := x.Run(context.Background())
-						if err != nil {
-							b.Fatal(err)
-						}
-						total += d
+						r.call(r.dst, r.x, r.y)
 					}
-					_, _, n := l.Dims()
-					ns := float64(total.Nanoseconds()) / float64(b.N)
-					b.ReportMetric(ns, "ns/op") // of the layer alone
-					b.ReportMetric(2*float64(x.Step.NNZ*n)/ns, "GF/s")
 				})
 			}
 		}

@@ -126,18 +126,14 @@ const (
 )
 
 // Model makes a model of the layer with a weight of m x k elements, out x in.
-// A layer whose window is larger than a pixel reads what a small convolution
-// before it writes, as in a network: its input then is an image with a halo to
-// be filled. Both the layer's input and its output are outputs of the model.
+// Its input is an image, or a row for each column of a linear layer; so is its
+// output.
 func (l Layer) Model(weight []float32) (*graph.Model, error) {
 	m, k, _ := l.Dims()
 	if len(weight) != m*k {
 		return nil, fmt.Errorf("layer %v: %d weights, expected %d x %d", l, len(weight), m, k)
 	}
 	g := &graph.Model{Name: l.Name, Weights: make(map[string]*graph.Tensor), Opset: map[string]int{"": 17}, IR: 8}
-	value := func(name string, shape ...int) *graph.Value {
-		return &graph.Value{Name: name, DType: graph.Float32, Shape: graph.Dims(shape...)}
-	}
 	if l.Size == 0 {
 		n := &graph.Node{Name: layerName, Op: "Gemm", Inputs: []string{inputName, "weight"}, Outputs: []string{outputName}}
 		n.Set("transB", 1)
@@ -147,23 +143,32 @@ func (l Layer) Model(weight []float32) (*graph.Model, error) {
 		g.Nodes = []*graph.Node{n}
 		return g, nil
 	}
-	source, side := inputName, l.OutSize()
+	side := l.OutSize()
 	g.Inputs = []*graph.Value{value(inputName, 1, l.In, l.Size, l.Size)}
 	g.Outputs = []*graph.Value{value(outputName, 1, l.Out, side, side)}
-	if l.fed() {
-		source = sourceName
-		g.Inputs = []*graph.Value{value(inputName, 1, feedChannels, l.Size, l.Size)}
-		g.Outputs = append(g.Outputs, value(sourceName, 1, l.In, l.Size, l.Size))
-		g.Weights["feed"] = graph.FromFloats([]int{l.In, feedChannels, 1, 1}, normals(l.In*feedChannels, feedSeed))
-		g.Nodes = append(g.Nodes, conv("feeder", inputName, "feed", sourceName, Layer{}))
-	}
 	g.Weights["weight"] = graph.FromFloats([]int{l.Out, l.In / l.groups(), l.window(), l.window()}, weight)
-	g.Nodes = append(g.Nodes, conv(layerName, source, "weight", outputName, l))
+	g.Nodes = []*graph.Node{conv(layerName, inputName, "weight", outputName, l)}
 	return g, nil
 }
 
-// fed reports whether a feeder makes the layer's input.
+// feed puts a small convolution before the layer's, so that this reads what
+// another layer wrote, as in a network: an image with a halo to be filled. What
+// it reads becomes an output of the model.
+func (l Layer) feed(g *graph.Model) {
+	g.Inputs = []*graph.Value{value(inputName, 1, feedChannels, l.Size, l.Size)}
+	g.Outputs = append(g.Outputs, value(sourceName, 1, l.In, l.Size, l.Size))
+	g.Weights["feed"] = graph.FromFloats([]int{l.In, feedChannels, 1, 1}, normals(l.In*feedChannels, feedSeed))
+	g.Nodes[0].Inputs[0] = sourceName
+	g.Nodes = append([]*graph.Node{conv("feeder", inputName, "feed", sourceName, Layer{})}, g.Nodes...)
+}
+
+// fed reports whether a feeder makes the layer's input: where its window is
+// larger than a pixel.
 func (l Layer) fed() bool { return l.window() > 1 && l.In > feedChannels }
+
+func value(name string, shape ...int) *graph.Value {
+	return &graph.Value{Name: name, DType: graph.Float32, Shape: graph.Dims(shape...)}
+}
 
 // conv makes a convolution node with the window of a layer.
 func conv(name, x, w, y string, l Layer) *graph.Node {

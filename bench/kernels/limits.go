@@ -1,11 +1,8 @@
 package kernels
 
 import (
-	"time"
-
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
-	"github.com/nnz-dev/nnz/kernels/vec"
 )
 
 // Limits are what one core of this processor does at most with an instruction
@@ -22,57 +19,51 @@ type Limits struct {
 type Level struct {
 	Name  string  `json:"name"`
 	Bytes int     `json:"bytes"` // that it holds; 0 for memory
-	Read  float64 `json:"read"`  // GB/s of reading in order
+	Read  float64 `json:"read"`  // GB/s of operands of multiply-adds
 }
 
-// Measure measures the limits of an instruction set, in about a quarter of a
-// second.
+// Bytes that are read to measure what is beyond the caches of a core.
+const (
+	inL3   = 8 << 20   // more than an L2 cache, in any L3 cache
+	inDRAM = 128 << 20 // more than most L3 caches
+)
+
+// Measure measures the limits of an instruction set, in about half a second.
 func Measure(i isa.ISA) Limits {
-	cpu := isa.Describe()
-	l := Limits{ISA: i.String(), Peak: spmm.Peak(i)}
-	sum := vec.For(i).Sum
-	largest := 0
-	for _, level := range []Level{{Name: "L1", Bytes: cpu.L1d}, {Name: "L2", Bytes: cpu.L2}, {Name: "L3", Bytes: cpu.L3}} {
-		if level.Bytes <= largest {
-			continue // absent or unknown
-		}
-		largest = level.Bytes
-		level.Read = readRate(sum, level.Bytes*6/10)
-		l.Levels = append(l.Levels, level)
+	return measure(isa.Describe(), spmm.Peak(i), i.String(), func(bytes int) float64 { return spmm.LoadRate(i, bytes) })
+}
+
+// measure puts the limits together. rate reads a buffer of so many bytes.
+func measure(cpu isa.CPU, peak float64, name string, rate func(bytes int) float64) Limits {
+	// Where a cache is shared in part, or indexed by physical addresses, the
+	// last of its bytes are not to be had.
+	most := func(bytes int) int { return bytes * 6 / 10 }
+	l := Limits{ISA: name, Peak: peak, Levels: []Level{
+		{"L1", cpu.L1d, rate(most(cpu.L1d))},
+		{"L2", cpu.L2, rate(most(cpu.L2))},
+	}}
+	dram := Level{Name: "DRAM", Read: rate(max(inDRAM, 3*cpu.L3))}
+	if cpu.L3 > cpu.L2 {
+		l.Levels = append(l.Levels, Level{"L3", cpu.L3, rate(min(most(cpu.L3), inL3))})
+	} else if l3 := findL3(dram.Read, rate); l3.Bytes > 0 {
+		l.Levels = append(l.Levels, l3)
 	}
-	const least = 64 << 20
-	l.Levels = append(l.Levels, Level{Name: "DRAM", Read: readRate(sum, max(least, 3*largest))})
+	l.Levels = append(l.Levels, dram)
 	return l
 }
 
-// readRate returns GB/s of summing a buffer over and over: the best of some
-// short looks, as others may use the machine.
-func readRate(sum func([]float32) float32, bytes int) float64 {
-	x := make([]float32, max(1, bytes/4))
-	for i := range x {
-		x[i] = 1 // memory that was never written is one page of zeros
-	}
-	const look, looks = 1 << 20, 12
-	repeat := max(1, look/bytes)
-	best := time.Duration(1<<63 - 1)
-	for range looks {
-		start := time.Now()
-		for range repeat {
-			sum(x)
+// findL3 looks for a cache that the processor does not tell of, as many virtual
+// ones do not: it is there where reads are clearly faster than from DRAM.
+func findL3(dram float64, rate func(bytes int) float64) Level {
+	l := Level{Name: "L3"}
+	for bytes := inL3; bytes < inDRAM; bytes *= 2 {
+		r := rate(bytes)
+		if r < 1.2*dram {
+			break
 		}
-		best = min(best, time.Since(start))
+		l.Bytes, l.Read = bytes, max(l.Read, r)
 	}
-	return float64(repeat*len(x)*4) / float64(max(1, best.Nanoseconds()))
-}
-
-// level returns the nearest level that holds that many bytes.
-func (l Limits) level(bytes int) Level {
-	for _, v := range l.Levels {
-		if bytes <= v.Bytes {
-			return v
-		}
-	}
-	return l.Levels[len(l.Levels)-1]
+	return l
 }
 
 // A Bound is a lower limit of the time of a layer, and what sets it.
@@ -90,8 +81,9 @@ type work struct {
 }
 
 // bound returns the limit that binds: multiply-adds; loads of their operands
-// from L1; or reading everything once from the nearest level that holds it.
-// Caches nearest to a core and its units come once a thread.
+// from L1; or reading once what nearer caches cannot hold, from a farther level.
+// It supposes that every thread has units and caches of its own, and that
+// caches hold what will be needed next: a layer cannot be faster.
 func (l Limits) bound(w work) Bound {
 	var b Bound
 	consider := func(name string, amount, rate float64) {
@@ -102,7 +94,10 @@ func (l Limits) bound(w work) Bound {
 	threads := float64(max(1, w.threads))
 	consider("FMA", w.flops, l.Peak*threads)
 	consider(l.Levels[0].Name+" loads", w.loads, l.Levels[0].Read*threads)
-	at := l.level(w.touched)
-	consider(at.Name, float64(w.touched), at.Read*threads)
+	held := 0.0
+	for _, level := range l.Levels {
+		consider(level.Name, float64(w.touched)-held, level.Read*threads)
+		held += float64(level.Bytes) * threads
+	}
 	return b
 }

@@ -36,6 +36,9 @@ type Result struct {
 	// Bound is what limits the layer, BoundShare its time over ours.
 	Bound      Bound   `json:"bound"`
 	BoundShare float64 `json:"bound_share"`
+
+	turns     []time.Duration // that US is the median of
+	benchmark string          // name of the Go benchmark of the same
 }
 
 // Options say on what to measure.
@@ -75,20 +78,21 @@ func (o Options) Run(ctx context.Context, c Case) ([]Result, error) {
 			}
 		}
 	}
-	medians, err := o.medians(ctx, all)
+	turns, err := o.contend(ctx, all)
 	if err != nil {
 		return nil, fmt.Errorf("layer %v: %w", c.Layer, err)
 	}
 	var results []Result
 	for i := 0; i < len(all); i += len(modes) {
 		last := i + len(modes) - 1
-		results = append(results, o.result(c, all[last], medians[last], medians[i]))
+		results = append(results, o.result(c, all[last], turns[last], turns[i]))
 	}
 	return results, nil
 }
 
-// medians measures contenders whose outputs must agree.
-func (o Options) medians(ctx context.Context, all []*Contender) ([]time.Duration, error) {
+// contend measures contenders whose outputs must agree, and returns the turns
+// of each.
+func (o Options) contend(ctx context.Context, all []*Contender) ([][]time.Duration, error) {
 	if len(all) == 0 {
 		return nil, errors.New("nothing to measure")
 	}
@@ -96,7 +100,7 @@ func (o Options) medians(ctx context.Context, all []*Contender) ([]time.Duration
 	for i, x := range all {
 		runners[i] = x
 	}
-	medians, err := o.Medians(ctx, runners)
+	turns, err := o.Measure(ctx, runners)
 	if err != nil {
 		return nil, err
 	}
@@ -114,19 +118,19 @@ func (o Options) medians(ctx context.Context, all []*Contender) ([]time.Duration
 				x.ISA, x.Step.Format, d, all[0].ISA, all[0].Step.Format, err)
 		}
 	}
-	return medians, nil
+	return turns, nil
 }
 
 // result puts a measurement into figures.
-func (o Options) result(c Case, x *Contender, took, dense time.Duration) Result {
+func (o Options) result(c Case, x *Contender, turns, dense []time.Duration) Result {
 	m, k, n := c.Dims()
-	us := func(d time.Duration) float64 { return float64(max(d, 1)) / 1e3 }
 	limits := o.Limits[x.ISA]
 	r := Result{
 		Family: c.Family(c.Sparsity), Name: c.Name, Shape: c.Layer.String(), M: m, K: k, N: n,
 		Sparsity: c.Sparsity, Block: c.Block, ISA: x.ISA.String(), Threads: x.Threads,
 		Format: x.Step.Format, Kernel: x.Step.Kernel,
-		US: us(took), DenseUS: us(dense), Speedup: us(dense) / us(took),
+		US: MedianUS(turns), DenseUS: MedianUS(dense), Speedup: MedianUS(dense) / MedianUS(turns),
+		turns: turns, benchmark: "Layer/" + c.benchmark() + "/" + benchmarkPart("kernel", x.Step.Kernel),
 	}
 	columns := float64(n)
 	r.GFlops = 2 * float64(x.Step.NNZ) * columns / r.US / 1e3

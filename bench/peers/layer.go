@@ -1,23 +1,26 @@
 package peers
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
+	"github.com/nnz-dev/nnz/loader"
 )
 
-// A Driver is a program of the folder drivers, built by `make peers`, and how
-// it computes a layer.
+// A Driver is an engine and how it computes a layer: a program of the folder
+// drivers, built by `make peers`, or ONNX Runtime.
 type Driver struct {
 	Engine  string // the program's name
 	Variant string
@@ -27,7 +30,7 @@ type Driver struct {
 	Winograd bool
 }
 
-func (d Driver) String() string { return d.Engine + " " + d.Variant }
+func (d Driver) String() string { return strings.TrimSpace(d.Engine + " " + d.Variant) }
 
 // fits reports whether the driver has an algorithm for a layer.
 func (d Driver) fits(l kernels.Layer) bool {
@@ -39,7 +42,7 @@ func (d Driver) fits(l kernels.Layer) bool {
 	case "inner":
 		return l.Size == 0
 	}
-	return l.Kernel <= 1 && l.Stride <= 1
+	return d.Engine == ortEngine || l.Kernel <= 1 && l.Stride <= 1
 }
 
 // Drivers lists all drivers.
@@ -53,19 +56,24 @@ func Drivers() []Driver {
 		{Engine: "libxsmm", Variant: "dense"},
 		{Engine: "libxsmm", Variant: "sparse", Sparse: true},
 		{Engine: "xnnpack", Variant: "sparse", Sparse: true},
+		{Engine: ortEngine},
 	}
 }
 
-// A Problem is a layer with its weight and activations in a temporary file.
+// A Problem is a layer with its weight and activations in temporary files, for
+// engines to read.
 type Problem struct {
-	layer   kernels.Layer
-	dir     string
-	threads int
+	layer kernels.Layer
+	dir   string
+	input []graph.Value // of the ONNX model
 }
 
-// NewProblem writes a layer for drivers to read. x is a row of columns for each
-// input feature. It must be closed.
-func NewProblem(c kernels.Case, x []float32, threads int) (*Problem, error) {
+// The files of a problem: for the drivers, and for ONNX Runtime.
+const layerFile, modelFile, inputFile = "layer", "model.onnx", "input"
+
+// NewProblem writes a layer. x is a row of columns for each input feature. It
+// must be closed.
+func NewProblem(c kernels.Case, x []float32) (*Problem, error) {
 	l := c.Layer
 	if l.Groups > 1 {
 		return nil, errors.New("the drivers know no groups")
@@ -74,26 +82,63 @@ func NewProblem(c kernels.Case, x []float32, threads int) (*Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Problem{layer: l, dir: dir, threads: threads}
-	var b bytes.Buffer // as driver.h reads it
-	for _, v := range []int{l.In, l.Out, l.Size, max(1, l.Kernel), max(1, l.Stride), l.Columns, threads} {
-		b.Write(binary.NativeEndian.AppendUint32(nil, uint32(v)))
-	}
-	for _, list := range [][]float32{c.Weight, x} {
-		for _, v := range list {
-			b.Write(binary.NativeEndian.AppendUint32(nil, math.Float32bits(v)))
-		}
-	}
-	if err := os.WriteFile(p.file(), b.Bytes(), 0o600); err != nil {
+	p := &Problem{layer: l, dir: dir}
+	if err := errors.Join(p.writeLayer(c.Weight, x), p.writeModel(c.Weight, x)); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Problem) file() string { return filepath.Join(p.dir, "layer") }
+// writeLayer writes the file that driver.h reads.
+func (p *Problem) writeLayer(weight, x []float32) error {
+	l := p.layer
+	var b []byte
+	for _, v := range []int{l.In, l.Out, l.Size, max(1, l.Kernel), max(1, l.Stride), l.Columns} {
+		b = binary.NativeEndian.AppendUint32(b, uint32(v))
+	}
+	return os.WriteFile(p.file(layerFile), appendFloats(appendFloats(b, weight), x), 0o600)
+}
 
-// Close removes the file.
+// writeModel writes the layer as a model, and its input.
+func (p *Problem) writeModel(weight, x []float32) error {
+	m, err := p.layer.Model(weight)
+	if err != nil {
+		return err
+	}
+	for _, v := range m.Inputs {
+		p.input = append(p.input, *v)
+	}
+	if p.layer.Size == 0 { // it has a row of features for each column
+		x = transposed(x, p.layer.In, p.layer.Columns)
+	}
+	if err := os.WriteFile(p.file(inputFile), appendFloats(nil, x), 0o600); err != nil {
+		return err
+	}
+	return loader.Save(p.file(modelFile), m, loader.SaveOptions{})
+}
+
+func appendFloats(b []byte, list []float32) []byte {
+	b = slices.Grow(b, 4*len(list))
+	for _, v := range list {
+		b = binary.NativeEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
+}
+
+// transposed returns a matrix of so many rows and columns with the two
+// exchanged.
+func transposed(x []float32, rows, cols int) []float32 {
+	t := make([]float32, len(x))
+	for i, v := range x {
+		t[i%cols*rows+i/cols] = v
+	}
+	return t
+}
+
+func (p *Problem) file(name string) string { return filepath.Join(p.dir, name) }
+
+// Close removes the files.
 func (p *Problem) Close() error { return os.RemoveAll(p.dir) }
 
 // ErrNotBuilt says that a driver is missing.
@@ -101,29 +146,54 @@ var ErrNotBuilt = errors.New("not built: see make peers")
 
 // Start starts a driver, found in a folder of programs, on the problem. The
 // instruction set is the best that the engine may use.
-func (p *Problem) Start(ctx context.Context, d Driver, folder string, i isa.ISA) (*Layer, error) {
-	program := filepath.Join(folder, d.Engine)
-	if _, err := os.Stat(program); err != nil {
-		return nil, fmt.Errorf("%v: %w", d, ErrNotBuilt)
+func (p *Problem) Start(ctx context.Context, d Driver, folder string, i isa.ISA, threads int) (*Layer, error) {
+	l := &Layer{output: p.file(fmt.Sprintf("%s.%s.%d", d.Engine, d.Variant, threads))}
+	var err error
+	if d.Engine == ortEngine {
+		l.process, err = p.startORT(ctx, folder, i, threads)
+		if p.layer.Size == 0 {
+			l.columns = p.layer.Columns
+		}
+	} else {
+		l.process, err = p.startDriver(ctx, d, folder, i, threads)
 	}
-	cmd := exec.CommandContext(ctx, program, d.Variant, p.file())
-	cmd.Env = append(os.Environ(), environment(i, p.threads)...)
-	s, err := start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", d, err)
 	}
-	s.name = d.String()
-	return &Layer{process: s, out: filepath.Join(p.dir, d.Engine+"."+d.Variant)}, nil
+	l.name = d.String()
+	return l, nil
+}
+
+func (p *Problem) startDriver(ctx context.Context, d Driver, folder string, i isa.ISA, threads int) (*process, error) {
+	program := filepath.Join(folder, d.Engine)
+	if _, err := os.Stat(program); err != nil {
+		return nil, ErrNotBuilt
+	}
+	cmd := exec.CommandContext(ctx, program, d.Variant, p.file(layerFile), strconv.Itoa(threads))
+	cmd.Env = append(os.Environ(), environment(i, threads)...)
+	return start(cmd)
+}
+
+// startORT starts ONNX Runtime. It has no switch for its instruction set.
+func (p *Problem) startORT(ctx context.Context, folder string, i isa.ISA, threads int) (*process, error) {
+	if best := isa.Detect(); i != best {
+		return nil, fmt.Errorf("takes %v where the CPU has it, and cannot be held to %v", best, i)
+	}
+	o := ORT{Model: p.file(modelFile), Threads: threads, Modules: folder, files: []string{p.file(inputFile)}, session: ortLayerSession}
+	return o.start(ctx, p.input)
 }
 
 // environment holds the variables by which engines are told how many threads
 // and which instructions to use. OpenBLAS would take kernels of 2008 for a
-// processor that it does not know.
+// processor that it does not know. Threads spin for some 0.1 ms before they
+// sleep: long enough that one run finds them awake after the other, not so long
+// that they take the turn of whoever is next.
 func environment(i isa.ISA, threads int) []string {
 	env := []string{
 		fmt.Sprintf("OMP_NUM_THREADS=%d", threads),
 		fmt.Sprintf("OPENBLAS_NUM_THREADS=%d", threads),
-		"OMP_WAIT_POLICY=passive", // no spinning through the turns of others
+		"GOMP_SPINCOUNT=10000",       // rounds of a loop
+		"OPENBLAS_THREAD_TIMEOUT=18", // logarithm of cycles
 	}
 	switch i {
 	case isa.AVX512:
@@ -137,28 +207,25 @@ func environment(i isa.ISA, threads int) []string {
 // A Layer is an engine that is ready to compute one layer.
 type Layer struct {
 	*process
-	out string
+	output  string // file
+	columns int    // of an output that has a row for each of them, else 0
 }
 
 // Output returns the output of the last run: a row of columns for each feature.
 func (l *Layer) Output() ([]float32, error) {
-	if _, err := io.WriteString(l.in, "write "+l.out+"\n"); err != nil {
-		return nil, fmt.Errorf("%s: %w", l.name, err)
+	if err := l.write(l.output); err != nil {
+		return nil, err
 	}
-	answer, err := l.answer()
-	if err == nil && answer != "ok" {
-		err = fmt.Errorf("answered %q, expected ok", answer)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.name, err)
-	}
-	data, err := os.ReadFile(l.out)
+	data, err := os.ReadFile(l.output)
 	if err != nil {
 		return nil, err
 	}
 	y := make([]float32, len(data)/4)
 	for i := range y {
 		y[i] = math.Float32frombits(binary.NativeEndian.Uint32(data[4*i:]))
+	}
+	if l.columns > 0 {
+		y = transposed(y, l.columns, len(y)/l.columns)
 	}
 	return y, nil
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
+// ortEngine is the name of ONNX Runtime.
+const ortEngine = "onnxruntime"
+
 //go:embed ort.mjs
 var ortScript string
 
@@ -29,24 +32,46 @@ type ORT struct {
 	// Modules is the folder that holds node_modules; empty is the working
 	// folder. The folders of NODE_PATH are looked in after it.
 	Modules string
+
+	files   []string       // of the elements of the first inputs; others are random
+	session map[string]any // settings of the session
 }
+
+// Between runs its workers must not spin through the turns of the others: of a
+// whole model, a run is most of a turn.
+var ortModelSession = map[string]any{"force_spinning_stop": "1"}
+
+// Runs of a layer follow each other within a turn, and workers that sleep in
+// between would measure little but the waking. They spin for a twentieth of a
+// turn at most.
+var ortLayerSession = map[string]any{"intra_op": map[string]any{"spin_duration_us": "100"}}
 
 // Start starts the engine and loads the model. Inputs must have known shapes.
 // It has the type of an element of [bench.Options].Peers.
 func (o ORT) Start(ctx context.Context, inputs []graph.Value) (bench.Peer, error) {
+	o.session = ortModelSession
+	return o.start(ctx, inputs)
+}
+
+func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) {
 	type input struct {
 		Name  string `json:"name"`
 		Type  string `json:"type"`
 		Shape []int  `json:"shape"`
+		File  string `json:"file,omitempty"`
 	}
 	args := struct {
-		Model   string  `json:"model"`
-		Threads int     `json:"threads"`
-		Modules string  `json:"modules"`
-		Inputs  []input `json:"inputs"`
-	}{o.Model, max(1, o.Threads), o.Modules, []input{}}
-	for _, v := range inputs {
-		in := input{v.Name, v.DType.String(), []int{}}
+		Model   string         `json:"model"`
+		Threads int            `json:"threads"`
+		Modules string         `json:"modules"`
+		Inputs  []input        `json:"inputs"`
+		Session map[string]any `json:"session"`
+	}{o.Model, max(1, o.Threads), o.Modules, []input{}, o.session}
+	for n, v := range inputs {
+		in := input{Name: v.Name, Type: v.DType.String(), Shape: []int{}}
+		if n < len(o.files) {
+			in.File = o.files[n]
+		}
 		for _, d := range v.Shape {
 			if !d.Known() {
 				return nil, fmt.Errorf("ONNX Runtime: input %q has no fixed shape", v.Name)
@@ -72,6 +97,6 @@ func (o ORT) Start(ctx context.Context, inputs []graph.Value) (bench.Peer, error
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
-	p.name = "onnxruntime"
+	p.name = ortEngine
 	return p, nil
 }

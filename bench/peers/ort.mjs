@@ -3,11 +3,18 @@
 //   model    path of the ONNX file
 //   threads  of an operator
 //   modules  folder that has onnxruntime-node in its node_modules
-//   inputs   list of {name, type, shape}
+//   inputs   list of {name, type, shape}, and maybe the file of the elements
+//   session  further settings of the session
 //
-// It answers "ready VERSION", then for every line on standard input runs one
-// inference and answers the milliseconds it took. Any answer may be
-// "error MESSAGE" instead.
+// It answers "ready VERSION", then each line on standard input:
+//
+//   run         runs one inference: the milliseconds it took
+//   turn N      runs back to back for N milliseconds, at least twice: the median
+//               of the second half
+//   write PATH  writes the first output of the last run to a file: "ok"
+//
+// Any answer may be "error MESSAGE" instead.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,11 +28,12 @@ const arrays = {
 // say writes an answer, which is one line.
 const say = (line) => process.stdout.write(line.replaceAll('\n', ' ') + '\n');
 
-// feed makes an input: reals that look standard normal, integers 0 and 1. The
-// values need not be those of the other contenders, as time does not depend
-// on them.
-function feed(ort, { name, type, shape }) {
+// feed makes an input of a file, else of reals that look standard normal and
+// integers 0 and 1: they need not be those of the other contenders, as time
+// does not depend on them.
+function feed(ort, { name, type, shape, file }) {
   if (!arrays[type]) throw new Error(`input ${name} of type ${type}`);
+  if (file) return new ort.Tensor(type, new arrays[type](new Uint8Array(readFileSync(file)).buffer), shape);
   const data = new arrays[type](shape.reduce((a, b) => a * b, 1));
   let seed = 1;
   const uniform = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
@@ -53,15 +61,31 @@ async function main() {
     executionMode: 'sequential',
     intraOpNumThreads: o.threads,
     interOpNumThreads: 1,
-    // Its workers must not spin through the turns of the other contenders.
-    extra: { session: { force_spinning_stop: '1' } },
+    extra: { session: o.session },
   });
   const feeds = Object.fromEntries(o.inputs.map((i) => [i.name, feed(ort, i)]));
-  say(`ready ${version}`);
-  for await (const _ of createInterface({ input: process.stdin })) {
+  let outputs;
+  const run = async () => {
     const start = performance.now();
-    await session.run(feeds);
-    say(String(performance.now() - start));
+    outputs = await session.run(feeds);
+    return performance.now() - start;
+  };
+  const turn = async (ms) => {
+    const times = [];
+    for (const start = performance.now(); times.length < 2 || performance.now() - start < ms; ) times.push(await run());
+    const half = times.slice(Math.floor(times.length / 2)).sort((a, b) => a - b);
+    return half[Math.floor((half.length - 1) / 2)];
+  };
+  await run();
+  say(`ready ${version}`);
+  for await (const line of createInterface({ input: process.stdin })) {
+    const argument = line.slice(line.indexOf(' ') + 1);
+    if (line === 'run') say(String(await run()));
+    else if (line.startsWith('turn ')) say(String(await turn(Number(argument))));
+    else if (line.startsWith('write ')) {
+      writeFileSync(argument, outputs[session.outputNames[0]].data);
+      say('ok');
+    } else throw new Error(`asked to ${line}`);
   }
 }
 

@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nnz-dev/nnz/bench/kernels"
 )
 
 // A process is an engine that answers a line with a line: first "ready
-// VERSION", then for each line sent the milliseconds of one inference, or
-// "error MESSAGE" in place of any.
+// VERSION", then to each line sent as [process.Run], [process.Turn] and
+// [process.write] say, or "error MESSAGE" in place of any.
 type process struct {
 	name, version string
 	cmd           *exec.Cmd
@@ -75,17 +77,47 @@ func (p *process) answer() (string, error) {
 // Engine implements [bench.Peer].
 func (p *process) Engine() (name, version string) { return p.name, p.version }
 
-// Run implements [bench.Peer].
-func (p *process) Run(ctx context.Context) (time.Duration, error) {
+// Run implements [bench.Peer]: "run" is answered with the milliseconds of one
+// run.
+func (p *process) Run(ctx context.Context) (time.Duration, error) { return p.time(ctx, "run") }
+
+// Turn implements [kernels.Runner]: "turn N" is answered with the milliseconds
+// of a run in a turn of at least N milliseconds.
+func (p *process) Turn(ctx context.Context) (time.Duration, error) {
+	return p.time(ctx, fmt.Sprintf("turn %g", kernels.TurnTime.Seconds()*1e3))
+}
+
+// write asks for the output of the last run in a file: "write PATH" is answered
+// with "ok".
+func (p *process) write(path string) error {
+	answer, err := p.ask("write " + path)
+	if err == nil && answer != "ok" {
+		err = fmt.Errorf("%s: answered %q, expected ok", p.name, answer)
+	}
+	return err
+}
+
+// ask sends a line and returns the answer.
+func (p *process) ask(line string) (string, error) {
+	_, err := io.WriteString(p.in, line+"\n")
+	var answer string
+	if err == nil {
+		answer, err = p.answer()
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.name, err)
+	}
+	return answer, nil
+}
+
+// time asks for a time.
+func (p *process) time(ctx context.Context, line string) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if _, err := io.WriteString(p.in, "run\n"); err != nil {
-		return 0, fmt.Errorf("%s: %w", p.name, err)
-	}
-	answer, err := p.answer()
+	answer, err := p.ask(line)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", p.name, err)
+		return 0, err
 	}
 	ms, err := strconv.ParseFloat(answer, 64)
 	if err != nil || !(ms >= 0) {

@@ -2,11 +2,13 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nnz-dev/nnz/bench/kernels"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/testdata"
 )
@@ -25,7 +27,7 @@ func TestProcess(t *testing.T) {
 		name, script string
 		start, run   string // part of the error, empty for none
 	}{
-		{"answers", `echo ready 1.2; while read l; do echo 2.5; done`, "", ""},
+		{"answers", `echo ready 1.2; while read l; do [ "$l" = run ] && echo 2.5; done`, "", ""},
 		{"does not load", `echo error no such file; exit 1`, "no such file", ""},
 		{"crashes", `echo broken library >&2; exit 1`, "broken library", ""},
 		{"says nothing", `exit 0`, "without an answer", ""},
@@ -61,6 +63,36 @@ func TestProcess(t *testing.T) {
 				t.Errorf("Close: error %v after %v", err, time.Since(began))
 			}
 		})
+	}
+}
+
+// TestTurn plays a driver that wants to be asked as driver.h does.
+func TestTurn(t *testing.T) {
+	p, err := start(shell(t, `echo ready 1.2
+while read order argument; do
+	case $order in
+	turn) echo $argument;;
+	write) [ $argument = there ] && echo ok || echo not there;;
+	esac
+done`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.name = "engine"
+	ctx, cancel := context.WithCancel(context.Background())
+	if d, err := p.Turn(ctx); err != nil || d != kernels.TurnTime {
+		t.Errorf("asked for a turn of %v, error %v", d, err)
+	}
+	if err := p.write("there"); err != nil {
+		t.Error(err)
+	}
+	if err := p.write("elsewhere"); !says(err, `engine: answered "not there"`) {
+		t.Errorf("error %v", err)
+	}
+	cancel()
+	if _, err := p.Turn(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a canceled turn: error %v", err)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -16,16 +18,37 @@ import (
 type Class struct {
 	Name     string
 	Layers   []kernels.Layer
-	Blocks   []int // rows of the blocks of zeros
-	Winograd bool  // the dense engines may use it
-	Goals    []float64
+	Blocks   []int     // rows of the blocks of zeros; nil for single zeros
+	Winograd bool      // the dense engines may use it
+	Goals    []float64 // of AVX-512
 }
 
-// Sparsities are those that classes have goals for.
+// Sparsities are those that there are goals for.
 var sparsities = [...]float64{0.7, 0.8, 0.9, 0.95}
 
 // Sparsities returns the sparsities that [Class].Goals are for.
 func Sparsities() []float64 { return sparsities[:] }
+
+// avx2Goals are those of every class where all engines are held to AVX2.
+var avx2Goals = [len(sparsities)]float64{0, 4, 7, 12}
+
+// Goal returns the goal at a sparsity, where the best instruction set of all
+// engines is i; 0 where there is none.
+func (c Class) Goal(i isa.ISA, sparsity float64) float64 {
+	n := slices.Index(sparsities[:], sparsity)
+	switch {
+	case n < 0 || c.Goals == nil:
+		return 0
+	case i == isa.AVX512:
+		return c.Goals[n]
+	case i == isa.AVX2:
+		return avx2Goals[n]
+	}
+	return 0
+}
+
+// Masks returns a class for real masks, without goals.
+func Masks(columns int) Class { return Class{Name: fmt.Sprintf("real masks, N = %d", columns)} }
 
 // Classes lists the classes.
 func Classes() []Class {
@@ -51,29 +74,30 @@ func Classes() []Class {
 	}
 }
 
-// A Row compares engines on one layer. Times are medians in microseconds, 0
-// where an engine is missing or does not compute the layer.
+// A Row compares engines on one layer and number of threads. Times are medians
+// in microseconds, 0 where an engine is missing or does not compute the layer.
 type Row struct {
 	Class    string             `json:"class"`
+	Name     string             `json:"name,omitempty"` // of a mask
 	Shape    string             `json:"shape"`
 	Sparsity float64            `json:"sparsity"`
-	Block    int                `json:"block"`
+	Block    int                `json:"block,omitempty"` // rows of the blocks of zeros; 0 for a mask
 	Threads  int                `json:"threads"`
 	Dense    float64            `json:"dense_us"` // of the best dense engine
 	Best     string             `json:"best_dense"`
 	Ours     map[string]float64 `json:"ours_us"` // by instruction set
 	Format   string             `json:"format"`  // of the last of them
 	Peers    map[string]float64 `json:"peers_us"`
-	Ratio    float64            `json:"ratio"` // of the best dense engine to the best of ours
-	Goal     float64            `json:"goal"`
+	Ratio    float64            `json:"ratio"`             // of the best dense engine to the best of ours
+	Goal     float64            `json:"goal"`              // for Ratio on one thread; 0 for none
 	Missing  map[string]string  `json:"missing,omitempty"` // why a driver gave no time
 }
 
 // Bench says how to compare.
 type Bench struct {
-	Folder  string    // of the drivers' programs
+	Folder  string    // of the drivers' programs, and of node_modules
 	ISAs    []isa.ISA // of ours, the last of them that of the engines
-	Threads int
+	Threads []int     // numbers of them
 	kernels.Timing
 }
 
@@ -81,81 +105,169 @@ type Bench struct {
 // Winograd's algorithm is less exact.
 const tolerance, winogradTolerance = 1e-4, 1e-2
 
-// Compare measures every driver and ours in turns on one layer.
-func (b Bench) Compare(ctx context.Context, class Class, c kernels.Case, goal float64) (Row, error) {
-	r := Row{
-		Class: class.Name, Shape: c.Layer.String(), Sparsity: c.Sparsity, Block: c.Block, Threads: b.Threads, Goal: goal,
-		Ours: make(map[string]float64), Peers: make(map[string]float64), Missing: make(map[string]string),
+// Compare measures every driver and ours, on every number of threads, in turns
+// on one layer. It returns a row for each number of threads.
+func (b Bench) Compare(ctx context.Context, class Class, c kernels.Case) ([]Row, error) {
+	if len(b.ISAs) == 0 || len(b.Threads) == 0 {
+		return nil, errors.New("no instruction set or number of threads to compare")
 	}
-	if len(b.ISAs) == 0 {
-		return r, errors.New("no instruction set to compare")
-	}
-	var ours []*kernels.Contender
-	var runners []kernels.Runner
-	for _, i := range b.ISAs {
-		x, err := kernels.Compile(ctx, c, kernels.Variant{ISA: i, Threads: b.Threads, Mode: runtime.Auto})
+	var all []*contenders
+	defer func() {
+		for _, x := range all {
+			x.Close()
+		}
+	}()
+	for _, threads := range b.Threads {
+		x, err := b.ours(ctx, c, threads)
+		all = append(all, x)
 		if err != nil {
-			return r, err
+			return nil, err
 		}
-		defer x.Close()
-		if _, err := x.Run(ctx); err != nil {
-			return r, err
-		}
-		ours, runners = append(ours, x), append(runners, x)
-		r.Format = x.Step.Format
 	}
-	x, err := ours[0].Source()
+	source, err := all[0].ours[0].Source()
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	want, err := ours[0].Output()
+	want, err := all[0].ours[0].Output()
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	p, err := NewProblem(c, x, b.Threads)
+	p, err := NewProblem(c, source)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
 	defer p.Close()
-	var started []Driver
-	for _, d := range Drivers() {
-		if d.Winograd && !class.Winograd || !d.fits(c.Layer) {
-			continue
+	for _, x := range all {
+		if err := b.startDrivers(ctx, x, p, class, want); err != nil {
+			return nil, err
 		}
-		l, err := b.start(ctx, p, d, want)
-		if err != nil {
-			r.Missing[d.String()] = err.Error()
-			continue
-		}
-		defer l.Close()
-		started, runners = append(started, d), append(runners, l)
 	}
-	medians, err := b.Medians(ctx, runners)
+	// All of ours, then all the others: see rouse.
+	runners := []kernels.Runner{rouse{}}
+	for _, x := range all {
+		for _, k := range x.ours {
+			runners = append(runners, k)
+		}
+	}
+	for _, x := range all {
+		for _, l := range x.layers {
+			runners = append(runners, l)
+		}
+	}
+	turns, err := b.Measure(ctx, runners)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	best := 0.0
-	for n, i := range b.ISAs {
-		us := float64(max(medians[n], 1)) / 1e3
-		r.Ours[i.String()] = us
-		if best == 0 || us < best {
-			best = us
+	rows := make([]Row, len(all))
+	ours := turns[1:]
+	others := ours[len(all)*len(b.ISAs):]
+	for i, x := range all {
+		r := x.row(ours[:len(x.ours)], others[:len(x.layers)])
+		ours, others = ours[len(x.ours):], others[len(x.layers):]
+		r.Class, r.Shape, r.Sparsity, r.Block = class.Name, c.Layer.String(), c.Sparsity, c.Block
+		if c.Block == 0 {
+			r.Name = c.Name
+		}
+		if x.threads == 1 {
+			r.Goal = class.Goal(slices.Max(b.ISAs), c.Sparsity)
+		}
+		rows[i] = r
+	}
+	return rows, nil
+}
+
+// A rouse wakes our process, which was idle during the others' turns, before
+// our own. Go's runtime then has a thread look at all others every 20 us for
+// some milliseconds, to calm down after 50 looks. On a virtual machine, where
+// an interrupt takes tens of microseconds, that doubles the time of a layer.
+type rouse struct{}
+
+// Turn implements [kernels.Runner].
+func (rouse) Turn(context.Context) (time.Duration, error) {
+	start := time.Now()
+	for time.Since(start) < 12*time.Millisecond {
+	}
+	return time.Since(start), nil
+}
+
+// contenders are who takes turns on one number of threads.
+type contenders struct {
+	threads int
+	ours    []*kernels.Contender
+	drivers []Driver
+	layers  []*Layer          // of the drivers
+	missing map[string]string // why a driver does not run
+}
+
+// ours compiles a case for every instruction set.
+func (b Bench) ours(ctx context.Context, c kernels.Case, threads int) (*contenders, error) {
+	x := &contenders{threads: threads, missing: make(map[string]string)}
+	for _, i := range b.ISAs {
+		k, err := kernels.Compile(ctx, c, kernels.Variant{ISA: i, Threads: threads, Mode: runtime.Auto})
+		if err != nil {
+			return x, err
+		}
+		x.ours = append(x.ours, k)
+		if _, err := k.Run(ctx); err != nil {
+			return x, err
 		}
 	}
-	for n, d := range started {
-		us := float64(max(medians[len(ours)+n], 1)) / 1e3
+	return x, nil
+}
+
+// Close ends all of them.
+func (x *contenders) Close() error {
+	for _, k := range x.ours {
+		k.Close()
+	}
+	for _, l := range x.layers {
+		l.Close()
+	}
+	return nil
+}
+
+// row puts the turns of ours and of the layers into figures.
+func (x *contenders) row(ours, layers [][]time.Duration) Row {
+	r := Row{Threads: x.threads, Ours: make(map[string]float64), Peers: make(map[string]float64), Missing: x.missing}
+	best := math.Inf(1)
+	for n, k := range x.ours {
+		us := kernels.MedianUS(ours[n])
+		r.Ours[k.ISA.String()], r.Format = us, k.Step.Format
+		best = min(best, us)
+	}
+	for n, d := range x.drivers {
+		us := kernels.MedianUS(layers[n])
 		r.Peers[d.String()] = us
 		if !d.Sparse && (r.Best == "" || us < r.Dense) {
 			r.Best, r.Dense = d.String(), us
 		}
 	}
 	r.Ratio = r.Dense / best
-	return r, nil
+	return r
+}
+
+// startDrivers starts the drivers that a layer may be computed with.
+func (b Bench) startDrivers(ctx context.Context, x *contenders, p *Problem, class Class, want []float32) error {
+	for _, d := range Drivers() {
+		if d.Winograd && !class.Winograd || !d.fits(p.layer) {
+			continue
+		}
+		l, err := b.start(ctx, p, d, x.threads, want)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			x.missing[d.String()] = err.Error()
+			continue
+		}
+		x.drivers, x.layers = append(x.drivers, d), append(x.layers, l)
+	}
+	return nil
 }
 
 // start starts a driver, whose output must be what is wanted.
-func (b Bench) start(ctx context.Context, p *Problem, d Driver, want []float32) (*Layer, error) {
-	l, err := p.Start(ctx, d, b.Folder, slices.Max(b.ISAs))
+func (b Bench) start(ctx context.Context, p *Problem, d Driver, threads int, want []float32) (*Layer, error) {
+	l, err := p.Start(ctx, d, b.Folder, slices.Max(b.ISAs), threads)
 	if err != nil {
 		return nil, err
 	}

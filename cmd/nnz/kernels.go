@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
+	"github.com/nnz-dev/nnz/internal/atomicfile"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/loader"
 )
@@ -24,8 +27,9 @@ type kernelsCmd struct {
 	Block    int       `default:"1" help:"Make zeros in blocks of so many outputs."`
 	ISA      []string  `name:"isa" placeholder:"NAME" help:"Instruction sets: generic, avx2, avx512, neon. Default: NNZ_ISA, else the best of this CPU."`
 	Threads  []int     `default:"1" help:"Numbers of threads."`
-	Runs     int       `placeholder:"N" help:"Runs of each; default: as many as fit into 150 ms, and at least 7."`
+	Runs     int       `placeholder:"N" help:"Turns of each; default: as many as fit into 150 ms, and at least 7."`
 	Choices  bool      `help:"Measure every candidate format instead, and list where another than the chosen one is more than 5 % faster."`
+	Benchfmt string    `placeholder:"FILE" help:"Write every turn to FILE as go test -bench does, for benchstat."`
 	jsonFlag
 }
 
@@ -49,7 +53,7 @@ func (c *kernelsCmd) Run(e *env) error {
 		return err
 	}
 	o := kernels.Options{ISAs: isas, Threads: c.Threads, Limits: make(map[isa.ISA]kernels.Limits)}
-	o.Runs = c.Runs
+	o.Turns = c.Runs
 	r := kernelsReport{}
 	if !c.Choices {
 		for _, i := range isas {
@@ -57,7 +61,11 @@ func (c *kernelsCmd) Run(e *env) error {
 			o.Limits[i] = l
 			r.Limits = append(r.Limits, l)
 			if c.wants(kernels.Vec) && c.Shape == "" {
-				r.Results = append(r.Results, o.Functions(i)...)
+				results, err := o.Functions(e.ctx, i)
+				if err != nil {
+					return err
+				}
+				r.Results = append(r.Results, results...)
 			}
 		}
 	}
@@ -86,6 +94,12 @@ func (c *kernelsCmd) Run(e *env) error {
 		r.Results = append(r.Results, results...)
 	}
 	p.end()
+	if c.Benchfmt != "" {
+		err := atomicfile.Write(c.Benchfmt, func(w io.Writer) error { return kernels.WriteBenchfmt(w, r.Results) })
+		if err != nil {
+			return err
+		}
+	}
 	if err := c.write(e, r); err != nil || c.stdout() {
 		return err
 	}
@@ -110,6 +124,9 @@ func (c *kernelsCmd) check() error {
 		if n < 1 {
 			return usagef("%d: --threads, --block and --columns are positive numbers", n)
 		}
+	}
+	if c.Benchfmt != "" && c.Choices {
+		return usagef("--benchfmt: there is no benchmark of --choices")
 	}
 	if c.Runs < 0 {
 		return usagef("--runs %d: expected a positive number", c.Runs)
@@ -163,7 +180,10 @@ func (c *kernelsCmd) cases() ([]func() (kernels.Case, error), error) {
 	}
 	for _, name := range c.Set {
 		if name == dlmcSet {
-			masks, err := c.masks()
+			if c.Masks == "" {
+				return nil, usagef("--set %s needs --masks, a folder of .smtx files", dlmcSet)
+			}
+			masks, err := maskCases(c.Masks, c.Columns)
 			if err != nil {
 				return nil, err
 			}
@@ -181,17 +201,15 @@ func (c *kernelsCmd) cases() ([]func() (kernels.Case, error), error) {
 	return list, nil
 }
 
-// masks lists the matrices of a folder.
-func (c *kernelsCmd) masks() ([]func() (kernels.Case, error), error) {
-	if c.Masks == "" {
-		return nil, usagef("--set %s needs --masks, a folder of .smtx files", dlmcSet)
-	}
-	files, _, err := matrixFiles([]string{c.Masks})
+// maskCases lists the matrices of a folder, to be multiplied with so many
+// columns.
+func maskCases(folder string, columns int) ([]func() (kernels.Case, error), error) {
+	files, _, err := matrixFiles([]string{folder})
 	if err != nil {
 		return nil, err
 	}
 	if files == nil {
-		return nil, usagef("--masks %s: no such folder", c.Masks)
+		return nil, usagef("--masks %s: no such folder", folder)
 	}
 	shared := sharedFolder(files)
 	var list []func() (kernels.Case, error)
@@ -201,7 +219,7 @@ func (c *kernelsCmd) masks() ([]func() (kernels.Case, error), error) {
 			if err != nil {
 				return kernels.Case{}, err
 			}
-			return kernels.FromMatrix(file[shared:], m, c.Columns)
+			return kernels.FromMatrix(filepath.ToSlash(file[shared:]), m, columns)
 		})
 	}
 	return list, nil

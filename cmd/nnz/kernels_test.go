@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +28,22 @@ func TestBenchKernels(t *testing.T) {
 	table := succeed(t, "bench", "kernels", "--shape", "64,64,1", "--sparsity", "0.9", "--runs", "3")
 	if !strings.Contains(table, "spmv") || !strings.Contains(table, "FMA") {
 		t.Errorf("printed %s", table)
+	}
+}
+
+func TestBenchKernelsBenchfmt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new.txt")
+	succeed(t, "bench", "kernels", "--shape", "64,64,49", "--sparsity", "0.9", "--runs", "3", "--threads", "2", "--benchfmt", file)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^BenchmarkLayer/family=spmm/shape=64x64x49/zeros=0\.9/kernel=\w+-2\t1\t\d+ ns/op\t[\d.]+ GF/s$`)
+	if got := line.FindAllString(string(b), -1); len(got) != 3 || !strings.HasPrefix(string(b), "goos: ") {
+		t.Errorf("%d lines of the sparse layer in\n%s", len(got), b)
+	}
+	if code, _, _ := command(t, "bench", "kernels", "--choices", "--benchfmt", file); code != exitUsage {
+		t.Errorf("--choices: exit code %d", code)
 	}
 }
 

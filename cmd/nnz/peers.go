@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -13,18 +15,23 @@ import (
 
 // peersCmd compares layers with other engines.
 type peersCmd struct {
-	Drivers  string    `default:"bin/peers" placeholder:"DIR" help:"Folder of the drivers that make peers builds."`
-	Class    []string  `placeholder:"TEXT" help:"Only classes whose name contains this."`
+	Drivers  string    `default:"bin/peers" placeholder:"DIR" help:"Folder of the drivers that make peers builds, and of node_modules."`
+	Class    []string  `sep:"none" placeholder:"TEXT" help:"Only classes whose name contains this."`
 	Sparsity []float64 `placeholder:"F" help:"Only these of 0.7, 0.8, 0.9 and 0.95."`
+	Masks    string    `placeholder:"DIR" help:"Folder of .smtx and .mtx files, for a class of real masks."`
 	AVX2     bool      `name:"avx2" help:"Hold all engines to AVX2."`
-	Threads  int       `default:"1" help:"Threads of each engine."`
-	Runs     int       `placeholder:"N" help:"Runs of each; default: as many as fit into 150 ms, and at least 7."`
+	Threads  []int     `placeholder:"N" help:"Numbers of threads of each engine. Default: 1, and 2 where there are so many CPUs."`
+	Runs     int       `placeholder:"N" help:"Turns of each; default: as many as fit into 150 ms, and at least 7."`
 	jsonFlag
 }
 
+// maskColumns is how many columns masks are multiplied with: a transformer's
+// tokens.
+const maskColumns = 128
+
 func (c *peersCmd) Run(e *env) error {
-	if c.Threads < 1 || c.Runs < 0 {
-		return usagef("--threads %d, --runs %d: expected positive numbers", c.Threads, c.Runs)
+	if c.Runs < 0 {
+		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
 	for _, s := range c.Sparsity {
 		if !slices.Contains(peers.Sparsities(), s) {
@@ -32,7 +39,15 @@ func (c *peersCmd) Run(e *env) error {
 		}
 	}
 	b := peers.Bench{Folder: c.Drivers, Threads: c.Threads}
-	b.Runs = c.Runs
+	b.Turns = c.Runs
+	if b.Threads == nil {
+		b.Threads = []int{1, 2}[:min(2, runtime.NumCPU())]
+	}
+	for _, n := range b.Threads {
+		if n < 1 {
+			return usagef("--threads %d: expected positive numbers", n)
+		}
+	}
 	for _, i := range isa.Supported() {
 		if i != isa.Generic && !(c.AVX2 && i != isa.AVX2) {
 			b.ISAs = append(b.ISAs, i)
@@ -41,16 +56,20 @@ func (c *peersCmd) Run(e *env) error {
 	if len(b.ISAs) == 0 {
 		return usagef("this CPU has no instruction set to compare")
 	}
+	cases, err := c.cases()
+	if err != nil {
+		return err
+	}
 	p := newProgress(e, "peers")
 	defer p.end()
 	var rows []peers.Row
-	classes := peers.Classes()
-	for n, class := range classes {
-		p.update(float64(n) / float64(len(classes)))
-		if !c.wants(class.Name) {
-			continue
+	for n, x := range cases {
+		p.update(float64(n) / float64(len(cases)))
+		layer, err := x.make()
+		if err != nil {
+			return err
 		}
-		got, err := c.class(e, b, class)
+		got, err := b.Compare(e.ctx, x.class, layer)
 		if err != nil {
 			return err
 		}
@@ -60,39 +79,56 @@ func (c *peersCmd) Run(e *env) error {
 	if err := c.write(e, rows); err != nil || c.stdout() {
 		return err
 	}
-	return printPeers(e, rows, b.ISAs)
+	return printPeers(e.out, rows, b.ISAs)
+}
+
+// A peersCase is one layer of a class; it is made only when its turn comes, as
+// weights take memory.
+type peersCase struct {
+	class peers.Class
+	make  func() (kernels.Case, error)
+}
+
+// cases lists what to compare.
+func (c *peersCmd) cases() ([]peersCase, error) {
+	var list []peersCase
+	for _, class := range peers.Classes() {
+		if !c.wants(class.Name) {
+			continue
+		}
+		blocks := class.Blocks
+		if blocks == nil {
+			blocks = []int{1}
+		}
+		for _, l := range class.Layers {
+			for _, s := range peers.Sparsities() {
+				if len(c.Sparsity) > 0 && !slices.Contains(c.Sparsity, s) {
+					continue
+				}
+				for _, block := range blocks {
+					list = append(list, peersCase{class, func() (kernels.Case, error) { return kernels.NewCase(l, block, s), nil }})
+				}
+			}
+		}
+	}
+	if masks := peers.Masks(maskColumns); c.Masks != "" && c.wants(masks.Name) {
+		files, err := maskCases(c.Masks, maskColumns)
+		if err != nil {
+			return nil, err
+		}
+		for _, make := range files {
+			list = append(list, peersCase{masks, make})
+		}
+	}
+	return list, nil
 }
 
 func (c *peersCmd) wants(class string) bool {
 	return len(c.Class) == 0 || slices.ContainsFunc(c.Class, func(s string) bool { return strings.Contains(class, s) })
 }
 
-// class compares the layers of one class.
-func (c *peersCmd) class(e *env, b peers.Bench, class peers.Class) ([]peers.Row, error) {
-	var rows []peers.Row
-	blocks := class.Blocks
-	if blocks == nil {
-		blocks = []int{1}
-	}
-	for _, l := range class.Layers {
-		for n, s := range peers.Sparsities() {
-			if len(c.Sparsity) > 0 && !slices.Contains(c.Sparsity, s) {
-				continue
-			}
-			for _, block := range blocks {
-				r, err := b.Compare(e.ctx, class, kernels.NewCase(l, block, s), class.Goals[n])
-				if err != nil {
-					return nil, err
-				}
-				rows = append(rows, r)
-			}
-		}
-	}
-	return rows, nil
-}
-
 // printPeers prints a table a class, and why engines are missing.
-func printPeers(e *env, rows []peers.Row, isas []isa.ISA) error {
+func printPeers(w io.Writer, rows []peers.Row, isas []isa.ISA) error {
 	us := func(v float64) string {
 		if v == 0 {
 			return "-"
@@ -101,43 +137,49 @@ func printPeers(e *env, rows []peers.Row, isas []isa.ISA) error {
 	}
 	for len(rows) > 0 {
 		class := rows[0].Class
-		fmt.Fprintf(e.out, "%s; %s, µs\n", class, plural(rows[0].Threads, "thread"))
-		header := []string{"shape<", "zeros", "block", "dense", "of<", "XNNPACK", "libxsmm sparse"}
+		fmt.Fprintf(w, "%s; µs\n", class)
+		header := []string{"shape<", "zeros", "block", "threads", "dense", "of<", "XNNPACK", "libxsmm sparse"}
 		for _, i := range isas {
 			header = append(header, "ours "+i.String())
 		}
-		t := newTable(append(header, "format<", "ratio", "goal", "<")...)
+		t := newTable(append(header, "format<", "ratio", "goal", "<", "<")...)
 		missing := make(map[string]int)
 		for len(rows) > 0 && rows[0].Class == class {
 			r := rows[0]
 			rows = rows[1:]
-			cells := []string{r.Shape, percent(r.Sparsity), fmt.Sprintf("%dx1", r.Block), us(r.Dense), r.Best,
+			block, ratio, goal, met := "", "-", "", ""
+			if r.Block > 0 {
+				block = fmt.Sprintf("%dx1", r.Block)
+			}
+			cells := []string{r.Shape, percent(r.Sparsity), block, fmt.Sprint(r.Threads), us(r.Dense), r.Best,
 				us(r.Peers["xnnpack sparse"]), us(r.Peers["libxsmm sparse"])}
 			for _, i := range isas {
 				cells = append(cells, us(r.Ours[i.String()]))
 			}
-			met := "below"
-			if r.Ratio >= r.Goal {
-				met = "met"
-			}
-			ratio := "-"
 			if r.Dense > 0 {
 				ratio = fmt.Sprintf("%.2f", r.Ratio)
-			} else {
-				met = ""
 			}
-			t.AppendRow(row(append(cells, r.Format, ratio, number(r.Goal), met)...))
+			if r.Goal > 0 {
+				goal = number(r.Goal)
+				if r.Dense > 0 {
+					met = "below"
+					if r.Ratio >= r.Goal {
+						met = "met"
+					}
+				}
+			}
+			t.AppendRow(row(append(cells, r.Format, ratio, goal, met, shorten(r.Name, maxName))...))
 			for _, reason := range r.Missing {
 				missing[oneLine(reason)]++
 			}
 		}
-		if err := e.print(t); err != nil {
+		if _, err := fmt.Fprintln(w, t.Render()); err != nil {
 			return err
 		}
 		for _, reason := range slices.Sorted(maps.Keys(missing)) {
-			fmt.Fprintf(e.out, "not measured %s: %s\n", plural(missing[reason], "time"), reason)
+			fmt.Fprintf(w, "not measured %s: %s\n", plural(missing[reason], "time"), reason)
 		}
-		fmt.Fprintln(e.out)
+		fmt.Fprintln(w)
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
 // libxsmm: its dense sgemm ("dense"), and code generated for one sparse weight
-// over vectors of columns ("sparse"). Both run on one thread.
+// over vectors of columns ("sparse"). Its kernels know no threads: rows of the
+// weight, and pieces of the sparse one, are shared out with OpenMP.
 #include "driver.h"
 
 #include <libxsmm.h>
@@ -14,21 +15,31 @@ static std::shared_ptr<float> aligned(size_t n) {
 
 static Engine make(Problem& p, const std::string& variant) {
   if (!p.product()) throw std::runtime_error("not a matrix product");
-  if (p.threads > 1) throw std::runtime_error("its kernels run on one thread");
   libxsmm_init();
   int m = p.out, n = p.n(), k = p.in;
   Engine e;
   e.version = LIBXSMM_VERSION;
   e.version += std::string(" ") + libxsmm_get_target_arch();
   if (variant == "dense") {
-    // Column-major, so the transposed product.
+    // Column-major, so the transposed product: a share of the rows each.
     auto y = std::make_shared<std::vector<float>>(size_t(m) * n);
-    float one = 1, zero = 0;
     const float *x = p.x.data(), *w = p.w.data();
-    auto kernel = libxsmm_smmdispatch(n, m, k, &n, &k, &n, &one, &zero, nullptr, nullptr);
+    struct Share { int first, rows; libxsmm_smmfunction kernel; };
+    std::vector<Share> shares;
+    float one = 1, zero = 0;
+    for (int t = 0; t < p.threads; t++) {
+      int first = int64_t(m) * t / p.threads, rows = int64_t(m) * (t + 1) / p.threads - first;
+      if (rows) shares.push_back({first, rows, libxsmm_smmdispatch(n, rows, k, &n, &k, &n, &one, &zero, nullptr, nullptr)});
+    }
     e.run = [=] {
-      if (kernel) kernel(x, w, y->data());
-      else libxsmm_sgemm("N", "N", &n, &m, &k, &one, x, &n, w, &k, &zero, y->data(), &n);
+#pragma omp parallel for num_threads(shares.size()) schedule(static, 1) if (shares.size() > 1)
+      for (size_t i = 0; i < shares.size(); i++) {
+        const Share& s = shares[i];
+        const float* rows = w + size_t(s.first) * k;
+        float* out = y->data() + size_t(s.first) * n;
+        if (s.kernel) s.kernel(x, rows, out);
+        else libxsmm_sgemm("N", "N", &n, &s.rows, &k, &one, x, &n, rows, &k, &zero, out, &n);
+      }
     };
     e.output = [=] { return *y; };
     return e;
@@ -40,7 +51,7 @@ static Engine make(Problem& p, const std::string& variant) {
   for (int i = 0; i < k; i++) std::copy_n(&p.x[size_t(i) * n], n, x.get() + size_t(i) * padded);
   // The code of a kernel must fit into 128 KiB, so rows and columns are cut into
   // pieces that do.
-  const int chunk = std::min(vectors, 8);
+  const int threads = p.threads, chunk = std::min(vectors, 8);
   const size_t most = 100000 / (12 * chunk + 16);
   struct Piece { libxsmm_smmfunction kernel; std::vector<float> values; size_t x, y; };
   auto pieces = std::make_shared<std::vector<Piece>>();
@@ -72,7 +83,11 @@ static Engine make(Problem& p, const std::string& variant) {
     }
   }
   e.run = [=] {
-    for (auto& piece : *pieces) piece.kernel(piece.values.data(), x.get() + piece.x, y.get() + piece.y);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t i = 0; i < pieces->size(); i++) {
+      const Piece& piece = (*pieces)[i];
+      piece.kernel(piece.values.data(), x.get() + piece.x, y.get() + piece.y);
+    }
   };
   e.output = [=] {
     std::vector<float> out;
