@@ -7,9 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/loader"
 )
@@ -91,8 +93,11 @@ func TestProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.Inputs) != 1 || len(m.Nodes) != 1 || len(p.input) != 1 || p.input[0].Name != m.Inputs[0].Name {
+	if len(m.Inputs) != 1 || len(p.input) != 1 || p.input[0].Name != m.Inputs[0].Name {
 		t.Errorf("the model has the inputs %v, the problem %v", m.Inputs, p.input)
+	}
+	if len(m.Outputs) != 2 || !slices.Equal(m.Outputs[0].Shape, graph.Dims(4, 8)) || m.Outputs[1].Name != part {
+		t.Errorf("the model has the outputs %v", m.Outputs)
 	}
 	data, err := os.ReadFile(p.file(inputFile))
 	if err != nil || len(data) != 4*32 {

@@ -34,6 +34,7 @@ type ORT struct {
 	Modules string
 
 	files   []string       // of the elements of the first inputs; others are random
+	outputs []string       // to compute; nil for all
 	session map[string]any // settings of the session
 }
 
@@ -65,8 +66,9 @@ func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) 
 		Threads int            `json:"threads"`
 		Modules string         `json:"modules"`
 		Inputs  []input        `json:"inputs"`
+		Outputs []string       `json:"outputs"`
 		Session map[string]any `json:"session"`
-	}{o.Model, max(1, o.Threads), o.Modules, []input{}, o.session}
+	}{o.Model, max(1, o.Threads), o.Modules, []input{}, append([]string{}, o.outputs...), o.session}
 	for n, v := range inputs {
 		in := input{Name: v.Name, Type: v.DType.String(), Shape: []int{}}
 		if n < len(o.files) {

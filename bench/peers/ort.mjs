@@ -4,6 +4,7 @@
 //   threads  of an operator
 //   modules  folder that has onnxruntime-node in its node_modules
 //   inputs   list of {name, type, shape}, and maybe the file of the elements
+//   outputs  names of those to compute; all where there are none
 //   session  further settings of the session
 //
 // It answers "ready VERSION", then each line on standard input:
@@ -11,7 +12,7 @@
 //   run         runs one inference: the milliseconds it took
 //   turn N      runs back to back for N milliseconds, at least twice: the median
 //               of the second half
-//   write PATH  writes the first output of the last run to a file: "ok"
+//   write PATH  runs and writes the first output to a file: "ok"
 //
 // Any answer may be "error MESSAGE" instead.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -64,10 +65,9 @@ async function main() {
     extra: { session: o.session },
   });
   const feeds = Object.fromEntries(o.inputs.map((i) => [i.name, feed(ort, i)]));
-  let outputs;
   const run = async () => {
     const start = performance.now();
-    outputs = await session.run(feeds);
+    await session.run(feeds, o.outputs.length ? o.outputs : session.outputNames);
     return performance.now() - start;
   };
   const turn = async (ms) => {
@@ -83,7 +83,7 @@ async function main() {
     if (line === 'run') say(String(await run()));
     else if (line.startsWith('turn ')) say(String(await turn(Number(argument))));
     else if (line.startsWith('write ')) {
-      writeFileSync(argument, outputs[session.outputNames[0]].data);
+      writeFileSync(argument, (await session.run(feeds))[session.outputNames[0]].data);
       say('ok');
     } else throw new Error(`asked to ${line}`);
   }

@@ -87,8 +87,7 @@ func (p *process) Turn(ctx context.Context) (time.Duration, error) {
 	return p.time(ctx, fmt.Sprintf("turn %g", kernels.TurnTime.Seconds()*1e3))
 }
 
-// write asks for the output of the last run in a file: "write PATH" is answered
-// with "ok".
+// write asks for the output in a file: "write PATH" is answered with "ok".
 func (p *process) write(path string) error {
 	answer, err := p.ask("write " + path)
 	if err == nil && answer != "ok" {
