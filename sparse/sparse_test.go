@@ -290,6 +290,8 @@ func TestNewBSRRefuses(t *testing.T) {
 		{"values", 2, 2, []int{0, 1, 1}, []int32{0}, []float32{1, 1, 1}, "1 blocks of 2 x 2, but 3 values"},
 		{"more values", 2, 2, []int{0, 1, 1}, []int32{0}, make([]float32, 8), "1 blocks of 2 x 2, but 8 values"},
 		{"column range", 2, 2, []int{0, 1, 1}, []int32{2}, make([]float32, 4), "column 2 of 2"},
+		{"twice", 1, 1, []int{0, 2, 2, 2}, []int32{1, 1}, make([]float32, 2), "column 1 after 1"},
+		{"descending", 1, 1, []int{0, 2, 2, 2}, []int32{1, 0}, make([]float32, 2), "column 0 after 1"},
 		{"padding right", 2, 2, []int{0, 1, 1}, []int32{1}, []float32{1, 2, 0, 0}, "block 0 has 2 outside"},
 		{"padding below", 2, 2, []int{0, 0, 1}, []int32{0}, []float32{1, 1, 0, nan}, "block 0 has NaN outside"},
 	} {
