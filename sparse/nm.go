@@ -72,9 +72,7 @@ func (m *NM) Bytes() int { return len(m.at) + len(m.val)*4 }
 func (m *NM) Pattern() (n, of int) { return m.n, m.m }
 
 // RowLen returns how many elements each row stores.
-func (m *NM) RowLen() int { return nmRowLen(m.cols, m.n, m.m) }
-
-func nmRowLen(cols, n, m int) int { return cols/m*n + min(cols%m, n) }
+func (m *NM) RowLen() int { return m.cols/m.m*m.n + min(m.cols%m.m, m.n) }
 
 // Row writes the columns of row i to col, which has RowLen elements, and
 // returns its values, as a view that must not be written to.
