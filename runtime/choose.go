@@ -2,23 +2,32 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 )
 
-// A format is how the weight of a product is packed: dense, or the nonzeros
-// in blocks of r rows by one column.
+// A format is how the weight of a product is packed: dense, the nonzeros in
+// blocks of r rows by one column, or in N:M form.
 type format struct {
 	dense bool
 	r     int // rows of a block that share a list of columns
+	// least, where it is not 0, is how many nonzeros a block has to have: those
+	// in other ones are kept apart, as single elements.
+	least int
+	nm    [2]int // N and M, where M is not 0
 }
 
 func (f format) String() string {
 	switch {
 	case f.dense:
 		return "dense"
+	case f.least > 0:
+		return fmt.Sprintf("mixed%dx1", f.r)
+	case f.nm[1] > 0:
+		return fmt.Sprintf("nm%d:%d", f.nm[0], f.nm[1])
 	case f.r == 1:
 		return "csr"
 	}
@@ -53,9 +62,25 @@ func costsOf(i isa.ISA) costs {
 	return costs{column: map[int]float64{1: 4, 2: 6, 4: 8, 8: 16}, row: 4, entry: 20, perUS: 300}
 }
 
+// worth returns how many single nonzeros take as long as a block of r rows, in
+// a tile of common size.
+func (k costs) worth(r int) int {
+	const vectors = 7
+	return int(math.Ceil((float64(vectors*r) + k.column[r]) / (vectors + k.column[1])))
+}
+
 // margin is how much faster than dense a sparse format must promise to be:
 // what the model may be wrong by near break-even, where little is at stake.
 const margin = 1.05
+
+// handicap is the factor on what a format is predicted to take before it is
+// compared with simpler ones.
+func (f format) handicap() float64 {
+	if f.least > 0 {
+		return margin
+	}
+	return 1
+}
 
 // choose picks the format of a product over images times a grid of vectors.
 // It depends on the weight, the shape and the instruction set only, so that a
@@ -64,11 +89,21 @@ func (c *compiler) choose(w *weight, grid spmm.Shape, images int, win window) ch
 	candidates := []format{{dense: true, r: denseRows(w)}}
 	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
 		candidates = append(candidates, format{r: 1})
+		if p, ok := w.pattern(); ok {
+			candidates = append(candidates, format{r: 1, nm: p})
+		}
+		var mixed []format
 		for _, r := range spmm.Blocks() {
-			if r > 1 && w.rows/w.groups%r == 0 {
-				candidates = append(candidates, format{r: r})
+			if r == 1 || w.rows/w.groups%r > 0 {
+				continue
+			}
+			candidates = append(candidates, format{r: r})
+			f := format{r: r, least: costsOf(c.cfg.ISA).worth(r)}
+			if blocks, rest := w.split(f); blocks > 0 && rest > 0 {
+				mixed = append(mixed, f)
 			}
 		}
+		candidates = append(candidates, mixed...)
 	}
 	return c.pick(w, candidates, func(f format) float64 { return c.cost(w, f, grid, images, win) })
 }
@@ -84,8 +119,8 @@ func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) 
 		switch {
 		case i == 0:
 			out.format, best = f, us/margin
-		case us < best || i == 1 && c.cfg.Mode == Sparse:
-			out.format, best = f, us
+		case us*f.handicap() < best || i == 1 && c.cfg.Mode == Sparse:
+			out.format, best = f, us*f.handicap()
 		}
 	}
 	asked := slices.IndexFunc(formats, func(f format) bool { return f.String() == c.cfg.Format })
@@ -123,13 +158,23 @@ func denseRows(w *weight) int {
 // cost predicts the microseconds that a format takes on one thread.
 func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win window) float64 {
 	k := costsOf(c.cfg.ISA)
-	columns := w.stored(f) * float64(w.rows*w.cols) / float64(f.r) // walked to, in all rows
+	inBlocks, rest := w.split(f)
+	columns := float64(inBlocks) / float64(f.r) // walked to, in all rows
 	shapes := c.fit(w, f, win).Cover(grid)
 	entries := float64(ceilDiv(w.rows, f.r) * ceilDiv(w.cols, c.blockColumns(w, f, shapes, win)))
+	restEntries := 0.0
+	if rest > 0 {
+		// K-blocks of a size for blocks cost single rows as much in reads from the
+		// L2 cache as they save in entries.
+		single := c.blockColumns(w, format{r: 1}, shapes, win)
+		restEntries = float64(min(w.rows*ceilDiv(w.cols, single), rest))
+	}
 	units := 0.0
 	for _, s := range shapes {
 		vectors := float64(s.Vectors() * f.r)
 		units += columns*(vectors+k.column[f.r]) + entries*(k.entry+vectors*k.row)
+		vectors = float64(s.Vectors())
+		units += float64(rest)*(vectors+k.column[1]) + restEntries*(k.entry+vectors*k.row)
 	}
 	return units * float64(images) / k.perUS
 }

@@ -76,7 +76,7 @@ type LayerReport struct {
 	Stride   int     `json:"stride,omitempty"`
 	Sparsity float64 `json:"sparsity"`
 	NNZ      int     `json:"nnz,omitempty"`    // nonzero weights
-	Format   string  `json:"format,omitempty"` // dense, csr, bsr4x1, …
+	Format   string  `json:"format,omitempty"` // dense, csr, nm2:4, bsr4x1, mixed4x1, …
 	Kernel   string  `json:"kernel,omitempty"` // of the widest tile
 	Why      string  `json:"why,omitempty"`
 	// Predicted holds what the cost model expects of each format, in

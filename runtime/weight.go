@@ -16,8 +16,8 @@ type weight struct {
 	groups     int
 	nnz        int
 	bias       []float32
-	csr        *sparse.CSR // made when it is asked for
-	counts     map[int]int // blocks that hold a nonzero, by their rows
+	csr        *sparse.CSR   // made when it is asked for
+	held       map[int][]int // blocks that hold so many nonzeros, by their rows
 }
 
 // weightOf reads the weight and bias of a convolution or linear layer.
@@ -26,7 +26,7 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 	if t == nil || len(t.Shape) < 2 || t.Len() == 0 {
 		return nil, fmt.Errorf("weight %q: expected a constant of two or more dimensions", n.Inputs[1])
 	}
-	w := &weight{tensor: t, rows: t.Shape[0], cols: t.Len() / t.Shape[0], groups: n.Int("group", 1), counts: make(map[int]int)}
+	w := &weight{tensor: t, rows: t.Shape[0], cols: t.Len() / t.Shape[0], groups: n.Int("group", 1), held: make(map[int][]int)}
 	if b := n.Input(2); b != "" {
 		bias := c.values[b].typ.Const
 		if bias == nil || bias.Len() != w.rows {
@@ -73,39 +73,74 @@ func (w *weight) sparse() (*sparse.CSR, error) {
 	return w.csr, err
 }
 
-// blocks counts the blocks of r x 1 that hold a nonzero.
-func (w *weight) blocks(r int) int {
-	if r == 1 {
-		return w.nnz
+// occupancy counts the blocks of r x 1 by how many nonzeros they hold.
+func (w *weight) occupancy(r int) []int {
+	if held, ok := w.held[r]; ok {
+		return held
 	}
-	if n, ok := w.counts[r]; ok {
-		return n
-	}
+	held := make([]int, r+1)
+	w.held[r] = held
 	csr, err := w.sparse()
 	if err != nil {
-		return w.rows * w.cols
+		held[r] = ceilDiv(w.rows, r) * w.cols
+		return held
 	}
-	last := make([]int, w.cols) // the block row that a column was last seen in, plus one
-	n := 0
-	for i := range w.rows {
-		cols, _ := csr.Row(i)
-		for _, k := range cols {
-			if last[k] != i/r+1 {
-				last[k] = i/r + 1
-				n++
+	in := make([]int, w.cols) // nonzeros of each column in a row of blocks
+	for i := 0; i < w.rows; i += r {
+		clear(in)
+		for row := i; row < min(i+r, w.rows); row++ {
+			cols, _ := csr.Row(row)
+			for _, k := range cols {
+				in[k]++
 			}
 		}
+		for _, n := range in {
+			held[n]++
+		}
 	}
-	w.counts[r] = n
-	return n
+	return held
+}
+
+// pattern returns the sparsest N:M that the weight satisfies.
+func (w *weight) pattern() (p [2]int, ok bool) {
+	csr, err := w.sparse()
+	if err != nil {
+		return p, false
+	}
+	for _, p := range sparse.Patterns() {
+		if csr.Holds(p[0], p[1]) {
+			return p, true
+		}
+	}
+	return p, false
+}
+
+// split returns how many elements a format stores in blocks of its size, and
+// how many besides.
+func (w *weight) split(f format) (inBlocks, rest int) {
+	switch {
+	case f.dense:
+		return w.rows * w.cols, 0
+	case f.nm[1] > 0:
+		n, m := f.nm[0], f.nm[1]
+		return w.rows * (w.cols/m*n + min(w.cols%m, n)), 0
+	case f.r == 1:
+		return w.nnz, 0
+	}
+	for n, blocks := range w.occupancy(f.r) {
+		if n >= max(f.least, 1) {
+			inBlocks += blocks * f.r
+		} else {
+			rest += blocks * n
+		}
+	}
+	return inBlocks, rest
 }
 
 // stored returns the share of the elements that a format stores.
 func (w *weight) stored(f format) float64 {
-	if f.dense {
-		return 1
-	}
-	return float64(w.blocks(f.r)*f.r) / float64(w.rows*w.cols)
+	inBlocks, rest := w.split(f)
+	return float64(inBlocks+rest) / float64(w.rows*w.cols)
 }
 
 // pack packs the weight for the kernels in a format.
@@ -117,7 +152,17 @@ func (w *weight) pack(f format, a spmm.Addressing) (*spmm.Weight, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.r == 1 {
+	switch {
+	case f.nm[1] > 0:
+		nm, err := csr.NM(f.nm[0], f.nm[1])
+		if err != nil {
+			return nil, err
+		}
+		return spmm.PackNM(nm, a)
+	case f.least > 0:
+		blocks, rest := csr.Split(f.r, 1, f.least)
+		return spmm.PackMixed(blocks, rest, a)
+	case f.r == 1:
 		return spmm.PackCSR(csr, a)
 	}
 	return spmm.PackBSR(csr.BSR(f.r, 1), a)

@@ -109,18 +109,36 @@ func (m *CSR) Transpose() *CSR {
 // BSR returns the matrix in blocks of r x c: every block that holds a nonzero,
 // with zeros for the rest of it. It panics where r or c is less than 1.
 func (m *CSR) BSR(r, c int) *BSR {
+	blocks, _ := m.Split(r, c, 1)
+	return blocks
+}
+
+// Split divides the nonzeros of the matrix: those of r x c blocks that hold at
+// least so many go into blocks, the rest into compressed sparse rows. The two
+// add up to the matrix. It panics where r or c is less than 1.
+func (m *CSR) Split(r, c, least int) (*BSR, *CSR) {
 	if r < 1 || c < 1 {
 		panic(fmt.Sprintf("sparse: blocks of %d x %d", r, c))
 	}
 	b := &BSR{rows: m.rows, cols: m.cols, r: r, c: c, ptr: make([]int, ceilDiv(m.rows, r)+1)}
-	blocks := 0
-	m.eachBlock(r, c, func(i, _, _ int) {
-		blocks++
-		b.ptr[i+1] = blocks
+	rest := &CSR{rows: m.rows, cols: m.cols, ptr: make([]int, m.rows+1)}
+	blocks, scattered := 0, 0
+	m.eachBlock(r, c, func(i, _, nonzeros int) {
+		if nonzeros >= least {
+			blocks++
+			b.ptr[i+1] = blocks
+		} else {
+			scattered += nonzeros
+		}
 	})
 	b.col = make([]int32, 0, blocks)
-	m.eachBlock(r, c, func(_, j, _ int) { b.col = append(b.col, int32(j)) })
+	m.eachBlock(r, c, func(_, j, nonzeros int) {
+		if nonzeros >= least {
+			b.col = append(b.col, int32(j))
+		}
+	})
 	b.val = make([]float32, blocks*r*c)
+	rest.col, rest.val = make([]int32, 0, scattered), make([]float32, 0, scattered)
 	for i := range len(b.ptr) - 1 {
 		b.ptr[i+1] = max(b.ptr[i+1], b.ptr[i]) // rows of blocks that hold none
 		for k := i * r; k < min((i+1)*r, m.rows); k++ {
@@ -130,14 +148,19 @@ func (m *CSR) BSR(r, c int) *BSR {
 				if val[n] == 0 {
 					continue
 				}
-				for int(b.col[at]) < int(j)/c {
+				for at < b.ptr[i+1] && int(b.col[at]) < int(j)/c {
 					at++
 				}
-				b.val[(at*r+k-i*r)*c+int(j)%c] = val[n]
+				if at < b.ptr[i+1] && int(b.col[at]) == int(j)/c {
+					b.val[(at*r+k-i*r)*c+int(j)%c] = val[n]
+					continue
+				}
+				rest.col, rest.val = append(rest.col, j), append(rest.val, val[n])
 			}
+			rest.ptr[k+1] = len(rest.col)
 		}
 	}
-	return b
+	return b, rest
 }
 
 // eachBlock calls visit for every r x c block that holds nonzeros, in

@@ -103,6 +103,103 @@ func checkRoundTrips(t *testing.T, rows, cols int, dense []float32) {
 		if !slices.Equal(back.ptr, m.ptr) || !slices.Equal(back.col, m.col) || !slices.Equal(bitsOf(back.val), bitsOf(m.val)) {
 			t.Errorf("%d x %d: CSR to BSR to CSR differs", b.r, b.c)
 		}
+		for least := range 4 {
+			checkSplit(t, m, size[0], size[1], least)
+		}
+	}
+	for _, p := range patterns {
+		checkNMRoundTrip(t, m, p[0], p[1])
+	}
+}
+
+// checkSplit compares what Split gives with the matrix and the blocks of it.
+func checkSplit(t *testing.T, m *CSR, r, c, least int) {
+	t.Helper()
+	b, rest := m.Split(r, c, least)
+	if _, err := NewBSR(m.rows, m.cols, b.r, b.c, b.ptr, b.col, b.val); err != nil {
+		t.Fatalf("%d x %d of %d: Split made blocks that NewBSR refuses: %v", r, c, least, err)
+	}
+	if _, err := NewCSR(m.rows, m.cols, rest.ptr, rest.col, rest.val); err != nil {
+		t.Fatalf("%d x %d of %d: Split made a rest that NewCSR refuses: %v", r, c, least, err)
+	}
+	nonzeros := func(v []float32) (n int) {
+		for _, x := range v {
+			if x != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	for k := range b.col {
+		if n := nonzeros(b.val[k*r*c : (k+1)*r*c]); n < max(least, 1) {
+			t.Errorf("%d x %d of %d: a block of %d", r, c, least, n)
+		}
+	}
+	other, _ := rest.Split(r, c, least)
+	if len(other.col) > 0 {
+		t.Errorf("%d x %d of %d: %d blocks are left in the rest", r, c, least, len(other.col))
+	}
+	sum := b.Dense(nil)
+	for i, v := range rest.Dense(nil) {
+		if v != 0 {
+			if sum[i] != 0 {
+				t.Fatalf("%d x %d of %d: element %d is in both parts", r, c, least, i)
+			}
+			sum[i] = v
+		}
+	}
+	if !slices.Equal(bitsOf(sum), bitsOf(m.Dense(nil))) || slices.Contains(rest.val, 0) {
+		t.Errorf("%d x %d of %d: the parts do not add up to the matrix", r, c, least)
+	}
+}
+
+// patterns go from one element of two to groups wider than most matrices here.
+var patterns = [][2]int{{1, 2}, {1, 4}, {2, 4}, {3, 4}, {4, 4}, {3, 7}, {20, 50}, {256, 256}}
+
+// checkNMRoundTrip takes a matrix to N:M and back, where it is N:M sparse.
+func checkNMRoundTrip(t *testing.T, m *CSR, n, of int) {
+	t.Helper()
+	dense := m.Dense(nil)
+	holds := true
+	for i := range m.rows {
+		for g := 0; g < m.cols; g += of {
+			nonzeros := 0
+			for _, v := range dense[i*m.cols+g : i*m.cols+min(g+of, m.cols)] {
+				if v != 0 {
+					nonzeros++
+				}
+			}
+			holds = holds && nonzeros <= n
+		}
+	}
+	if m.Holds(n, of) != holds {
+		t.Errorf("%d:%d: Holds gives %v", n, of, !holds)
+	}
+	x, err := m.NM(n, of)
+	if (err == nil) != holds {
+		t.Fatalf("%d:%d of a matrix that has it: %v: error %v", n, of, holds, err)
+	}
+	if err != nil {
+		return
+	}
+	if _, err := NewNM(m.rows, m.cols, n, of, x.at, x.val); err != nil {
+		t.Fatalf("%d:%d: NM made a matrix that NewNM refuses: %v", n, of, err)
+	}
+	dirty := slices.Repeat([]float32{7}, m.rows*m.cols)
+	if !slices.Equal(bitsOf(x.Dense(dirty)), bitsOf(dense)) {
+		t.Errorf("%d:%d: CSR to NM to dense differs", n, of)
+	}
+	back := x.CSR()
+	if !slices.Equal(back.ptr, m.ptr) || !slices.Equal(back.col, m.col) || !slices.Equal(bitsOf(back.val), bitsOf(m.val)) {
+		t.Errorf("%d:%d: CSR to NM to CSR differs", n, of)
+	}
+	col := make([]int32, x.RowLen())
+	for i := range m.rows {
+		for k, v := range x.Row(i, col) {
+			if want := dense[i*m.cols+int(col[k])]; v != want && v == v {
+				t.Errorf("%d:%d: row %d has %g in column %d, want %g", n, of, i, v, col[k], want)
+			}
+		}
 	}
 }
 
@@ -121,6 +218,8 @@ func TestRoundTrips(t *testing.T) {
 		{"zero rows between", 5, 3, []float32{0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 4, 0, 0, 0}},
 		{"special values", 2, 4, []float32{negZero, nan, float32(math.Inf(1)), 0, math.SmallestNonzeroFloat32, negZero, -1, 0}},
 		{"ragged", 13, 17, random(13, 17, 0.7)},
+		{"2:4", 2, 7, []float32{1, 0, 0, 2, 0, 3, 0, 0, 4, 5, 0, 6, 0, 7}},
+		{"short last group", 1, 5, []float32{1, 0, 0, 0, 2}},
 		{"tall", 130, 3, random(130, 3, 0.9)},
 		{"wide", 3, 130, random(3, 130, 0.9)},
 	} {
@@ -191,6 +290,8 @@ func TestNewBSRRefuses(t *testing.T) {
 		{"values", 2, 2, []int{0, 1, 1}, []int32{0}, []float32{1, 1, 1}, "1 blocks of 2 x 2, but 3 values"},
 		{"more values", 2, 2, []int{0, 1, 1}, []int32{0}, make([]float32, 8), "1 blocks of 2 x 2, but 8 values"},
 		{"column range", 2, 2, []int{0, 1, 1}, []int32{2}, make([]float32, 4), "column 2 of 2"},
+		{"twice", 1, 1, []int{0, 2, 2, 2}, []int32{1, 1}, make([]float32, 2), "column 1 after 1"},
+		{"descending", 1, 1, []int{0, 2, 2, 2}, []int32{1, 0}, make([]float32, 2), "column 0 after 1"},
 		{"padding right", 2, 2, []int{0, 1, 1}, []int32{1}, []float32{1, 2, 0, 0}, "block 0 has 2 outside"},
 		{"padding below", 2, 2, []int{0, 0, 1}, []int32{0}, []float32{1, 1, 0, nan}, "block 0 has NaN outside"},
 	} {
@@ -198,6 +299,70 @@ func TestNewBSRRefuses(t *testing.T) {
 			_, err := NewBSR(3, 3, tt.r, tt.c, tt.ptr, tt.col, tt.val)
 			wantError(t, err, tt.want)
 		})
+	}
+}
+
+func TestNewNMRefuses(t *testing.T) {
+	above := math.MaxInt32
+	above++ // negative where int has 32 bits
+	for _, tt := range []struct {
+		name       string
+		rows, cols int
+		n, m       int
+		at         []uint8
+		values     int
+		want       string
+	}{
+		{"too many columns", 1, above, 2, 4, nil, 0, "a matrix of 1 x"},
+		{"none of four", 1, 4, 0, 4, nil, 0, "0:4"},
+		{"more than all", 1, 4, 5, 4, make([]uint8, 5), 5, "5:4"},
+		{"wide group", 1, 257, 1, 257, []uint8{0}, 1, "1:257"},
+		{"places", 2, 4, 2, 4, []uint8{0, 1, 0}, 4, "stores 4 elements, got 3 places and 4 values"},
+		{"values", 2, 4, 2, 4, []uint8{0, 1, 0, 1}, 5, "stores 4 elements, got 4 places and 5 values"},
+		{"short group", 1, 5, 2, 4, []uint8{0, 1, 0, 1}, 4, "stores 3 elements, got 4 places"},
+		{"past the group", 1, 8, 2, 4, []uint8{0, 4, 0, 1}, 4, "row 0 has column 4 in the group of columns 0 to 3"},
+		{"past the matrix", 2, 5, 2, 4, []uint8{0, 1, 0, 2, 3, 1}, 6, "row 1 has column 5 in the group of columns 4 to 4"},
+		{"twice", 1, 8, 2, 4, []uint8{0, 1, 2, 2}, 4, "row 0 has column 6 after 6"},
+		{"descending", 2, 4, 2, 4, []uint8{0, 1, 3, 2}, 4, "row 1 has column 2 after 3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := NewNM(tt.rows, tt.cols, tt.n, tt.m, tt.at, make([]float32, tt.values))
+			wantError(t, err, tt.want)
+		})
+	}
+	// A column may come in two groups, as long as it ascends within each.
+	if _, err := NewNM(1, 8, 2, 4, []uint8{1, 3, 0, 1}, make([]float32, 4)); err != nil {
+		t.Error(err)
+	}
+	m := fromDense(t, 2, 8, []float32{1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1})
+	_, err := m.NM(2, 4)
+	wantError(t, err, "row 1 has 3 nonzeros in the columns 4 to 7, more than 2:4")
+	_, err = m.NM(3, 2)
+	wantError(t, err, "3:2")
+}
+
+func TestNMLayout(t *testing.T) {
+	m, err := fromDense(t, 2, 6, []float32{
+		0, 5, 0, 6, 0, 7,
+		0, 0, 0, 8, 0, 0,
+	}).NM(2, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, of := m.Pattern(); n != 2 || of != 4 || m.NNZ() != 8 || m.RowLen() != 4 || m.Bytes() != 8+8*4 {
+		t.Errorf("%d:%d of %d elements, %d a row, %d bytes", n, of, m.NNZ(), m.RowLen(), m.Bytes())
+	}
+	col := make([]int32, 4)
+	for i, want := range []struct {
+		col []int32
+		val []float32
+	}{
+		{[]int32{1, 3, 4, 5}, []float32{5, 6, 0, 7}},
+		{[]int32{0, 3, 4, 5}, []float32{0, 8, 0, 0}},
+	} {
+		if val := m.Row(i, col); !slices.Equal(col, want.col) || !slices.Equal(val, want.val) {
+			t.Errorf("row %d is %v %v, want %v", i, col, val, want)
+		}
 	}
 }
 
@@ -349,6 +514,12 @@ func TestStats(t *testing.T) {
 	for _, size := range [][2]int{{0, 0}, {0, 3}, {3, 0}} {
 		if s := Measure(size[0], size[1], nil); s.Zeros != 0 || s.Sparsity != 0 || s.RowMean != 0 || len(s.Blocks) != len(blockShapes) {
 			t.Errorf("stats of a %v matrix: %+v", size, s)
+		}
+	}
+	for i, want := range []PatternStats{{1, 4, 4, 2}, {2, 4, 4, 1}} {
+		// Stored or not, a zero is one.
+		if got := Measure(2, 5, []float32{1, negZero, 0, 2, 3, 1, 1, 1, 0, 0}).Patterns[i]; got != want || got.Holds() {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 	for _, sparsity := range []float64{0, 0.5, 0.95, 1} {

@@ -11,6 +11,7 @@ type Stats struct {
 	RowMean        float64 // nonzeros in a row
 	RowStd         float64 // standard deviation of that over the rows
 	Blocks         []BlockStats
+	Patterns       []PatternStats
 }
 
 // BlockStats says what a format of R x C blocks would find. A block that
@@ -22,6 +23,22 @@ type BlockStats struct {
 	Full  int     // blocks without a zero
 	Fill  float64 // share of nonzeros in the blocks that are not empty, 0 to 1
 }
+
+// PatternStats says whether a matrix is N:M sparse: of each group of M
+// consecutive columns of a row, the last of a row possibly shorter, at most N
+// are not zero.
+type PatternStats struct {
+	N, M  int
+	Total int // groups of the matrix
+	Over  int // groups that hold more than N nonzeros
+}
+
+// Holds reports whether no group has too many nonzeros.
+func (s PatternStats) Holds() bool { return s.Over == 0 }
+
+// Patterns lists the N:M patterns that [Stats] reports on, those first that
+// leave less.
+func Patterns() [][2]int { return [][2]int{{1, 4}, {2, 4}} }
 
 // blockShapes are the blocks that [Stats] reports on: runs along an output
 // column, as the block kernels take them, runs along a row, and squares.
@@ -66,6 +83,9 @@ func (m *CSR) Stats() Stats {
 	for _, shape := range blockShapes {
 		s.Blocks = append(s.Blocks, m.blockStats(shape[0], shape[1]))
 	}
+	for _, p := range Patterns() {
+		s.Patterns = append(s.Patterns, m.patternStats(p[0], p[1]))
+	}
 	return s
 }
 
@@ -87,3 +107,16 @@ func (m *CSR) blockStats(r, c int) BlockStats {
 	}
 	return s
 }
+
+func (m *CSR) patternStats(n, of int) PatternStats {
+	s := PatternStats{N: n, M: of, Total: m.rows * ceilDiv(m.cols, of)}
+	m.eachBlock(1, of, func(_, _, nonzeros int) {
+		if nonzeros > n {
+			s.Over++
+		}
+	})
+	return s
+}
+
+// Holds reports whether the matrix is n:of sparse along its rows.
+func (m *CSR) Holds(n, of int) bool { return m.patternStats(n, of).Holds() }

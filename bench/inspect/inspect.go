@@ -49,6 +49,8 @@ type Layer struct {
 	Sparsity   float64 `json:"sparsity"`
 	// Blocks says for blocks of outputs x inputs how many are empty and full.
 	Blocks []Blocks `json:"blocks"`
+	// Patterns says whether the weight is N:M sparse along its inputs.
+	Patterns []Pattern `json:"patterns"`
 	// Plan is the step that computes the layer, nil where there is none.
 	Plan *runtime.LayerReport `json:"plan,omitempty"`
 }
@@ -61,6 +63,15 @@ type Blocks struct {
 	Empty float64 `json:"empty"` // share of the blocks, 0 to 1
 	Full  float64 `json:"full"`  // share of the blocks, 0 to 1
 	Fill  float64 `json:"fill"`  // share of nonzeros in the blocks that are not empty
+}
+
+// A Pattern says whether of each M consecutive inputs of an output at most N
+// have a weight that is not zero.
+type Pattern struct {
+	N     int     `json:"n"`
+	M     int     `json:"m"`
+	Over  float64 `json:"over"` // share of the groups that have more, 0 to 1
+	Holds bool    `json:"holds"`
 }
 
 // Model describes a model and compiles it to tell what the runtime would do.

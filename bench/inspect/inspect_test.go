@@ -59,6 +59,12 @@ func TestModel(t *testing.T) {
 		}
 		// Blocks are of outputs x inputs, however the weight is stored: rows 0
 		// and 4 of 8 are full.
+		// All four inputs of a full row have weights.
+		for i, want := range []Pattern{{1, 4, 0.25, false}, {2, 4, 0.25, false}} {
+			if l.Patterns[i] != want {
+				t.Errorf("%+v: got %+v, want %+v", test, l.Patterns[i], want)
+			}
+		}
 		for _, b := range l.Blocks {
 			switch [2]int{b.R, b.C} {
 			case [2]int{4, 1}:

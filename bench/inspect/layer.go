@@ -24,9 +24,13 @@ func describe(m *graph.Model, l prune.Layer) (Layer, error) {
 	if err != nil || w == nil {
 		return out, err
 	}
-	for _, b := range w.Stats().Blocks {
+	stats := w.Stats()
+	for _, b := range stats.Blocks {
 		total := float64(max(1, b.Total))
 		out.Blocks = append(out.Blocks, Blocks{R: b.R, C: b.C, Empty: float64(b.Empty) / total, Full: float64(b.Full) / total, Fill: b.Fill})
+	}
+	for _, p := range stats.Patterns {
+		out.Patterns = append(out.Patterns, Pattern{N: p.N, M: p.M, Over: float64(p.Over) / float64(max(1, p.Total)), Holds: p.Holds()})
 	}
 	return out, nil
 }

@@ -2,7 +2,9 @@ package kernels
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"runtime"
 	"slices"
@@ -189,8 +191,53 @@ func TestWeights(t *testing.T) {
 	}
 }
 
+func TestPatternCase(t *testing.T) {
+	for _, c := range []struct{ rows, cols, n, m int }{{8, 16, 2, 4}, {5, 7, 1, 4}, {3, 6, 3, 4}} {
+		x := NewPatternCase(Layer{Out: c.rows, In: c.cols, Columns: 9}, c.n, c.m)
+		if x.Sparsity != 1-float64(c.n)/float64(c.m) {
+			t.Errorf("%+v: sparsity %g", c, x.Sparsity)
+		}
+		for row := range c.rows {
+			for g := 0; g < c.cols; g += c.m {
+				end := min(g+c.m, c.cols)
+				n := 0
+				for _, v := range x.Weight[row*c.cols+g : row*c.cols+end] {
+					if v != 0 {
+						n++
+					}
+				}
+				if n != min(c.n, end-g) {
+					t.Errorf("%+v: row %d has %d nonzeros in the columns %d to %d", c, row, n, g, end-1)
+				}
+			}
+		}
+	}
+}
+
+func TestScatter(t *testing.T) {
+	c := NewCase(Layer{Out: 400, In: 100, Columns: 9}, 4, 0.9)
+	before := slices.Clone(c.Weight)
+	c.Scatter(0)
+	if !slices.Equal(c.Weight, before) || c.Sparsity != 0.9 {
+		t.Error("nothing to scatter changed the weight")
+	}
+	c.Scatter(0.1)
+	zeros := 0
+	for i, v := range c.Weight {
+		if before[i] != 0 && v != before[i] {
+			t.Fatalf("element %d was %g and is %g", i, before[i], v)
+		}
+		if v == 0 {
+			zeros++
+		}
+	}
+	if s := float64(zeros) / 40000; c.Sparsity != s || math.Abs(s-0.81) > 0.01 {
+		t.Errorf("sparsity %g, counted %g, want about 0.81", c.Sparsity, s)
+	}
+}
+
 func TestBlockRows(t *testing.T) {
-	for format, want := range map[string]int{"dense": 1, "csr": 1, "bsr4x1": 4, "bsr16x1": 16, "bsrx": 1} {
+	for format, want := range map[string]int{"dense": 1, "csr": 1, "bsr4x1": 4, "bsr16x1": 16, "bsrx": 1, "mixed2x1": 2, "nm2:4": 1} {
 		if r := blockRows(format); r != want {
 			t.Errorf("%s: %d", format, r)
 		}
@@ -265,6 +312,7 @@ func small(t *testing.T) []Case {
 		NewCase(Layer{In: 32, Out: 32, Size: 14, Kernel: 3, Groups: 32}, 1, 0),
 		NewCase(Layer{In: 96, Out: 80, Columns: 20}, 1, 0.7),
 		NewCase(Layer{In: 96, Out: 80, Columns: 1}, 1, 0.9),
+		NewPatternCase(Layer{In: 96, Out: 80, Columns: 20}, 2, 4),
 		mask,
 	}
 }

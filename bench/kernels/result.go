@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -154,6 +155,9 @@ func (c Case) work(x *Contender) work {
 	if x.Step.Format != "dense" {
 		rows = blockRows(x.Step.Format)
 		stored = storedIn(c.Weight, m, k, rows)
+		if strings.HasPrefix(x.Step.Format, "mixed") {
+			stored = x.Step.NNZ // at least, as if all of it shared activations
+		}
 	} else if c.groups() == 1 {
 		rows = denseRows
 	}

@@ -46,6 +46,23 @@ func Weights(rows, cols, r int, sparsity float64, seed uint64) []float32 {
 	return w
 }
 
+// PatternWeights returns a weight of rows x cols that of each m consecutive
+// columns of a row has n random ones that are not zero, or all where a last
+// group has fewer. The same arguments give the same weight.
+func PatternWeights(rows, cols, n, m int, seed uint64) []float32 {
+	rng := rand.New(rand.NewPCG(seed, uint64(m)))
+	w := make([]float32, rows*cols)
+	scale := 1 / math.Sqrt(max(1, float64(cols*n)/float64(m)))
+	for at := 0; at < rows*cols; {
+		width := min(m, cols-at%cols)
+		for _, k := range rng.Perm(width)[:min(n, width)] {
+			w[at+k] = nonzero(rng, scale)
+		}
+		at += width
+	}
+	return w
+}
+
 // nonzero draws from a normal distribution, but never zero.
 func nonzero(rng *rand.Rand, scale float64) float32 {
 	for {
@@ -72,11 +89,14 @@ func storedIn(w []float32, rows, cols, r int) int {
 	return n
 }
 
-// blockRows returns R of a format as a plan names it: bsr4x1 is 4, others 1.
+// blockRows returns R of a format as a plan names it: bsr4x1 and mixed4x1 are
+// 4, others 1.
 func blockRows(format string) int {
-	if s, ok := strings.CutPrefix(format, "bsr"); ok {
-		if n, err := strconv.Atoi(strings.TrimSuffix(s, "x1")); err == nil {
-			return n
+	for _, kind := range []string{"bsr", "mixed"} {
+		if s, ok := strings.CutPrefix(format, kind); ok {
+			if n, err := strconv.Atoi(strings.TrimSuffix(s, "x1")); err == nil {
+				return n
+			}
 		}
 	}
 	return 1
@@ -107,4 +127,30 @@ type Case struct {
 func NewCase(l Layer, r int, sparsity float64) Case {
 	m, k, _ := l.Dims()
 	return Case{Layer: l, Weight: Weights(m, k, r, sparsity, 1), Sparsity: sparsity, Block: r}
+}
+
+// NewPatternCase makes a case of n random nonzeros in each m inputs.
+func NewPatternCase(l Layer, n, m int) Case {
+	rows, cols, _ := l.Dims()
+	return Case{Layer: l, Weight: PatternWeights(rows, cols, n, m, 1), Sparsity: 1 - float64(n)/float64(m)}
+}
+
+// Scatter sets a fraction of the weight's zeros to random values.
+func (c *Case) Scatter(fraction float64) {
+	if fraction == 0 || c.Sparsity == 0 {
+		return
+	}
+	rng := rand.New(rand.NewPCG(2, 0))
+	zeros := 0
+	for i, v := range c.Weight {
+		if v != 0 {
+			continue
+		}
+		if rng.Float64() < fraction {
+			c.Weight[i] = nonzero(rng, 1)
+		} else {
+			zeros++
+		}
+	}
+	c.Sparsity = float64(zeros) / float64(len(c.Weight))
 }

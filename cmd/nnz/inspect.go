@@ -7,6 +7,7 @@ import (
 
 	"github.com/nnz-dev/nnz/bench/inspect"
 	"github.com/nnz-dev/nnz/runtime"
+	"github.com/nnz-dev/nnz/sparse"
 )
 
 // inspectCmd shows what a model is made of.
@@ -89,6 +90,7 @@ func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
 	line("inputs", "%s", describeValues(r.Inputs))
 	line("outputs", "%s", describeValues(r.Outputs))
 	line("parameters", "%s, %s of them zero (%s)", count(r.Parameters), count(r.Zeros), percent(ratio(r.Zeros, r.Parameters)))
+	line("N:M", "%s", describePatterns(r.Layers))
 	if bytes > 0 {
 		line("file", "%s", size(bytes))
 	}
@@ -109,6 +111,21 @@ func full(l inspect.Layer, block string) string {
 		}
 	}
 	return ""
+}
+
+// describePatterns counts the layers that are N:M sparse.
+func describePatterns(layers []inspect.Layer) string {
+	var parts []string
+	for i, p := range sparse.Patterns() {
+		n := 0
+		for _, l := range layers {
+			if i < len(l.Patterns) && l.Patterns[i].Holds {
+				n++
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%d:%d in %d", p[0], p[1], n))
+	}
+	return fmt.Sprintf("%s of %s", strings.Join(parts, ", "), plural(len(layers), "layer"))
 }
 
 func by(producer string) string {

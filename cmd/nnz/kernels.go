@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
@@ -25,6 +26,8 @@ type kernelsCmd struct {
 	Columns  int       `default:"128" help:"Columns that masks are multiplied with."`
 	Sparsity []float64 `default:"0.7,0.8,0.9,0.95" help:"Fractions of zeros."`
 	Block    int       `default:"1" help:"Make zeros in blocks of so many outputs."`
+	Scatter  float64   `placeholder:"FRACTION" help:"Make so many of the zeros in blocks random weights again."`
+	NM       []string  `name:"nm" placeholder:"N:M" help:"Make zeros so that of each M consecutive inputs of an output N are left, such as 2:4, instead of --sparsity."`
 	ISA      []string  `name:"isa" placeholder:"NAME" help:"Instruction sets: generic, avx2, avx512, neon. Default: NNZ_ISA, else the best of this CPU."`
 	Threads  []int     `default:"1" help:"Numbers of threads."`
 	Runs     int       `placeholder:"N" help:"Turns of each; default: as many as fit into 150 ms, and at least 7."`
@@ -120,6 +123,14 @@ func (c *kernelsCmd) check() error {
 			return usagef("--sparsity %g: expected fractions between 0 and 1", s)
 		}
 	}
+	for _, s := range c.NM {
+		if _, _, err := parsePattern(s); err != nil {
+			return err
+		}
+	}
+	if !(c.Scatter >= 0 && c.Scatter <= 1) {
+		return usagef("--scatter %g: expected a fraction between 0 and 1", c.Scatter)
+	}
 	for _, n := range slices.Concat(c.Threads, []int{c.Block, c.Columns}) {
 		if n < 1 {
 			return usagef("%d: --threads, --block and --columns are positive numbers", n)
@@ -132,6 +143,17 @@ func (c *kernelsCmd) check() error {
 		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
 	return nil
+}
+
+// parsePattern reads N:M.
+func parsePattern(s string) (n, m int, err error) {
+	before, after, ok := strings.Cut(s, ":")
+	n, errN := strconv.Atoi(before)
+	m, errM := strconv.Atoi(after)
+	if !ok || errN != nil || errM != nil || n < 1 || m < n {
+		return 0, 0, usagef("--nm %s: expected N:M, such as 2:4", s)
+	}
+	return n, m, nil
 }
 
 func (c *kernelsCmd) isas() ([]isa.ISA, error) {
@@ -162,12 +184,26 @@ func (c *kernelsCmd) wants(family string) bool {
 func (c *kernelsCmd) cases() ([]func() (kernels.Case, error), error) {
 	var list []func() (kernels.Case, error)
 	add := func(l kernels.Layer) {
+		for _, s := range c.NM {
+			n, m, _ := parsePattern(s)
+			if !c.wants(l.Family(1 - float64(n)/float64(m))) {
+				continue
+			}
+			list = append(list, func() (kernels.Case, error) { return kernels.NewPatternCase(l, n, m), nil })
+		}
+		if len(c.NM) > 0 {
+			return
+		}
 		for _, s := range slices.Compact(append([]float64{0}, c.Sparsity...)) {
 			family := l.Family(s)
 			if !c.wants(family) || s > 0 && family == kernels.Depthwise || s == 0 && c.Choices {
 				continue
 			}
-			list = append(list, func() (kernels.Case, error) { return kernels.NewCase(l, c.Block, s), nil })
+			list = append(list, func() (kernels.Case, error) {
+				x := kernels.NewCase(l, c.Block, s)
+				x.Scatter(c.Scatter)
+				return x, nil
+			})
 		}
 	}
 	if c.Shape != "" {

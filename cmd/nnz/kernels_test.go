@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,5 +61,33 @@ func TestBenchKernelChoices(t *testing.T) {
 	table := succeed(t, "bench", "kernels", "--shape", "64,64,49", "--sparsity", "0.9", "--runs", "3", "--choices")
 	if !strings.Contains(table, "of 1 choices") {
 		t.Errorf("printed %s", table)
+	}
+}
+
+// TestBenchKernelPatterns: --nm makes N:M weights, --scatter adds to blocks,
+// and every format that then is a candidate gives the same output.
+func TestBenchKernelPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		args     []string
+		sparsity float64
+		formats  []string
+	}{
+		{[]string{"--nm", "2:4"}, 0.5, []string{"dense", "csr", "nm2:4"}},
+		{[]string{"--nm", "1:4"}, 0.75, []string{"dense", "csr", "nm1:4"}},
+		{[]string{"--sparsity", "0.9", "--block", "4", "--scatter", "0.02"}, 0.88, []string{"csr", "bsr4x1", "mixed4x1"}},
+	} {
+		args := append([]string{"bench", "kernels", "--shape", "64,256,49", "--runs", "3", "--choices", "--json", "-"}, tt.args...)
+		var r kernelsReport
+		if err := json.Unmarshal([]byte(succeed(t, args...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Choices) != 1 || math.Abs(r.Choices[0].Sparsity-tt.sparsity) > 0.01 {
+			t.Fatalf("%v: choices %+v", tt.args, r.Choices)
+		}
+		for _, f := range tt.formats {
+			if r.Choices[0].Measured[f] <= 0 {
+				t.Errorf("%v: measured %v, not %s", tt.args, r.Choices[0].Measured, f)
+			}
+		}
 	}
 }

@@ -125,6 +125,8 @@ func TestMistakes(t *testing.T) {
 		{"unknown family", []string{"bench", "kernels", "--family", "fft"}, exitUsage, "fft"},
 		{"bad product", []string{"bench", "kernels", "--shape", "3,4"}, exitUsage, "M,K,N"},
 		{"bad fraction of zeros", []string{"bench", "kernels", "--shape", "3,4,5", "--sparsity", "90"}, exitUsage, "--sparsity"},
+		{"bad pattern", []string{"bench", "kernels", "--shape", "3,4,5", "--nm", "4:2"}, exitUsage, "--nm 4:2"},
+		{"scattered percent", []string{"bench", "kernels", "--shape", "3,4,5", "--scatter", "2"}, exitUsage, "--scatter 2"},
 		{"masks without a folder", []string{"bench", "kernels", "--set", "dlmc"}, exitUsage, "--masks"},
 		{"two models", []string{"bench", file("relu.onnx"), file("relu.onnx")}, exitUsage, "one model"},
 		{"bad matrix", []string{"bench", file("bad.smtx")}, exitFile, "bad.smtx"},

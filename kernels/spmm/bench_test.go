@@ -23,7 +23,7 @@ func BenchmarkKernel(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			vector := k.ISA.Lanes() * 4
 			column := k.Tile.Vectors() * k.Step * vector
-			c := testCase{isa: k.ISA, r: k.R, step: k.Step, rows: rows, w: make([]float32, rows*cols), tiles: []Tile{{Shape: k.Tile}}}
+			c := testCase{isa: k.ISA, packing: packing{r: k.R}, step: k.Step, rows: rows, w: make([]float32, rows*cols), tiles: []Tile{{Shape: k.Tile}}}
 			for n := range cols {
 				c.addr.Offsets = append(c.addr.Offsets, uint32(n*column))
 			}

@@ -43,14 +43,15 @@ type Product struct {
 	geo     Geometry
 	flags   flags // of those that a run may have, the ones that apply
 	tiles   []Tile
-	cover   [][]call // by row block and tile: see coverOf
-	classes []int    // of each chunk: index of its row block
+	cover   [][]call // by class and tile: see coverOf
+	classes []int    // of each chunk: index of its class
 	need    struct{ x, y, res int }
 }
 
 // A call is a kernel at a place: float32 from the product's origin.
 type call struct {
-	fn        func(*args)
+	fn        func(*args) // of the chunk's blocks,
+	rest      func(*args) // and of the rest, nil where there is none
 	x, y, res int
 }
 
@@ -85,13 +86,13 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 	if err := p.measure(i.Lanes()*4, step); err != nil {
 		return nil, err
 	}
-	byClass := map[int]int{}
+	byClass := map[class]int{}
 	for _, c := range w.chunks {
-		class, ok := byClass[c.r]
+		class, ok := byClass[c.class]
 		if !ok {
 			class = len(byClass)
-			byClass[c.r] = class
-			calls, err := coverOf(w.fit(i, c.r, step), g, tiles)
+			byClass[c.class] = class
+			calls, err := coverOf(w.fit(i, c.r, step), c.rest, g, tiles)
 			if err != nil {
 				return nil, err
 			}
@@ -106,8 +107,9 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 // cores that saves 10 % of a network, on Zen 4 it costs 3 %.
 func prefetches() bool { return strings.HasPrefix(isa.Describe().Name, "Intel") }
 
-// coverOf returns, for each tile, the calls that compute a block of rows of it.
-func coverOf(f Fit, g Geometry, tiles []Tile) ([][]call, error) {
+// coverOf returns, for each tile, the calls that compute a block of rows of it,
+// or with a rest both that and single rows.
+func coverOf(f Fit, rest bool, g Geometry, tiles []Tile) ([][]call, error) {
 	vector := f.ISA.Lanes() * 4
 	shapes := map[Shape][]call{} // calls of a tile at the origin
 	all := make([][]call, len(tiles))
@@ -120,8 +122,15 @@ func coverOf(f Fit, g Geometry, tiles []Tile) ([][]call, error) {
 			}
 			for _, c := range cover {
 				k, _ := Lookup(f.ISA, f.R, c.Shape, f.Step)
+				var single Kernel
+				if rest {
+					var ok bool
+					if single, ok = Lookup(f.ISA, 1, c.Shape, f.Step); !ok {
+						return nil, fmt.Errorf("spmm: no kernel of one row beside %s in this build", k.Name)
+					}
+				}
 				calls = append(calls, call{
-					fn:  k.fn,
+					fn: k.fn, rest: single.fn,
 					x:   (c.Row*g.XRow + c.Col*vector*f.Step) / 4,
 					y:   (c.Row*g.YRow + c.Col*vector) / 4,
 					res: (c.Row*g.ResRow + c.Col*vector) / 4,
@@ -130,7 +139,7 @@ func coverOf(f Fit, g Geometry, tiles []Tile) ([][]call, error) {
 			shapes[t.Shape] = calls
 		}
 		for _, c := range calls {
-			all[n] = append(all[n], call{c.fn, c.x + t.X, c.y + t.Y, c.res + t.Res})
+			all[n] = append(all[n], call{c.fn, c.rest, c.x + t.X, c.y + t.Y, c.res + t.Res})
 		}
 	}
 	return all, nil
@@ -206,9 +215,13 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 				a.res = unsafe.Pointer(&b.Res[c.res])
 			}
 			for _, r := range p.w.chunks[n].runs {
+				fn := c.fn
+				if r.r != p.w.chunks[n].r {
+					fn = c.rest
+				}
 				a.entries, a.count = &p.w.entries[r.lo], uint(r.hi-r.lo)
 				a.flags = r.flags & p.flags
-				c.fn(noescape(&a))
+				fn(noescape(&a))
 			}
 		}
 		if n++; n == len(p.w.chunks) {

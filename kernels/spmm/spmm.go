@@ -4,23 +4,26 @@
 //
 // where X[k], Y[m] and Res[m] are rows of vectors of float32, as many lanes a
 // vector as the instruction set has. A weight is packed once ([PackCSR],
-// [PackBSR], [PackDense]), then bound to a grid of tiles of vectors
-// ([NewProduct]), then run. Columns of Y do not mix, so what a lane holds is
-// the caller's affair: a column of a matrix, a pixel, an image of a batch.
+// [PackNM], [PackBSR], [PackMixed], [PackDense]), then bound to a grid of tiles
+// of vectors ([NewProduct]), then run. Columns of Y do not mix, so what a lane
+// holds is the caller's affair: a column of a matrix, a pixel, an image of a
+// batch.
 //
 // One family of micro-kernels does all of it. A kernel keeps R weight rows x
 // (tile rows x tile columns) vectors of accumulators in registers and walks a
 // list of weight columns, each a byte offset into X and R values: broadcast a
 // value, multiply it with the tile's vectors there, add. Unstructured sparsity
-// is R = 1; blocks of R x 1 are R = 2, 4, 8; dense is R = 4 with every column
-// in the list; a convolution has a column for each tap of each channel;
-// depthwise and grouped convolution have a list of offsets a group.
+// is R = 1, N:M is that with lists of one length; blocks of R x 1 are R = 2, 4,
+// 8, and a mixed weight has in each K-block such and then R = 1; dense is R = 4
+// with every column in the list; a convolution has a column for each tap of each
+// channel; depthwise and grouped convolution have a list of offsets a group.
 //
 // Numbers: products are accumulated in float32 in an order that the weight,
 // Addressing.Block and the kernel decide, never the number of threads or
 // chunks, so results are bit-identical from run to run on one instruction set.
 // NaN and Inf propagate as IEEE 754 says, clamp included, except through
-// weights that are absent: they multiply nothing.
+// weights that are absent: they multiply nothing. The zeros that blocks and N:M
+// store are not absent.
 package spmm
 
 import (

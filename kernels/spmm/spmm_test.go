@@ -14,9 +14,8 @@ import (
 
 // A testCase is a product with everything that the reference needs.
 type testCase struct {
-	isa   isa.ISA
-	r     int
-	dense bool // PackDense, else PackCSR or PackBSR
+	isa isa.ISA
+	packing
 	step  int
 	rows  int
 	w     []float32 // rows x len(addr.Offsets)
@@ -25,13 +24,47 @@ type testCase struct {
 	tiles []Tile
 	epi   Epilogue
 	buf   Buffers
+	// guardStart is that of the spec.
+	guardStart bool
+}
+
+// A packing says how a weight is packed: by PackNM, PackMixed or PackDense
+// where one of these is set, else by PackCSR or PackBSR.
+type packing struct {
+	r     int
+	dense bool
+	nm    [2]int // N of M columns
+	mixed int    // blocks have at least so many nonzeros, the rest is scattered
+}
+
+// packings lists one of every kind, and every R.
+func packings() []packing {
+	list := []packing{{r: 1}, {r: 1, nm: [2]int{2, 4}}, {r: 1, nm: [2]int{1, 4}}, {r: 1, nm: [2]int{3, 7}}}
+	for _, r := range Blocks() {
+		list = append(list, packing{r: r, dense: true})
+		if r > 1 {
+			list = append(list, packing{r: r}, packing{r: r, mixed: 2})
+		}
+	}
+	return list
+}
+
+func (p packing) String() string {
+	switch {
+	case p.dense:
+		return fmt.Sprintf("dense%d", p.r)
+	case p.nm[1] > 0:
+		return fmt.Sprintf("nm%d:%d", p.nm[0], p.nm[1])
+	case p.mixed > 0:
+		return fmt.Sprintf("mixed%dx1", p.r)
+	}
+	return fmt.Sprintf("bsr%dx1", p.r)
 }
 
 // spec says what newCase makes.
 type spec struct {
-	isa               isa.ISA
-	r                 int
-	dense             bool
+	isa isa.ISA
+	packing
 	step              int
 	grid              []Shape // tiles, one beside the other
 	rows, cols        int
@@ -49,7 +82,7 @@ func newCase(t *testing.T, s spec, rng *rand.Rand) testCase {
 	lanes := s.isa.Lanes()
 	vec := 4 * lanes
 	groups := max(s.groups, 1)
-	c := testCase{isa: s.isa, r: s.r, dense: s.dense, step: s.step, rows: s.rows}
+	c := testCase{isa: s.isa, packing: s.packing, step: s.step, rows: s.rows, guardStart: s.guardStart}
 	maxRows, maxCols := 0, 0
 	for _, g := range s.grid {
 		maxRows, maxCols = max(maxRows, g.Rows), max(maxCols, g.Cols)
@@ -106,21 +139,42 @@ func newCase(t *testing.T, s spec, rng *rand.Rand) testCase {
 			c.buf.Res = c.buf.Y
 		}
 	}
-	c.w = make([]float32, s.rows*s.cols)
-	for i := 0; i < s.rows; i += s.r {
-		for k := range s.cols {
-			if rng.Float64() < s.density {
-				for j := i; j < min(i+s.r, s.rows); j++ {
-					c.w[j*s.cols+k] = float32(rng.NormFloat64())
-				}
-			}
-		}
-	}
+	c.w = s.weights(rng)
 	c.epi = Epilogue{Residual: s.residual, Clamp: s.clamp, Min: -0.75, Max: 1.25}
 	if s.bias {
 		c.epi.Bias = guard(s.rows)
 	}
 	return c
+}
+
+// weights makes a weight of a density, in blocks as it will be packed. With
+// scattered elements, those are a tenth as many.
+func (s spec) weights(rng *rand.Rand) []float32 {
+	w := make([]float32, s.rows*s.cols)
+	set := func(row, k int) { w[row*s.cols+k] = float32(rng.NormFloat64()) }
+	for i := 0; i < s.rows; i += s.r {
+		for k := range s.cols {
+			if rng.Float64() < s.density {
+				for j := i; j < min(i+s.r, s.rows); j++ {
+					set(j, k)
+				}
+			}
+			if s.mixed > 0 && rng.Float64() < s.density/10 {
+				set(min(i+rng.IntN(s.r), s.rows-1), k)
+			}
+		}
+	}
+	if n, m := s.nm[0], s.nm[1]; m > 0 {
+		for row := range s.rows {
+			for g := 0; g < s.cols; g += m {
+				group := w[row*s.cols+g : row*s.cols+min(g+m, s.cols)]
+				for _, k := range rng.Perm(len(group))[min(n, len(group)):] {
+					group[k] = 0
+				}
+			}
+		}
+	}
+	return w
 }
 
 // pack packs the weight as the case says.
@@ -132,20 +186,33 @@ func (c testCase) pack() (*Weight, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.r == 1 {
+	switch {
+	case c.nm[1] > 0:
+		nm, err := m.NM(c.nm[0], c.nm[1])
+		if err != nil {
+			return nil, err
+		}
+		return PackNM(nm, c.addr)
+	case c.mixed > 0:
+		blocks, rest := m.Split(c.r, 1, c.mixed)
+		return PackMixed(blocks, rest, c.addr)
+	case c.r == 1:
 		return PackCSR(m, c.addr)
 	}
 	return PackBSR(m.BSR(c.r, 1), c.addr)
 }
 
 // guardedCopy returns a copy of a list that ends where a page without access
-// begins.
-func guardedCopy[T any](t *testing.T, list []T) []T {
+// begins, or begins where such a page ends.
+func guardedCopy[T any](t *testing.T, list []T, atStart bool) []T {
 	if len(list) == 0 {
 		return nil
 	}
-	end, _ := guarded(t, len(list)*int(unsafe.Sizeof(list[0]))/4)
-	out := unsafe.Slice((*T)(unsafe.Pointer(&end[0])), len(list))
+	mem, start := guarded(t, len(list)*int(unsafe.Sizeof(list[0]))/4)
+	if atStart {
+		mem = start
+	}
+	out := unsafe.Slice((*T)(unsafe.Pointer(&mem[0])), len(list))
 	copy(out, list)
 	return out
 }
@@ -158,7 +225,7 @@ func (c testCase) product(t *testing.T) *Product {
 		t.Fatal(err)
 	}
 	// Kernels read the lists of the weight to their end, not past it.
-	w.entries, w.off, w.val = guardedCopy(t, w.entries), guardedCopy(t, w.off), guardedCopy(t, w.val)
+	w.entries, w.off, w.val = guardedCopy(t, w.entries, c.guardStart), guardedCopy(t, w.off, c.guardStart), guardedCopy(t, w.val, c.guardStart)
 	p, err := NewProduct(c.isa, w, c.step, c.geo, c.tiles, c.epi)
 	if err != nil {
 		t.Fatal(err)
@@ -244,6 +311,10 @@ func TestKernelNames(t *testing.T) {
 		if got, ok := Lookup(k.ISA, k.R, k.Tile, k.Step); !ok || got.Name != k.Name {
 			t.Errorf("Lookup of %s gives %q", k.Name, got.Name)
 		}
+		// The rest of a mixed weight takes the tiles of its blocks.
+		if _, ok := Lookup(k.ISA, 1, k.Tile, k.Step); !ok {
+			t.Errorf("beside %s there is none of one row", k.Name)
+		}
 		if k.Tile.Cols > maxPart || k.Tile.Rows > maxPart {
 			t.Errorf("%s is larger than Cover looks", k.Name)
 		}
@@ -255,7 +326,7 @@ func TestKernelNames(t *testing.T) {
 func TestKernel(t *testing.T) {
 	for _, k := range runnable() {
 		t.Run(k.Name, func(t *testing.T) {
-			base := spec{isa: k.ISA, r: k.R, step: k.Step, grid: []Shape{k.Tile}, rows: 3 * k.R, cols: 11, density: 0.4}
+			base := spec{isa: k.ISA, packing: packing{r: k.R}, step: k.Step, grid: []Shape{k.Tile}, rows: 3 * k.R, cols: 11, density: 0.4}
 			for name, change := range map[string]func(*spec){
 				"plain":    func(*spec) {},
 				"empty":    func(s *spec) { s.density, s.bias, s.clamp = 0, true, true },
@@ -271,7 +342,13 @@ func TestKernel(t *testing.T) {
 				"all": func(s *spec) {
 					s.cols, s.block, s.residual, s.inPlace, s.bias, s.clamp = 40, 16, true, true, true, true
 				},
-				"chunks":    func(s *spec) { s.cols, s.block, s.chunk, s.clamp = 40, 16, k.R, true },
+				"chunks": func(s *spec) { s.cols, s.block, s.chunk, s.clamp = 40, 16, k.R, true },
+				"mixed": func(s *spec) {
+					s.mixed, s.cols, s.block, s.residual, s.inPlace, s.bias, s.clamp = 2, 60, 16, true, true, true, true
+				},
+				"nm": func(s *spec) {
+					s.r, s.nm, s.cols, s.block, s.bias, s.clamp = 1, [2]int{2, 4}, 38, 14, true, true
+				},
 				"depthwise": func(s *spec) { s.dense, s.groups, s.cols, s.bias, s.clamp = true, 3, 9, true, true },
 			} {
 				t.Run(name, func(t *testing.T) {
@@ -293,18 +370,26 @@ func TestKernel(t *testing.T) {
 func TestProduct(t *testing.T) {
 	for _, i := range isas() {
 		for n, s := range []spec{
-			{r: 1, rows: 37, cols: 29, density: 0.1, grid: []Shape{{3, 5}, {2, 7}, {1, 13}}},
-			{r: 1, rows: 64, cols: 90, density: 0.05, block: 20, chunk: 10, bias: true, clamp: true, grid: []Shape{{1, 8}, {1, 3}}},
-			{r: 2, rows: 13, cols: 31, density: 0.3, block: 8, grid: []Shape{{5, 3}}},
-			{r: 4, rows: 27, cols: 33, density: 0.2, chunk: 9, bias: true, grid: []Shape{{4, 4}, {1, 1}}},
-			{r: 8, rows: 31, cols: 33, density: 0.2, block: 10, bias: true, clamp: true, grid: []Shape{{1, 7}}},
-			{r: 4, rows: 10, cols: 12, dense: true, block: 5, bias: true, grid: []Shape{{2, 6}, {2, 6}}},
-			{r: 8, rows: 15, cols: 12, dense: true, residual: true, grid: []Shape{{1, 5}}},
-			{r: 4, rows: 18, cols: 6, dense: true, groups: 3, bias: true, grid: []Shape{{2, 2}}},
-			{r: 4, rows: 18, cols: 6, dense: true, groups: 3, block: 4, chunk: 4, grid: []Shape{{2, 2}}},
-			{r: 1, rows: 18, cols: 20, density: 0.3, groups: 3, block: 8, bias: true, grid: []Shape{{1, 9}}},
-			{r: 2, rows: 12, cols: 20, density: 0.3, groups: 3, bias: true, grid: []Shape{{1, 9}}},
-			{r: 1, rows: 17, cols: 9, dense: true, groups: 17, bias: true, clamp: true, grid: []Shape{{4, 14}}},
+			{packing: packing{r: 1}, rows: 37, cols: 29, density: 0.1, grid: []Shape{{3, 5}, {2, 7}, {1, 13}}},
+			{packing: packing{r: 1}, rows: 64, cols: 90, density: 0.05, block: 20, chunk: 10, bias: true, clamp: true, grid: []Shape{{1, 8}, {1, 3}}},
+			{packing: packing{r: 2}, rows: 13, cols: 31, density: 0.3, block: 8, grid: []Shape{{5, 3}}},
+			{packing: packing{r: 4}, rows: 27, cols: 33, density: 0.2, chunk: 9, bias: true, grid: []Shape{{4, 4}, {1, 1}}},
+			{packing: packing{r: 8}, rows: 31, cols: 33, density: 0.2, block: 10, bias: true, clamp: true, grid: []Shape{{1, 7}}},
+			{packing: packing{r: 4, dense: true}, rows: 10, cols: 12, block: 5, bias: true, grid: []Shape{{2, 6}, {2, 6}}},
+			{packing: packing{r: 8, dense: true}, rows: 15, cols: 12, residual: true, grid: []Shape{{1, 5}}},
+			{packing: packing{r: 4, dense: true}, rows: 18, cols: 6, groups: 3, bias: true, grid: []Shape{{2, 2}}},
+			{packing: packing{r: 4, dense: true}, rows: 18, cols: 6, groups: 3, block: 4, chunk: 4, grid: []Shape{{2, 2}}},
+			{packing: packing{r: 1}, rows: 18, cols: 20, density: 0.3, groups: 3, block: 8, bias: true, grid: []Shape{{1, 9}}},
+			{packing: packing{r: 2}, rows: 12, cols: 20, density: 0.3, groups: 3, bias: true, grid: []Shape{{1, 9}}},
+			{packing: packing{r: 1, dense: true}, rows: 17, cols: 9, groups: 17, bias: true, clamp: true, grid: []Shape{{4, 14}}},
+			{packing: packing{r: 1, nm: [2]int{2, 4}}, rows: 37, cols: 29, density: 0.9, bias: true, grid: []Shape{{3, 5}, {2, 7}}},
+			{packing: packing{r: 1, nm: [2]int{1, 4}}, rows: 18, cols: 34, density: 0.9, groups: 3, block: 10, chunk: 4, clamp: true, grid: []Shape{{1, 9}}},
+			{packing: packing{r: 1, nm: [2]int{3, 40}}, rows: 9, cols: 90, density: 1, block: 30, bias: true, grid: []Shape{{1, 5}}},
+			{packing: packing{r: 2, mixed: 2}, rows: 13, cols: 61, density: 0.3, block: 8, bias: true, clamp: true, grid: []Shape{{5, 3}}},
+			{packing: packing{r: 4, mixed: 3}, rows: 27, cols: 63, density: 0.2, block: 21, chunk: 9, bias: true, residual: true, clamp: true, grid: []Shape{{4, 4}, {1, 1}}},
+			{packing: packing{r: 8, mixed: 2}, rows: 31, cols: 63, density: 0.1, block: 10, residual: true, inPlace: true, clamp: true, grid: []Shape{{1, 7}}},
+			{packing: packing{r: 4, mixed: 2}, rows: 24, cols: 40, density: 0.1, groups: 3, block: 16, bias: true, clamp: true, grid: []Shape{{1, 9}}},
+			{packing: packing{r: 4, mixed: 5}, rows: 12, cols: 40, density: 0.2, block: 16, bias: true, clamp: true, grid: []Shape{{1, 6}}}, // the rest has all
 		} {
 			for step := 1; step <= 2; step++ {
 				t.Run(fmt.Sprintf("%v/%d/step %d", i, n, step), func(t *testing.T) {
@@ -316,32 +401,56 @@ func TestProduct(t *testing.T) {
 	}
 }
 
+// TestShapes goes through every number of rows, columns and vectors up to 70,
+// each with every packing, and from weights that are all zeros to such without
+// any: every tail there is, between pages that fault.
+func TestShapes(t *testing.T) {
+	densities := []float64{0.1, 0, 0.5, 1}
+	for _, i := range isas() {
+		for _, p := range packings() {
+			t.Run(fmt.Sprintf("%v/%v", i, p), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(11, uint64(p.r)))
+				for n := 1; n <= 70; n++ {
+					for dim, s := range []spec{
+						{rows: n, cols: 13, grid: []Shape{{1, 3}}},
+						{rows: 9, cols: n, grid: []Shape{{1, 3}}, block: 16},
+						{rows: 9, cols: 13, grid: []Shape{{1, n}}},
+					} {
+						s.isa, s.packing, s.step = i, p, 1+n%2
+						s.density = densities[(n+dim)%len(densities)]
+						s.bias, s.clamp, s.residual, s.guardStart = true, n%3 == 0, n%5 == 0, n%4 < 2
+						newCase(t, s, rng).check(t)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestBitIdentical: neither chunks nor the order of units change a result.
 func TestBitIdentical(t *testing.T) {
 	for _, i := range isas() {
-		for _, r := range Blocks() {
-			for _, dense := range []bool{false, true} {
-				s := spec{isa: i, r: r, dense: dense, step: 1, rows: 50, cols: 60, density: 0.2, block: 16, bias: true,
-					grid: []Shape{{2, 7}, {1, 5}}}
-				c := newCase(t, s, rand.New(rand.NewPCG(5, 6)))
+		for _, pack := range packings() {
+			s := spec{isa: i, packing: pack, step: 1, rows: 50, cols: 60, density: 0.2, block: 16, bias: true, clamp: true,
+				grid: []Shape{{2, 7}, {1, 5}}}
+			c := newCase(t, s, rand.New(rand.NewPCG(5, 6)))
+			p := c.product(t)
+			clear(c.buf.Y)
+			p.Run(c.buf, 0, p.Units())
+			want := slices.Clone(c.buf.Y)
+			for _, chunk := range []int{1, 8, 13} {
+				c.addr.Chunk = chunk
 				p := c.product(t)
+				if p.Units() <= len(c.tiles) {
+					t.Fatalf("%d units with chunks of %d rows", p.Units(), chunk)
+				}
 				clear(c.buf.Y)
-				p.Run(c.buf, 0, p.Units())
-				want := slices.Clone(c.buf.Y)
-				for _, chunk := range []int{1, 8, 13} {
-					c.addr.Chunk = chunk
-					p := c.product(t)
-					if p.Units() <= len(c.tiles) {
-						t.Fatalf("%d units with chunks of %d rows", p.Units(), chunk)
-					}
-					clear(c.buf.Y)
-					for u := p.Units() - 1; u >= 0; u-- {
-						p.Run(c.buf, u, u+1)
-					}
-					for n, y := range c.buf.Y {
-						if want[n] != y {
-							t.Fatalf("%v, r %d, chunk %d: y[%d] = %g, want %g", i, r, chunk, n, y, want[n])
-						}
+				for u := p.Units() - 1; u >= 0; u-- {
+					p.Run(c.buf, u, u+1)
+				}
+				for n, y := range c.buf.Y {
+					if want[n] != y {
+						t.Fatalf("%v, %v, chunk %d: y[%d] = %g, want %g", i, pack, chunk, n, y, want[n])
 					}
 				}
 			}
@@ -354,15 +463,20 @@ func TestBitIdentical(t *testing.T) {
 func TestNonFinite(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, k := range runnable() {
-		s := spec{isa: k.ISA, r: k.R, step: k.Step, grid: []Shape{k.Tile}, rows: 4 * k.R, cols: 9, density: 0.3, bias: true, clamp: true}
-		c := newCase(t, s, rand.New(rand.NewPCG(7, 8)))
-		lanes := k.ISA.Lanes()
-		for col, v := range []float32{nan, inf, -inf} {
-			for l := range lanes / 2 {
-				c.buf.X[int(c.addr.Offsets[col])/4+2*l] = v
+		for _, pack := range packings() {
+			if pack.r != k.R {
+				continue
 			}
+			s := spec{isa: k.ISA, packing: pack, step: k.Step, grid: []Shape{k.Tile}, rows: 4 * k.R, cols: 9, density: 0.3, bias: true, clamp: true}
+			c := newCase(t, s, rand.New(rand.NewPCG(7, 8)))
+			lanes := k.ISA.Lanes()
+			for col, v := range []float32{nan, inf, -inf} {
+				for l := range lanes / 2 {
+					c.buf.X[int(c.addr.Offsets[col])/4+2*l] = v
+				}
+			}
+			t.Run(k.Name+"/"+pack.String(), c.check)
 		}
-		t.Run(k.Name, c.check)
 	}
 }
 
@@ -414,7 +528,7 @@ func TestISAsAgree(t *testing.T) {
 
 func TestRunDoesNotAllocate(t *testing.T) {
 	for _, i := range isas() {
-		s := spec{isa: i, r: 4, step: 1, rows: 18, cols: 30, density: 0.2, block: 8, grid: []Shape{{2, 7}}, residual: true}
+		s := spec{isa: i, packing: packing{r: 4, mixed: 2}, step: 1, rows: 18, cols: 30, density: 0.2, block: 8, grid: []Shape{{2, 7}}, residual: true}
 		c := newCase(t, s, rand.New(rand.NewPCG(1, 1)))
 		p := c.product(t)
 		if n := testing.AllocsPerRun(10, func() { p.Run(c.buf, 0, p.Units()) }); n != 0 {
@@ -425,7 +539,7 @@ func TestRunDoesNotAllocate(t *testing.T) {
 
 // TestCheck: one float32 less in any buffer is an error.
 func TestCheck(t *testing.T) {
-	s := spec{isa: isa.Generic, r: 2, step: 2, rows: 6, cols: 7, density: 0.5, groups: 1, grid: []Shape{{2, 3}, {3, 2}}, residual: true}
+	s := spec{isa: isa.Generic, packing: packing{r: 2}, step: 2, rows: 6, cols: 7, density: 0.5, groups: 1, grid: []Shape{{2, 3}, {3, 2}}, residual: true}
 	c := newCase(t, s, rand.New(rand.NewPCG(1, 1)))
 	p := c.product(t)
 	for name, b := range map[string]Buffers{
@@ -464,6 +578,28 @@ func TestBadArguments(t *testing.T) {
 				t.Fatal(err)
 			}
 			return PackBSR(m.BSR(4, 1), Addressing{Offsets: offsets, Groups: 2})
+		},
+		"another rest": func() (*Weight, error) {
+			m, err := sparse.FromDense(4, 3, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest, err := sparse.FromDense(3, 3, w[:9])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return PackMixed(m.BSR(4, 1), rest, Addressing{Offsets: offsets})
+		},
+		"N:M of other columns": func() (*Weight, error) {
+			m, err := sparse.FromDense(3, 4, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nm, err := m.NM(2, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return PackNM(nm, Addressing{Offsets: offsets})
 		},
 		"wide blocks": func() (*Weight, error) {
 			m, err := sparse.FromDense(4, 3, w)

@@ -43,16 +43,25 @@ type Weight struct {
 	maxOff          int // largest of off
 }
 
-// A chunk is some rows of a weight, all in blocks of r rows.
+// A chunk is some rows of a weight, all in blocks of r rows, and a rest of
+// single ones where rest says so.
 type chunk struct {
-	r    int
+	class
 	runs []run
+}
+
+// A class is what kernels a chunk runs on: those of r rows, and where there is
+// a rest besides the blocks, those of one row too.
+type class struct {
+	r    int
+	rest bool
 }
 
 // A run is the entries of one kernel call.
 type run struct {
 	lo, hi int   // entries[lo:hi]
-	flags  flags // all that may be set in this K-block
+	r      int   // rows of each: the chunk's r, or 1 in the rest
+	flags  flags // all that may be set
 }
 
 // maxRun bounds the weights of one run, and with them the time of one kernel
@@ -103,7 +112,10 @@ func PackCSR(m *sparse.CSR, a Addressing) (*Weight, error) {
 // Blocks. Rows past the last whole block are packed for smaller R. It is an
 // error where blocks are of another shape or reach from one group into the
 // next.
-func PackBSR(m *sparse.BSR, a Addressing) (*Weight, error) {
+func PackBSR(m *sparse.BSR, a Addressing) (*Weight, error) { return packBlocks(m, nil, a) }
+
+// packBlocks packs blocks, and where there is one a rest.
+func packBlocks(m *sparse.BSR, rest *sparse.CSR, a Addressing) (*Weight, error) {
 	rows, cols := m.Dims()
 	r, c := m.Block()
 	if c != 1 {
@@ -119,10 +131,48 @@ func PackBSR(m *sparse.BSR, a Addressing) (*Weight, error) {
 	for i := range (rows + r - 1) / r {
 		col, val := m.BlockRow(i)
 		for n := range split(rows-i*r, r) {
-			p.add(strip{row: i*r + n.at, r: n.r, col: col, val: val[min(n.at, len(val)):], valRow: 1, valCol: r})
+			s := strip{row: i*r + n.at, r: n.r, col: col, val: val[min(n.at, len(val)):], valRow: 1, valCol: r}
+			for row := s.row; rest != nil && row < s.row+s.r; row++ {
+				col, val := rest.Row(row)
+				s.rest = append(s.rest, strip{row: row, r: 1, col: col, val: val, valCol: 1})
+			}
+			p.add(s)
 		}
 	}
 	return p.pack()
+}
+
+// PackNM packs a matrix in N:M form for kernels of R = 1, the zeros that it
+// stores included. K-blocks have whole groups, so that all rows of one hold
+// as much. It is an error where the addressing does not fit the matrix.
+func PackNM(m *sparse.NM, a Addressing) (*Weight, error) {
+	rows, cols := m.Dims()
+	p, err := newPacker(rows, cols, 1, a)
+	if err != nil {
+		return nil, err
+	}
+	_, of := m.Pattern()
+	if p.Block < cols {
+		p.Block = max(p.Block/of, 1) * of
+	}
+	for i := range rows {
+		col := make([]int32, m.RowLen())
+		val := m.Row(i, col)
+		p.add(strip{row: i, r: 1, col: col, val: val, valCol: 1})
+	}
+	return p.pack()
+}
+
+// PackMixed packs the sum of a matrix in blocks of R x 1, as [PackBSR] does,
+// and of one of scattered elements, which run on kernels of R = 1: in each
+// K-block after the blocks, whose accumulators they take up. It is an error
+// where the two have other dimensions.
+func PackMixed(m *sparse.BSR, rest *sparse.CSR, a Addressing) (*Weight, error) {
+	rows, cols := m.Dims()
+	if r, c := rest.Dims(); r != rows || c != cols {
+		return nil, fmt.Errorf("spmm: blocks of %d x %d with a rest of %d x %d", rows, cols, r, c)
+	}
+	return packBlocks(m, rest, a)
 }
 
 // PackDense packs a row-major matrix of rows x len(a.Offsets), zeros included,
@@ -179,6 +229,7 @@ type strip struct {
 	col            []int32
 	val            []float32
 	valRow, valCol int
+	rest           []strip // of each row, what follows in each K-block; or none
 }
 
 // A packer collects the strips of a weight and cuts them into runs.
@@ -229,12 +280,21 @@ func newPacker(rows, cols, r int, a Addressing) (*packer, error) {
 
 func (p *packer) add(s strip) { p.strips = append(p.strips, s) }
 
+// elements returns how many weights a strip and its rest have.
+func (s strip) elements() int {
+	n := len(s.col) * s.r
+	for _, s := range s.rest {
+		n += len(s.col)
+	}
+	return n
+}
+
 // pack cuts the strips into chunks, each of strips of one r and, where there
 // are several K-blocks, of one group.
 func (p *packer) pack() (*Weight, error) {
 	nnz := 0
 	for _, s := range p.strips {
-		nnz += len(s.col) * s.r
+		nnz += s.elements()
 	}
 	if nnz > math.MaxInt32 {
 		return nil, fmt.Errorf("spmm: %d weights are too many", nnz)
@@ -264,60 +324,98 @@ func (p *packer) pack() (*Weight, error) {
 
 func (p *packer) group(s strip) int { return s.row / p.groupRows }
 
-// chunk packs one chunk: K-block by K-block, in each the strips that hold most
-// first.
-func (p *packer) chunk(strips []strip) {
-	c := chunk{r: strips[0].r}
-	cols := len(p.Offsets)
-	done := make([]int, len(strips)) // columns of each strip that are packed
-	type part struct {
-		strip
-		col []int32
-		at  int // of col in strip.col
+// A part is what a strip, or a row of its rest, has in one K-block.
+type part struct {
+	strip
+	stage int   // 0, or 1 for the rest
+	flags flags // how its accumulators begin and end
+}
+
+// take cuts off the columns before end.
+func (s *strip) take(end int32, stage int) part {
+	n, _ := slices.BinarySearch(s.col, end)
+	p := part{strip: *s, stage: stage}
+	p.col = s.col[:n]
+	s.col, s.val = s.col[n:], s.val[min(n*s.valCol, len(s.val)):]
+	return p
+}
+
+// takeAll cuts off what the strip and its rest have before column end. In a
+// K-block that begins or ends accumulators, as f says, each row has to be
+// there, whether or not it holds weights: what comes first begins it, what
+// comes last ends it.
+func (s *strip) takeAll(end int32, f flags) []part {
+	parts := []part{s.take(end, 0)}
+	scattered := 0
+	for i := range s.rest {
+		parts = append(parts, s.rest[i].take(end, 1))
+		scattered += len(parts[i+1].col)
 	}
-	parts := make([]part, 0, len(strips))
+	switch {
+	case scattered == 0:
+		parts = parts[:1]
+	case len(parts[0].col) == 0:
+		parts = parts[1:]
+	}
+	const begin = first | residual
+	for i := range parts {
+		parts[i].flags = f
+		if len(parts) > 1 && parts[0].stage == 0 {
+			parts[i].flags &^= []flags{clamp, begin}[parts[i].stage]
+		}
+	}
+	return slices.DeleteFunc(parts, func(p part) bool { return len(p.col) == 0 && p.flags == 0 })
+}
+
+// chunk packs one chunk: K-block by K-block, in each the blocks before the
+// rest, and of either those that hold most first.
+func (p *packer) chunk(strips []strip) {
+	c := chunk{class: class{r: strips[0].r, rest: len(strips[0].rest) > 0}}
+	cols := len(p.Offsets)
+	var parts []part
 	for k := 0; k < cols; k += p.Block {
-		begins, ends := k == 0, k+p.Block >= cols
-		f := prefetch
-		if begins {
+		var f flags
+		if k == 0 {
 			f |= first | residual
 		}
-		if ends {
+		if k+p.Block >= cols {
 			f |= clamp
 		}
 		parts = parts[:0]
-		for i, s := range strips {
-			n, _ := slices.BinarySearch(s.col[done[i]:], int32(min(k+p.Block, cols)))
-			// The first K-block begins every row and the last ends it.
-			if n > 0 || begins || ends {
-				parts = append(parts, part{s, s.col[done[i] : done[i]+n], done[i]})
-			}
-			done[i] += n
+		for i := range strips {
+			parts = append(parts, strips[i].takeAll(int32(min(k+p.Block, cols)), f)...)
 		}
-		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(len(b.col), len(a.col)) })
-		weights, lo, group, off := 0, len(p.w.entries), -1, 0
-		for _, s := range parts {
-			if g := p.group(s.strip); !p.shared || s.r == 1 || g != group {
-				group, off = g, len(p.w.off)
-				for _, k := range s.col {
-					p.w.off = append(p.w.off, p.Offsets[k]+uint32(g)*p.GroupStride)
-				}
-			}
-			if n := len(p.w.entries); weights > 0 && weights+len(s.col)*s.r > maxRun {
-				c.runs = append(c.runs, run{lo, n, f})
-				weights, lo = 0, n
-			}
-			weights += len(s.col) * s.r
-			p.w.entries = append(p.w.entries, entry{uint32(s.row), uint32(len(s.col)), uint32(off), uint32(len(p.w.val))})
-			for n := range s.col {
-				for i := range s.r {
-					p.w.val = append(p.w.val, s.val[i*s.valRow+(s.at+n)*s.valCol])
-				}
-			}
-		}
-		if n := len(p.w.entries); n > lo {
-			c.runs = append(c.runs, run{lo, n, f})
-		}
+		slices.SortStableFunc(parts, func(a, b part) int {
+			return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.flags, b.flags), cmp.Compare(len(b.col), len(a.col)))
+		})
+		c.runs = p.cut(c.runs, parts)
 	}
 	p.w.chunks = append(p.w.chunks, c)
+}
+
+// cut packs the parts of a K-block into runs.
+func (p *packer) cut(runs []run, parts []part) []run {
+	weights, group, off := 0, -1, 0
+	for i, s := range parts {
+		if g := p.group(s.strip); !p.shared || s.r == 1 || g != group {
+			group, off = g, len(p.w.off)
+			for _, k := range s.col {
+				p.w.off = append(p.w.off, p.Offsets[k]+uint32(g)*p.GroupStride)
+			}
+		}
+		n, f := len(p.w.entries), s.flags|prefetch
+		if last := len(runs) - 1; i == 0 || runs[last].r != s.r || runs[last].flags != f || weights > 0 && weights+len(s.col)*s.r > maxRun {
+			runs = append(runs, run{lo: n, r: s.r, flags: f})
+			weights = 0
+		}
+		weights += len(s.col) * s.r
+		p.w.entries = append(p.w.entries, entry{uint32(s.row), uint32(len(s.col)), uint32(off), uint32(len(p.w.val))})
+		runs[len(runs)-1].hi = n + 1
+		for n := range s.col {
+			for i := range s.r {
+				p.w.val = append(p.w.val, s.val[i*s.valRow+n*s.valCol])
+			}
+		}
+	}
+	return runs
 }
