@@ -6,7 +6,7 @@
 
 // func f32_gemv_4n1_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n1_avx2(SB), $128-80
+TEXT ·f32_gemv_4n1_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_val+24(FP), CX
 	MOVQ a_count+8(FP), DX
@@ -234,8 +234,8 @@ DATA ones<>+60(SB)/4, $0x00000000
 GLOBL ones<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_1x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -259,6 +259,8 @@ entry:
 quads:
 	CMPQ        DI, $0x00000010
 	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -380,8 +382,8 @@ check:
 	RET
 
 // func f32_spmv_2x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_2x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -409,6 +411,8 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   8192(BX)
 	MOVWLZX      (DX), R8
 	VMOVSD       (BX), X10
 	VBROADCASTSS (SI)(R8*4), X11
@@ -497,8 +501,8 @@ check:
 	RET
 
 // func f32_spmv_4x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_4x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -526,6 +530,9 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), X10
 	VFMADD231PS  (BX), X10, X2
@@ -603,8 +610,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -632,6 +639,11 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Y10
 	VFMADD231PS  (BX), Y10, Y2
@@ -709,8 +721,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -738,6 +750,15 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Y10
 	VFMADD231PS  (BX), Y10, Y2
@@ -829,7 +850,7 @@ check:
 
 // func f32_gemv_4n2_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n2_avx2(SB), $128-80
+TEXT ·f32_gemv_4n2_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -1098,8 +1119,8 @@ end:
 	RET
 
 // func f32_spmv_1x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1129,6 +1150,8 @@ entry:
 many:
 	CMPQ        R8, $0x00000008
 	JB          one
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
 	MOVWLZX     (DX), R9
 	VMOVSS      (BX), X10
 	VFMADD231SS (SI)(R9*4), X10, X2
@@ -1221,8 +1244,8 @@ check:
 	RET
 
 // func f32_spmv_2x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_2x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1252,6 +1275,8 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   8192(BX)
 	MOVWLZX      (DX), R9
 	VMOVSD       (BX), X10
 	VBROADCASTSS (SI)(R9*4), X11
@@ -1366,8 +1391,8 @@ check:
 	RET
 
 // func f32_spmv_4x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_4x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1397,6 +1422,9 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), X10
 	VBROADCASTSS (SI)(R9*4), X11
@@ -1507,8 +1535,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1538,6 +1566,11 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R9*4), Y11
@@ -1648,8 +1681,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1679,6 +1712,15 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
@@ -1825,7 +1867,7 @@ check:
 
 // func f32_gemv_2n4_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_2n4_avx2(SB), $128-80
+TEXT ·f32_gemv_2n4_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -2143,8 +2185,8 @@ end:
 	RET
 
 // func f32_spmv_1x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2178,6 +2220,8 @@ entry:
 many:
 	CMPQ        R10, $0x00000008
 	JB          one
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
 	MOVWLZX     (DX), R11
 	VMOVSS      (BX), X10
 	VFMADD231SS (SI)(R11*4), X10, X2
@@ -2300,8 +2344,8 @@ check:
 	RET
 
 // func f32_spmv_2x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_2x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2335,6 +2379,8 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   8192(BX)
 	MOVWLZX      (DX), R11
 	VMOVSD       (BX), X10
 	VBROADCASTSS (SI)(R11*4), X11
@@ -2501,8 +2547,8 @@ check:
 	RET
 
 // func f32_spmv_4x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_4x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2536,6 +2582,9 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), X10
 	VBROADCASTSS (SI)(R11*4), X11
@@ -2694,8 +2743,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2729,6 +2778,11 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R11*4), Y11
@@ -2887,8 +2941,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2922,6 +2976,15 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11

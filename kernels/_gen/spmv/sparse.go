@@ -68,6 +68,9 @@ func (e emitter) sparse() {
 		e.Label(name)
 		e.CMPQ(left, U32(blocks))
 		e.JB(LabelRef(next))
+		if blocks > 1 {
+			e.ahead(col, 2*blocks, val, 4*r*blocks)
+		}
 		for b := range blocks {
 			k := e.GP64()
 			e.MOVWLZX(at(col, 2*b), k.As32())
@@ -83,6 +86,9 @@ func (e emitter) sparse() {
 			e.Label(name)
 			e.CMPQ(left, U32(4*quads))
 			e.JB(LabelRef(next))
+			if quads > 1 {
+				e.ahead(col, 8*quads, val, 16*quads)
+			}
 			for q := range quads {
 				e.VFMADD231PS(at(val, 16*q), e.quad(xs[0], at(col, 8*q)), acc[0][0][q])
 			}
@@ -152,6 +158,19 @@ func (e emitter) sparse() {
 	e.JB(LabelRef("entry"))
 	e.VZEROUPPER()
 	e.RET()
+}
+
+// ahead is how many bytes before values are read they are asked for. The
+// processor does so itself, but it stops at the end of a page of 4 KiB, and a
+// turn of these loops has too many instructions for it to look past that.
+const ahead = 8 << 10
+
+// ahead asks for what a turn reads of columns and of values.
+func (e emitter) ahead(col reg.Register, colBytes int, val reg.Register, valBytes int) {
+	e.PREFETCHT0(at(col, ahead*colBytes/valBytes))
+	for line := 0; line < valBytes; line += 64 {
+		e.PREFETCHT0(at(val, ahead+line))
+	}
 }
 
 // quad returns x at four column numbers.
