@@ -242,8 +242,8 @@ TEXT ·f32_spmv_1x1n1_avx2(SB), $128-88
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -251,10 +251,11 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
+	VXORPS X6, X6, X6
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
 
 quads:
 	CMPQ        DI, $0x00000010
@@ -264,51 +265,51 @@ quads:
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VMOVSS      (SI)(R9*4), X6
+	VMOVSS      (SI)(R9*4), X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
-	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VFMADD231PS (BX), X7, X0
 	MOVQ        8(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VMOVSS      (SI)(R9*4), X6
+	VMOVSS      (SI)(R9*4), X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
-	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 16(BX), X6, X3
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VFMADD231PS 16(BX), X7, X1
 	MOVQ        16(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VMOVSS      (SI)(R9*4), X6
+	VMOVSS      (SI)(R9*4), X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
-	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 32(BX), X6, X4
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VFMADD231PS 32(BX), X7, X2
 	MOVQ        24(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VMOVSS      (SI)(R9*4), X6
+	VMOVSS      (SI)(R9*4), X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
-	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 48(BX), X6, X5
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VFMADD231PS 48(BX), X7, X3
 	ADDQ        $0x00000020, DX
 	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, DI
@@ -320,15 +321,15 @@ quad:
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VMOVSS      (SI)(R9*4), X6
+	VMOVSS      (SI)(R9*4), X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x10, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
-	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
-	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VFMADD231PS (BX), X7, X0
 	ADDQ        $0x00000008, DX
 	ADDQ        $0x00000010, BX
 	SUBQ        $0x00000004, DI
@@ -338,8 +339,8 @@ one:
 	CMPQ        DI, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X6
-	VFMADD231SS (SI)(R8*4), X6, X2
+	VMOVSS      (BX), X7
+	VFMADD231SS (SI)(R8*4), X7, X6
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, DI
@@ -350,29 +351,30 @@ done:
 	MOVQ      a_y+40(FP), R8
 	MOVQ      a_bias+48(FP), DI
 	MOVL      12(AX), R9
-	VADDPS    X4, X2, X2
-	VADDPS    X5, X3, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x0e, X2, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x01, X2, X3
-	VADDSS    X3, X2, X2
+	VADDPS    X2, X0, X0
+	VADDPS    X3, X1, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDSS    X1, X0, X0
+	VADDPS    X0, X6, X6
 	TESTL     $0x00000001, R9
 	JNZ       resume
-	VADDSS    (DI)(SI*4), X2, X2
+	VADDSS    (DI)(SI*4), X6, X6
 	JMP       limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
+	VADDSS (R8)(SI*4), X6, X6
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X6, X4, X6
+	VMINPS X6, X5, X6
 
 store:
-	VMOVSS X2, (R8)(SI*4)
+	VMOVSS X6, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -382,7 +384,7 @@ check:
 	RET
 
 // func f32_spmv_2x1n1_avx2(a args)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·f32_spmv_2x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
@@ -390,8 +392,9 @@ TEXT ·f32_spmv_2x1n1_avx2(SB), $128-88
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -399,99 +402,139 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	PREFETCHT0   2048(DX)
-	PREFETCHT0   8192(BX)
-	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
-	MOVWLZX      2(DX), R8
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X3
-	MOVWLZX      4(DX), R8
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X4
-	MOVWLZX      6(DX), R8
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X5
-	MOVWLZX      8(DX), R8
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R8
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R8
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R8
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS (BX), Y9, Y0
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 32(BX), Y9, Y1
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 64(BX), Y9, Y2
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 96(BX), Y9, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          one
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS (BX), Y9, Y0
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
+	VMOVSD       (BX), X8
+	VBROADCASTSS (SI)(R8*4), X9
+	VFMADD231PS  X8, X9, X7
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, DI
 	JMP          one
 
 done:
-	MOVL   (AX), SI
-	MOVQ   a_y+40(FP), R8
-	MOVQ   a_bias+48(FP), DI
-	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	TESTL  $0x00000001, R9
-	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
-	JMP    limit
+	MOVL         (AX), SI
+	MOVQ         a_y+40(FP), R8
+	MOVQ         a_bias+48(FP), DI
+	MOVL         12(AX), R9
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x0e, X0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       X0, X7, X7
+	TESTL        $0x00000001, R9
+	JNZ          resume
+	VMOVSD       (DI)(SI*4), X0
+	VADDPS       X0, X7, X7
+	JMP          limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
+	VMOVSD (R8)(SI*4), X0
+	VADDPS X0, X7, X7
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X7, X5, X7
+	VMINPS X7, X6, X7
 
 store:
-	VMOVSD X2, (R8)(SI*4)
+	VMOVSD X7, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -500,8 +543,18 @@ check:
 	VZEROUPPER
 	RET
 
+DATA blocks2<>+0(SB)/4, $0x00000000
+DATA blocks2<>+4(SB)/4, $0x00000000
+DATA blocks2<>+8(SB)/4, $0x00000001
+DATA blocks2<>+12(SB)/4, $0x00000001
+DATA blocks2<>+16(SB)/4, $0x00000002
+DATA blocks2<>+20(SB)/4, $0x00000002
+DATA blocks2<>+24(SB)/4, $0x00000003
+DATA blocks2<>+28(SB)/4, $0x00000003
+GLOBL blocks2<>(SB), RODATA|NOPTR, $32
+
 // func f32_spmv_4x1n1_avx2(a args)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·f32_spmv_4x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
@@ -509,8 +562,10 @@ TEXT ·f32_spmv_4x1n1_avx2(SB), $128-88
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Y2
+	VMOVUPS      blocks4<>+32(SB), Y5
+	VBROADCASTSS a_min+72(FP), X6
+	VBROADCASTSS a_max+76(FP), X7
 	JMP          check
 
 entry:
@@ -518,89 +573,146 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
 	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	PREFETCHT0   1024(DX)
-	PREFETCHT0   8192(BX)
-	PREFETCHT0   8256(BX)
-	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
-	MOVWLZX      2(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  16(BX), X10, X3
-	MOVWLZX      4(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  32(BX), X10, X4
-	MOVWLZX      6(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  48(BX), X10, X5
-	MOVWLZX      8(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  64(BX), X10, X6
-	MOVWLZX      10(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  80(BX), X10, X7
-	MOVWLZX      12(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  96(BX), X10, X8
-	MOVWLZX      14(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  112(BX), X10, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X9, X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R8*4), X9, X9
+	VPERMPS     Y9, Y2, Y10
+	VFMADD231PS (BX), Y10, Y0
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS 32(BX), Y10, Y3
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X9, X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R8*4), X9, X9
+	VPERMPS     Y9, Y2, Y10
+	VFMADD231PS 64(BX), Y10, Y1
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS 96(BX), Y10, Y4
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X9, X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R8*4), X9, X9
+	VPERMPS     Y9, Y2, Y10
+	VFMADD231PS 128(BX), Y10, Y0
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS 160(BX), Y10, Y3
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X9, X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R8*4), X9, X9
+	VPERMPS     Y9, Y2, Y10
+	VFMADD231PS 192(BX), Y10, Y1
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS 224(BX), Y10, Y4
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          one
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X9, X9
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R8*4), X9, X9
+	VPERMPS     Y9, Y2, Y10
+	VFMADD231PS (BX), Y10, Y0
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS 32(BX), Y10, Y3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
+	VBROADCASTSS (SI)(R8*4), X9
+	VFMADD231PS  (BX), X9, X8
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, DI
 	JMP          one
 
 done:
-	MOVL   (AX), SI
-	MOVQ   a_y+40(FP), R8
-	MOVQ   a_bias+48(FP), DI
-	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	TESTL  $0x00000001, R9
-	JNZ    resume
-	VADDPS (DI)(SI*4), X2, X2
-	JMP    limit
+	MOVL         (AX), SI
+	MOVQ         a_y+40(FP), R8
+	MOVQ         a_bias+48(FP), DI
+	MOVL         12(AX), R9
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       X0, X8, X8
+	TESTL        $0x00000001, R9
+	JNZ          resume
+	VADDPS       (DI)(SI*4), X8, X8
+	JMP          limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
+	VADDPS (R8)(SI*4), X8, X8
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X8, X6, X8
+	VMINPS X8, X7, X8
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
+	VMOVUPS X8, (R8)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -608,6 +720,24 @@ check:
 	JB   entry
 	VZEROUPPER
 	RET
+
+DATA blocks4<>+0(SB)/4, $0x00000000
+DATA blocks4<>+4(SB)/4, $0x00000000
+DATA blocks4<>+8(SB)/4, $0x00000000
+DATA blocks4<>+12(SB)/4, $0x00000000
+DATA blocks4<>+16(SB)/4, $0x00000001
+DATA blocks4<>+20(SB)/4, $0x00000001
+DATA blocks4<>+24(SB)/4, $0x00000001
+DATA blocks4<>+28(SB)/4, $0x00000001
+DATA blocks4<>+32(SB)/4, $0x00000002
+DATA blocks4<>+36(SB)/4, $0x00000002
+DATA blocks4<>+40(SB)/4, $0x00000002
+DATA blocks4<>+44(SB)/4, $0x00000002
+DATA blocks4<>+48(SB)/4, $0x00000003
+DATA blocks4<>+52(SB)/4, $0x00000003
+DATA blocks4<>+56(SB)/4, $0x00000003
+DATA blocks4<>+60(SB)/4, $0x00000003
+GLOBL blocks4<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_8x1n1_avx2(a args)
 // Requires: AVX, FMA3, MMX+

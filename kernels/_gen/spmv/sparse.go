@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -22,11 +23,11 @@ func (e emitter) sparse() {
 	lanes := max(min(r, e.t.lanes), 4) // of a register; blocks of 1 and 2 use the low ones
 	parts := max(r/lanes, 1)           // registers a block
 	turns := max(unroll/(cols*parts), 1)
-	// Rows of one column gather four of x into a register: with two loads a
-	// cycle, a scalar of x and one of the weight a product would be the limit.
-	quads := r == 1 && cols == 1
+	// For one column, small blocks gather x of four into a register: with two
+	// loads a cycle, one of x and one of the weight for each would be the limit.
+	quads := r <= 4 && cols == 1
 	if quads {
-		turns = 4
+		turns = 1
 	}
 
 	entries, end := e.loadArg("entries"), e.loadArg("count")
@@ -37,6 +38,10 @@ func (e emitter) sparse() {
 	e.IMUL3Q(U32(entrySize), end, end)
 	e.ADDQ(entries, end)
 	col, val := e.loadArg("col"), e.loadArg("val")
+	var q quadSums
+	if quads {
+		q = e.quadSums()
+	}
 	lo, hi := e.vec(lanes), e.vec(lanes)
 	e.VBROADCASTSS(e.arg("min"), lo)
 	e.VBROADCASTSS(e.arg("max"), hi)
@@ -64,6 +69,11 @@ func (e emitter) sparse() {
 			acc[c] = append(acc[c], ts)
 		}
 	}
+	for _, turns := range q.sums {
+		for _, v := range turns {
+			e.zero(v)
+		}
+	}
 	loop := func(name string, blocks int, next string) {
 		e.Label(name)
 		e.CMPQ(left, U32(blocks))
@@ -87,17 +97,20 @@ func (e emitter) sparse() {
 			e.CMPQ(left, U32(4*quads))
 			e.JB(LabelRef(next))
 			if quads > 1 {
-				e.ahead(col, 8*quads, val, 16*quads)
+				e.ahead(col, 8*quads, val, 16*r*quads)
 			}
-			for q := range quads {
-				e.VFMADD231PS(at(val, 16*q), e.quad(xs[0], at(col, 8*q)), acc[0][0][q])
+			for n := range quads {
+				x := e.quad(xs[0], at(col, 8*n))
+				for p, turns := range q.sums {
+					e.VFMADD231PS(at(val, 16*r*n+4*q.lanes*p), q.spread(x, p), turns[n%len(turns)])
+				}
 			}
 			e.ADDQ(U32(8*quads), col)
-			e.ADDQ(U32(16*quads), val)
+			e.ADDQ(U32(16*r*quads), val)
 			e.SUBQ(U32(4*quads), left)
 			e.JMP(LabelRef(name))
 		}
-		loop("quads", turns, "quad")
+		loop("quads", 4, "quad")
 		loop("quad", 1, "one")
 	} else {
 		loop("many", unroll, "one")
@@ -115,10 +128,11 @@ func (e emitter) sparse() {
 	for c := range cols {
 		for p := range parts {
 			e.sum(acc[c][p])
-			if quads {
-				e.fold(acc[c][p][0], 4)
-			}
 		}
+	}
+	if quads {
+		v := q.sum()
+		e.VADDPS(v.AsX(), acc[0][0][0], acc[0][0][0])
 	}
 	e.TESTL(U32(later), started)
 	e.JNZ(LabelRef("resume"))
@@ -171,6 +185,75 @@ func (e emitter) ahead(col reg.Register, colBytes int, val reg.Register, valByte
 	for line := 0; line < valBytes; line += 64 {
 		e.PREFETCHT0(at(val, ahead+line))
 	}
+}
+
+// A quadSums is the sums of blocks that are taken four at a time: their values
+// are one vector, or two parts.
+type quadSums struct {
+	emitter
+	lanes   int                // of a part
+	indices []reg.VecVirtual   // of each part: which of four x its values are to be multiplied with
+	sums    [][]reg.VecVirtual // by part and turn
+}
+
+func (e emitter) quadSums() quadSums {
+	n := 4 * e.k.r
+	q := quadSums{emitter: e, lanes: min(n, e.t.lanes)}
+	parts := n / q.lanes
+	for p := range parts {
+		var turns []reg.VecVirtual
+		for range 4 / parts {
+			turns = append(turns, e.vec(q.lanes))
+		}
+		q.sums = append(q.sums, turns)
+		if e.k.r > 1 {
+			v := e.vec(q.lanes)
+			e.VMOVUPS(e.rowsOf(e.k.r).Offset(4*q.lanes*p), v)
+			q.indices = append(q.indices, v)
+		}
+	}
+	return q
+}
+
+// rowsOf returns memory with the numbers of four blocks, each r times.
+func (e emitter) rowsOf(r int) Mem {
+	if m, ok := e.rows[r]; ok {
+		return m
+	}
+	m := e.StaticGlobal(label("blocks%d", r))
+	e.DataAttributes(attr.RODATA | attr.NOPTR)
+	for i := range 4 * r {
+		e.AddDatum(4*i, U32(i/r))
+	}
+	e.rows[r] = m
+	return m
+}
+
+// spread returns what the values of a part are to be multiplied with.
+func (q quadSums) spread(x reg.VecVirtual, part int) reg.VecVirtual {
+	if q.k.r == 1 {
+		return x
+	}
+	v := q.vec(q.lanes)
+	if q.lanes == 16 {
+		q.VPERMPS(x.AsZ(), q.indices[part], v)
+	} else {
+		q.VPERMPS(x.AsY(), q.indices[part], v)
+	}
+	return v
+}
+
+// sum adds up everything, into the low lanes of a register.
+func (q quadSums) sum() reg.VecVirtual {
+	for _, turns := range q.sums {
+		q.emitter.sum(turns)
+	}
+	v := q.sums[0][0]
+	for _, turns := range q.sums[1:] {
+		q.VADDPS(turns[0], v, v)
+	}
+	q.fold(v, q.lanes, q.k.r)
+	return v
 }
 
 // quad returns x at four column numbers.
