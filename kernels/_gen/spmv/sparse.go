@@ -23,12 +23,7 @@ func (e emitter) sparse() {
 	lanes := max(min(r, e.t.lanes), 4) // of a register; blocks of 1 and 2 use the low ones
 	parts := max(r/lanes, 1)           // registers a block
 	turns := max(unroll/(cols*parts), 1)
-	// For one column, small blocks gather x of four into a register: with two
-	// loads a cycle, one of x and one of the weight for each would be the limit.
-	quads := r <= 4 && cols == 1
-	if quads {
-		turns = 1
-	}
+	quads := e.quads()
 
 	entries, end := e.loadArg("entries"), e.loadArg("count")
 	rowOffset, entrySize := e.d.entry("row")
@@ -40,7 +35,7 @@ func (e emitter) sparse() {
 	col, val := e.loadArg("col"), e.loadArg("val")
 	var q quadSums
 	if quads {
-		q = e.quadSums()
+		q, turns = e.quadSums(), 1
 	}
 	lo, hi := e.vec(lanes), e.vec(lanes)
 	e.VBROADCASTSS(e.arg("min"), lo)
@@ -62,16 +57,20 @@ func (e emitter) sparse() {
 		for range parts {
 			var ts []reg.VecVirtual
 			for range turns {
-				v := e.vec(lanes)
-				e.zero(v)
-				ts = append(ts, v)
+				ts = append(ts, e.vec(lanes))
 			}
 			acc[c] = append(acc[c], ts)
 		}
 	}
-	for _, turns := range q.sums {
-		for _, v := range turns {
-			e.zero(v)
+	start := q.sums
+	if !quads {
+		start = acc
+	}
+	for _, parts := range start {
+		for _, turns := range parts {
+			for _, v := range turns {
+				e.zero(v)
+			}
 		}
 	}
 	loop := func(name string, blocks int, next string) {
@@ -100,10 +99,7 @@ func (e emitter) sparse() {
 				e.ahead(col, 8*quads, val, 16*r*quads)
 			}
 			for n := range quads {
-				x := e.quad(xs[0], at(col, 8*n))
-				for p, turns := range q.sums {
-					e.VFMADD231PS(at(val, 16*r*n+4*q.lanes*p), q.spread(x, p), turns[n%len(turns)])
-				}
+				q.add(e.quad(xs, at(col, 8*n)), at(val, 16*r*n), n)
 			}
 			e.ADDQ(U32(8*quads), col)
 			e.ADDQ(U32(16*r*quads), val)
@@ -111,7 +107,11 @@ func (e emitter) sparse() {
 			e.JMP(LabelRef(name))
 		}
 		loop("quads", 4, "quad")
-		loop("quad", 1, "one")
+		loop("quad", 1, "fold")
+		e.Label("fold")
+		for c := range cols {
+			e.VMOVAPS(q.sum(c), acc[c][0][0])
+		}
 	} else {
 		loop("many", unroll, "one")
 	}
@@ -129,10 +129,6 @@ func (e emitter) sparse() {
 		for p := range parts {
 			e.sum(acc[c][p])
 		}
-	}
-	if quads {
-		v := q.sum()
-		e.VADDPS(v.AsX(), acc[0][0][0], acc[0][0][0])
 	}
 	e.TESTL(U32(later), started)
 	e.JNZ(LabelRef("resume"))
@@ -191,22 +187,35 @@ func (e emitter) ahead(col reg.Register, colBytes int, val reg.Register, valByte
 // are one vector, or two parts.
 type quadSums struct {
 	emitter
-	lanes   int                // of a part
-	indices []reg.VecVirtual   // of each part: which of four x its values are to be multiplied with
-	sums    [][]reg.VecVirtual // by part and turn
+	lanes   int                  // of a part
+	indices []reg.VecVirtual     // of each part: which of four x its values are to be multiplied with
+	sums    [][][]reg.VecVirtual // by column, part and turn
+}
+
+// quads tells whether a kernel takes blocks four at a time. With two loads a
+// cycle, one of the column and one of the weight for each small block would be
+// the limit; four gather x into a register and share the others. It is no where
+// registers are too few for the sums, weights, indices, x and limits.
+func (e emitter) quads() bool {
+	parts := max(4*e.k.r/e.t.lanes, 1)
+	return e.k.r <= 4 && parts*e.k.cols+2*parts+e.k.cols+3 <= e.t.vectors
 }
 
 func (e emitter) quadSums() quadSums {
 	n := 4 * e.k.r
 	q := quadSums{emitter: e, lanes: min(n, e.t.lanes)}
 	parts := n / q.lanes
-	for p := range parts {
-		var turns []reg.VecVirtual
-		for range 4 / parts {
-			turns = append(turns, e.vec(q.lanes))
+	for range e.k.cols {
+		sums := make([][]reg.VecVirtual, parts)
+		for p := range sums {
+			for range max(4/(parts*e.k.cols), 1) {
+				sums[p] = append(sums[p], e.vec(q.lanes))
+			}
 		}
-		q.sums = append(q.sums, turns)
-		if e.k.r > 1 {
+		q.sums = append(q.sums, sums)
+	}
+	if e.k.r > 1 {
+		for p := range parts {
 			v := e.vec(q.lanes)
 			e.VMOVUPS(e.rowsOf(e.k.r).Offset(4*q.lanes*p), v)
 			q.indices = append(q.indices, v)
@@ -229,6 +238,26 @@ func (e emitter) rowsOf(r int) Mem {
 	return m
 }
 
+// add adds the products of four blocks with x of each column.
+func (q quadSums) add(x []reg.VecVirtual, val Mem, turn int) {
+	parts := len(q.sums[0])
+	w := make([]Op, parts)
+	for p := range w {
+		m := val.Offset(4 * q.lanes * p)
+		w[p] = m
+		if len(x) > 1 {
+			v := q.vec(q.lanes)
+			q.VMOVUPS(m, v)
+			w[p] = v
+		}
+	}
+	for c, sums := range q.sums {
+		for p, turns := range sums {
+			q.VFMADD231PS(w[p], q.spread(x[c], p), turns[turn%len(turns)])
+		}
+	}
+}
+
 // spread returns what the values of a part are to be multiplied with.
 func (q quadSums) spread(x reg.VecVirtual, part int) reg.VecVirtual {
 	if q.k.r == 1 {
@@ -243,23 +272,24 @@ func (q quadSums) spread(x reg.VecVirtual, part int) reg.VecVirtual {
 	return v
 }
 
-// sum adds up everything, into the low lanes of a register.
-func (q quadSums) sum() reg.VecVirtual {
-	for _, turns := range q.sums {
+// sum adds up everything of a column, into the low lanes of a register.
+func (q quadSums) sum(c int) reg.Register {
+	v := q.sums[c][0][0]
+	for p, turns := range q.sums[c] {
 		q.emitter.sum(turns)
-	}
-	v := q.sums[0][0]
-	for _, turns := range q.sums[1:] {
-		q.VADDPS(turns[0], v, v)
+		if p > 0 {
+			q.VADDPS(turns[0], v, v)
+		}
 	}
 	q.fold(v, q.lanes, q.k.r)
-	return v
+	return v.AsX()
 }
 
-// quad returns x at four column numbers.
-func (e emitter) quad(x reg.GPVirtual, col Mem) reg.VecVirtual {
-	four, v := e.GP64(), e.XMM()
+// quad returns each column's x at four column numbers.
+func (e emitter) quad(xs []reg.GPVirtual, col Mem) []reg.VecVirtual {
+	four := e.GP64()
 	e.MOVQ(col, four)
+	v := make([]reg.VecVirtual, len(xs))
 	for i := range 4 {
 		k := e.GP64()
 		if i < 3 {
@@ -268,10 +298,13 @@ func (e emitter) quad(x reg.GPVirtual, col Mem) reg.VecVirtual {
 		} else {
 			k = four
 		}
-		if i == 0 {
-			e.VMOVSS(index(x, k, 4, 0), v)
-		} else {
-			e.VINSERTPS(U8(i<<4), index(x, k, 4, 0), v, v)
+		for c, x := range xs {
+			if i == 0 {
+				v[c] = e.XMM()
+				e.VMOVSS(index(x, k, 4, 0), v[c])
+			} else {
+				e.VINSERTPS(U8(i<<4), index(x, k, 4, 0), v[c], v[c])
+			}
 		}
 	}
 	return v
