@@ -144,6 +144,19 @@ func TestAgainstReference(t *testing.T) {
 	})
 }
 
+// TestShapes has every number of rows and of columns up to 70.
+func TestShapes(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		for n := 1; n <= 70; n++ {
+			for _, density := range []float64{0.1, 0.5} {
+				e := epilogues[n%len(epilogues)]
+				checkProduct(t, k, rng, n, 1+rng.IntN(150), density, e)
+				checkProduct(t, k, rng, 1+rng.IntN(70), n, density, e)
+			}
+		}
+	})
+}
+
 // TestPanels has more columns than 16 bits count.
 func TestPanels(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
