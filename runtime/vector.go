@@ -29,7 +29,7 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 		Name: label(n), Op: n.Op, M: w.rows, K: w.cols, N: op.columns,
 		KernelH: 1, KernelW: 1, Stride: 1, Sparsity: w.sparsity(), NNZ: w.nnz,
 	}
-	choice := c.chooseVector(w)
+	choice := c.chooseVector(w, op.columns)
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
 	packed, err := w.packVector(c.cfg.ISA, choice.format)
 	if err != nil {
@@ -68,36 +68,68 @@ func (c *compiler) plainValue(v *value) *value {
 	return v
 }
 
-// chooseVector picks the format of a matrix-vector product.
-func (c *compiler) chooseVector(w *weight) choice {
+// chooseVector picks the format of a product with some columns.
+func (c *compiler) chooseVector(w *weight, columns int) choice {
 	formats := []format{{dense: true, r: 1}}
 	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
 		for _, r := range spmv.Blocks() {
 			formats = append(formats, format{r: r})
 		}
 	}
-	return c.pick(w, formats, func(f format) float64 {
-		values := w.stored(f) * float64(w.rows*w.cols)
-		switch {
-		case f.dense && values < nearValues:
-			return values * 0.05e-3
-		case f.dense:
-			return values * 0.1e-3
-		case f.r == 1 && c.cfg.ISA == isa.AVX512:
-			return values * 0.13e-3 // permuted in registers
-		}
-		return values * vectorCost[f.r]
-	})
+	return c.pick(w, formats, func(f format) float64 { return c.vectorCost(w, f, columns) })
 }
 
-// nearValues is how large a dense weight is that stays in the L2 cache: a
-// larger one comes at half the speed.
-const nearValues = 1 << 18
+// vectorCost predicts the microseconds that a format takes on one thread: those
+// of the loads or those of the arithmetic, whichever are more.
+func (c *compiler) vectorCost(w *weight, f format, columns int) float64 {
+	values := w.stored(f) * float64(w.rows*w.cols)
+	k := vectorKernels[c.cfg.ISA == isa.AVX512][f]
+	bytes := values * k.bytes
+	passes := (columns + 3) / 4
+	work := values * (k.first + k.more*float64(min(columns, 4)-1))
+	return float64(passes) * max(bytes/bandwidth(bytes), work) / 1e3
+}
 
-// vectorCost is the microseconds that a matrix-vector kernel takes for a
-// stored value, by rows of a block: measured on Zen 4 with weights of 500 x 800
-// to 4096 x 4096, where the size made little difference.
-var vectorCost = map[int]float64{1: 0.21e-3, 2: 0.14e-3, 4: 0.1e-3, 8: 0.07e-3, 16: 0.06e-3}
+// bandwidth is how many bytes a nanosecond come from where weights of a size
+// stay between runs: on Zen 5, L2, L3, which others use too, and memory.
+func bandwidth(bytes float64) float64 {
+	switch {
+	case bytes <= 1<<20:
+		return 115
+	case bytes <= 16<<20:
+		return 70
+	default:
+		return 45
+	}
+}
+
+// A vectorKernel is what a stored value takes in matrix-vector kernels: bytes,
+// and nanoseconds for the first column of x and for each one more.
+type vectorKernel struct{ bytes, first, more float64 }
+
+// vectorKernels holds those of AVX-512 and of other instruction sets. All that
+// matters is how they compare. They were measured on Zen 5 with weights of
+// 256 x 512 and 1000 x 2048 values in cache; Zen 4 took two to three times as
+// long for dense values and for blocks of 2 to 16 rows alike, tiles were not
+// measured there.
+var vectorKernels = map[bool]map[format]vectorKernel{
+	true: {
+		{dense: true, r: 1}: {4, 0.034, 0.013},
+		{r: 1}:              {5.6, 0.07, 0.037}, // tiles, empty steps included
+		{r: 2}:              {5, 0.12, 0.08},
+		{r: 4}:              {4.5, 0.072, 0.045},
+		{r: 8}:              {4.25, 0.05, 0.021},
+		{r: 16}:             {4.125, 0.037, 0.014},
+	},
+	false: {
+		{dense: true, r: 1}: {4, 0.038, 0.019},
+		{r: 1}:              {6, 0.22, 0.16},
+		{r: 2}:              {5, 0.125, 0.085},
+		{r: 4}:              {4.5, 0.072, 0.05},
+		{r: 8}:              {4.25, 0.052, 0.021},
+		{r: 16}:             {4.125, 0.042, 0.017},
+	},
+}
 
 // packVector packs the weight for the matrix-vector kernels in a format.
 func (w *weight) packVector(i isa.ISA, f format) (*spmv.Weight, error) {

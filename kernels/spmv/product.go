@@ -117,6 +117,9 @@ const callChunks = 16
 // runPart runs a share of a part's chunks.
 func runPart(a args, w *part, k Kernel, share, shares int) {
 	n := len(w.chunks) - 1
+	if w.form == FormTiles {
+		a.order = &w.order[0]
+	}
 	end := (share + 1) * n / shares
 	for c := share * n / shares; c < end; c += callChunks {
 		from, to := w.chunks[c], w.chunks[min(c+callChunks, end)]

@@ -36,9 +36,10 @@ const (
 	// unstructured.
 	FormBlocks
 	// FormTiles is unstructured weights by tiles of R rows x [TileCols]
-	// columns. A step of a tile is one weight of each row, looked up in the
-	// tile's part of x, which stays in registers. A tile has about as many steps
-	// as a typical row has weights in it; rows with more have the rest as blocks.
+	// columns. A step of a tile is one weight a lane, whose element of x is
+	// looked up in the tile's part of it, which stays in registers. A lane has
+	// weights of its own row and of the next one's, in a ring, so that tiles need
+	// hardly more steps than R rows have weights in them on average.
 	FormTiles
 )
 
@@ -57,7 +58,7 @@ type Kernel struct {
 type args struct {
 	entries *entry         //  0 not of dense weights
 	count   uintptr        //  8 entries, or dense rows
-	col     *uint16        // 16 columns of blocks, counted from the entry's base; of tiles, R indices a step, a byte each
+	col     *uint16        // 16 columns of blocks, counted from the entry's base; of tiles, R indices a step, a byte each (see tiles.go)
 	val     *float32       // 24 R values a block or step, or the first dense row
 	x       unsafe.Pointer // 32
 	y       unsafe.Pointer // 40 dense: of the first row
@@ -66,13 +67,14 @@ type args struct {
 	yCol    uintptr        // 64
 	min     float32        // 72
 	max     float32        // 76
+	order   *int32         // 80 of tiles: the row of each lane
 }
 
 // An entry is the blocks of R rows in one panel of up to 65536 columns, or a
 // tile.
 type entry struct {
-	row   uint32 // the first row
-	count uint32 // blocks, or pairs of steps
+	row   uint32 // the first row, or where in the order the tile's rows are
+	count uint32 // blocks, or steps
 	base  uint32 // the first column of the panel or tile
 	flags flags
 }
@@ -81,8 +83,8 @@ type entry struct {
 type flags uint32
 
 const (
-	// later: accumulators begin at what y holds, not at the bias. Those of tiles
-	// always do.
+	// later: accumulators begin at what y holds, not at the bias. Tiles never
+	// do, those of the same rows follow each other.
 	later flags = 1 << iota
 	// partial: more entries of these rows follow, so that the result is not
 	// clamped yet.
@@ -92,14 +94,10 @@ const (
 // panel is how many columns a 16-bit column number reaches.
 const panel = 1 << 16
 
-// Tiles have tileRows x TileCols elements. An index is the byte of an element's
-// column: its low five bits, and upper where it is 32 or more. Absent is an
-// index that stands for no weight.
+// Tiles have tileRows x TileCols elements.
 const (
 	TileCols = 64
 	tileRows = 16
-	upper    = 0x80
-	absent   = 0x40
 )
 
 // Kernels returns every micro-kernel of this build, those included that this

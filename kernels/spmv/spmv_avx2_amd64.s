@@ -6,7 +6,7 @@
 
 // func f32_gemv_4n1_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n1_avx2(SB), $128-80
+TEXT ·f32_gemv_4n1_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_val+24(FP), CX
 	MOVQ a_count+8(FP), DX
@@ -234,16 +234,16 @@ DATA ones<>+60(SB)/4, $0x00000000
 GLOBL ones<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_1x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -251,14 +251,16 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
 
 quads:
 	CMPQ        DI, $0x00000010
 	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -270,7 +272,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VFMADD231PS (BX), X6, X0
 	MOVQ        8(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -282,7 +284,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 16(BX), X6, X3
+	VFMADD231PS 16(BX), X6, X1
 	MOVQ        16(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -294,7 +296,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 32(BX), X6, X4
+	VFMADD231PS 32(BX), X6, X2
 	MOVQ        24(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -306,7 +308,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 48(BX), X6, X5
+	VFMADD231PS 48(BX), X6, X3
 	ADDQ        $0x00000020, DX
 	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, DI
@@ -314,7 +316,7 @@ quads:
 
 quad:
 	CMPQ        DI, $0x00000004
-	JB          one
+	JB          fold
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -326,51 +328,54 @@ quad:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VFMADD231PS (BX), X6, X0
 	ADDQ        $0x00000008, DX
 	ADDQ        $0x00000010, BX
 	SUBQ        $0x00000004, DI
 	JMP         quad
 
+fold:
+	VADDPS    X2, X0, X0
+	VADDPS    X3, X1, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDSS    X1, X0, X0
+	VMOVAPS   X0, X0
+
 one:
 	CMPQ        DI, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X6
-	VFMADD231SS (SI)(R8*4), X6, X2
+	VMOVSS      (BX), X1
+	VFMADD231SS (SI)(R8*4), X1, X0
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, DI
 	JMP         one
 
 done:
-	MOVL      (AX), SI
-	MOVQ      a_y+40(FP), R8
-	MOVQ      a_bias+48(FP), DI
-	MOVL      12(AX), R9
-	VADDPS    X4, X2, X2
-	VADDPS    X5, X3, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x0e, X2, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x01, X2, X3
-	VADDSS    X3, X2, X2
-	TESTL     $0x00000001, R9
-	JNZ       resume
-	VADDSS    (DI)(SI*4), X2, X2
-	JMP       limit
+	MOVL   (AX), SI
+	MOVQ   a_y+40(FP), R8
+	MOVQ   a_bias+48(FP), DI
+	MOVL   12(AX), R9
+	TESTL  $0x00000001, R9
+	JNZ    resume
+	VADDSS (DI)(SI*4), X0, X0
+	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
+	VADDSS (R8)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
 
 store:
-	VMOVSS X2, (R8)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -380,16 +385,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n1_avx2(SB), $128-80
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_spmv_2x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -397,62 +403,112 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
-	MOVWLZX      2(DX), R8
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X3
-	MOVWLZX      4(DX), R8
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X4
-	MOVWLZX      6(DX), R8
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X5
-	MOVWLZX      8(DX), R8
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R8
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R8
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R8
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS (BX), Y8, Y0
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 64(BX), Y8, Y2
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 96(BX), Y8, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          fold
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS (BX), Y8, Y0
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
+
+fold:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x0e, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVAPS      X0, X0
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
+	VMOVSD       (BX), X1
+	VBROADCASTSS (SI)(R8*4), X2
+	VFMADD231PS  X1, X2, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, DI
@@ -463,31 +519,24 @@ done:
 	MOVQ   a_y+40(FP), R8
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
 	TESTL  $0x00000001, R9
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
+	VMOVSD (DI)(SI*4), X1
+	VADDPS X1, X0, X0
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
+	VMOVSD (R8)(SI*4), X1
+	VADDPS X1, X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
 
 store:
-	VMOVSD X2, (R8)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -496,17 +545,29 @@ check:
 	VZEROUPPER
 	RET
 
+DATA blocks2<>+0(SB)/4, $0x00000000
+DATA blocks2<>+4(SB)/4, $0x00000000
+DATA blocks2<>+8(SB)/4, $0x00000001
+DATA blocks2<>+12(SB)/4, $0x00000001
+DATA blocks2<>+16(SB)/4, $0x00000002
+DATA blocks2<>+20(SB)/4, $0x00000002
+DATA blocks2<>+24(SB)/4, $0x00000003
+DATA blocks2<>+28(SB)/4, $0x00000003
+GLOBL blocks2<>(SB), RODATA|NOPTR, $32
+
 // func f32_spmv_4x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n1_avx2(SB), $128-80
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_spmv_4x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Y4
+	VMOVUPS      blocks4<>+32(SB), Y5
+	VBROADCASTSS a_min+72(FP), X6
+	VBROADCASTSS a_max+76(FP), X7
 	JMP          check
 
 entry:
@@ -514,53 +575,121 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
-	MOVWLZX      2(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  16(BX), X10, X3
-	MOVWLZX      4(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  32(BX), X10, X4
-	MOVWLZX      6(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  48(BX), X10, X5
-	MOVWLZX      8(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  64(BX), X10, X6
-	MOVWLZX      10(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  80(BX), X10, X7
-	MOVWLZX      12(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  96(BX), X10, X8
-	MOVWLZX      14(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  112(BX), X10, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS (BX), Y9, Y0
+	VPERMPS     Y8, Y5, Y9
+	VFMADD231PS 32(BX), Y9, Y2
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 64(BX), Y9, Y1
+	VPERMPS     Y8, Y5, Y9
+	VFMADD231PS 96(BX), Y9, Y3
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 128(BX), Y9, Y0
+	VPERMPS     Y8, Y5, Y9
+	VFMADD231PS 160(BX), Y9, Y2
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS 192(BX), Y9, Y1
+	VPERMPS     Y8, Y5, Y9
+	VFMADD231PS 224(BX), Y9, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          fold
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X8, X8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R8*4), X8, X8
+	VPERMPS     Y8, Y4, Y9
+	VFMADD231PS (BX), Y9, Y0
+	VPERMPS     Y8, Y5, Y9
+	VFMADD231PS 32(BX), Y9, Y2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
+
+fold:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVAPS      X0, X0
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
+	VBROADCASTSS (SI)(R8*4), X1
+	VFMADD231PS  (BX), X1, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, DI
@@ -571,29 +700,22 @@ done:
 	MOVQ   a_y+40(FP), R8
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
 	TESTL  $0x00000001, R9
 	JNZ    resume
-	VADDPS (DI)(SI*4), X2, X2
+	VADDPS (DI)(SI*4), X0, X0
 	JMP    limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
+	VADDPS (R8)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X6, X0
+	VMINPS X0, X7, X0
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
+	VMOVUPS X0, (R8)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -602,9 +724,27 @@ check:
 	VZEROUPPER
 	RET
 
+DATA blocks4<>+0(SB)/4, $0x00000000
+DATA blocks4<>+4(SB)/4, $0x00000000
+DATA blocks4<>+8(SB)/4, $0x00000000
+DATA blocks4<>+12(SB)/4, $0x00000000
+DATA blocks4<>+16(SB)/4, $0x00000001
+DATA blocks4<>+20(SB)/4, $0x00000001
+DATA blocks4<>+24(SB)/4, $0x00000001
+DATA blocks4<>+28(SB)/4, $0x00000001
+DATA blocks4<>+32(SB)/4, $0x00000002
+DATA blocks4<>+36(SB)/4, $0x00000002
+DATA blocks4<>+40(SB)/4, $0x00000002
+DATA blocks4<>+44(SB)/4, $0x00000002
+DATA blocks4<>+48(SB)/4, $0x00000003
+DATA blocks4<>+52(SB)/4, $0x00000003
+DATA blocks4<>+56(SB)/4, $0x00000003
+DATA blocks4<>+60(SB)/4, $0x00000003
+GLOBL blocks4<>(SB), RODATA|NOPTR, $64
+
 // func f32_spmv_8x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -632,6 +772,11 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Y10
 	VFMADD231PS  (BX), Y10, Y2
@@ -709,8 +854,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n1_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n1_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n1_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -738,6 +883,15 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Y10
 	VFMADD231PS  (BX), Y10, Y2
@@ -829,7 +983,7 @@ check:
 
 // func f32_gemv_4n2_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n2_avx2(SB), $128-80
+TEXT ·f32_gemv_4n2_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -1098,16 +1252,16 @@ end:
 	RET
 
 // func f32_spmv_1x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -1117,62 +1271,140 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        R8, $0x00000008
-	JB          one
-	MOVWLZX     (DX), R9
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
-	MOVWLZX     2(DX), R9
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X3
-	VFMADD231SS (DI)(R9*4), X10, X7
-	MOVWLZX     4(DX), R9
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X4
-	VFMADD231SS (DI)(R9*4), X10, X8
-	MOVWLZX     6(DX), R9
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X5
-	VFMADD231SS (DI)(R9*4), X10, X9
-	MOVWLZX     8(DX), R9
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
-	MOVWLZX     10(DX), R9
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X3
-	VFMADD231SS (DI)(R9*4), X10, X7
-	MOVWLZX     12(DX), R9
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X4
-	VFMADD231SS (DI)(R9*4), X10, X8
-	MOVWLZX     14(DX), R9
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X5
-	VFMADD231SS (DI)(R9*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, R8
-	JMP         many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     (BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     16(BX), X8
+	VFMADD231PS X8, X6, X1
+	VFMADD231PS X8, X7, X3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     32(BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     48(BX), X8
+	VFMADD231PS X8, X6, X1
+	VFMADD231PS X8, X7, X3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     (BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDSS    X1, X0, X0
+	VMOVAPS   X0, X0
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x0e, X2, X1
+	VADDPS    X1, X2, X2
+	VPERMILPS $0x01, X2, X1
+	VADDSS    X1, X2, X2
+	VMOVAPS   X2, X1
 
 one:
 	CMPQ        R8, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R9
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
+	VMOVSS      (BX), X2
+	VFMADD231SS (SI)(R9*4), X2, X0
+	VFMADD231SS (DI)(R9*4), X2, X1
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, R8
@@ -1185,33 +1417,27 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VADDSS (DI)(SI*4), X2, X2
-	VADDSS (DI)(SI*4), X6, X6
+	VADDSS (DI)(SI*4), X0, X0
+	VADDSS (DI)(SI*4), X1, X1
 	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
-	VADDSS (R9)(SI*4), X6, X6
+	VADDSS (R8)(SI*4), X0, X0
+	VADDSS (R9)(SI*4), X1, X1
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
+	VMAXPS X1, X4, X1
+	VMINPS X1, X5, X1
 
 store:
-	VMOVSS X2, (R8)(SI*4)
-	VMOVSS X6, (R9)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
+	VMOVSS X1, (R9)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -1221,16 +1447,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n2_avx2(SB), $128-80
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_spmv_2x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -1240,80 +1467,153 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         R8, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R9
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      2(DX), R9
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      4(DX), R9
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R9
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R9
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R9
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R9
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R9
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, R8
-	JMP          many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     32(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     64(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     96(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x0e, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVAPS      X0, X0
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X2
+	VPERMILPS    $0x0e, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVAPS      X2, X1
 
 one:
 	CMPQ         R8, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R9
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
+	VMOVSD       (BX), X2
+	VBROADCASTSS (SI)(R9*4), X3
+	VFMADD231PS  X2, X3, X0
+	VBROADCASTSS (DI)(R9*4), X3
+	VFMADD231PS  X2, X3, X1
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, R8
@@ -1326,37 +1626,31 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X6, X6
+	VMOVSD (DI)(SI*4), X2
+	VADDPS X2, X0, X0
+	VMOVSD (DI)(SI*4), X2
+	VADDPS X2, X1, X1
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (R9)(SI*4), X3
-	VADDPS X3, X6, X6
+	VMOVSD (R8)(SI*4), X2
+	VADDPS X2, X0, X0
+	VMOVSD (R9)(SI*4), X2
+	VADDPS X2, X1, X1
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
 
 store:
-	VMOVSD X2, (R8)(SI*4)
-	VMOVSD X6, (R9)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
+	VMOVSD X1, (R9)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -1366,16 +1660,18 @@ check:
 	RET
 
 // func f32_spmv_4x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n2_avx2(SB), $128-80
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_spmv_4x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Y4
+	VMOVUPS      blocks4<>+32(SB), Y5
+	VBROADCASTSS a_min+72(FP), X6
+	VBROADCASTSS a_max+76(FP), X7
 	JMP          check
 
 entry:
@@ -1385,80 +1681,176 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         R8, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R9
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      2(DX), R9
-	VMOVUPS      16(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      4(DX), R9
-	VMOVUPS      32(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R9
-	VMOVUPS      48(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R9
-	VMOVUPS      64(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R9
-	VMOVUPS      80(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R9
-	VMOVUPS      96(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R9
-	VMOVUPS      112(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, R8
-	JMP          many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X8
+	VMOVSS      (DI)(R10*4), X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x10, (DI)(R10*4), X9, X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x20, (DI)(R10*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (DI)(R9*4), X9, X9
+	VMOVUPS     (BX), Y10
+	VMOVUPS     32(BX), Y11
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y10, Y12, Y0
+	VPERMPS     Y8, Y5, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y10, Y12, Y2
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS Y11, Y10, Y3
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X8
+	VMOVSS      (DI)(R10*4), X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x10, (DI)(R10*4), X9, X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x20, (DI)(R10*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (DI)(R9*4), X9, X9
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y11
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y10, Y12, Y0
+	VPERMPS     Y8, Y5, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y10, Y12, Y2
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS Y11, Y10, Y3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X8
+	VMOVSS      (DI)(R10*4), X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x10, (DI)(R10*4), X9, X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x20, (DI)(R10*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (DI)(R9*4), X9, X9
+	VMOVUPS     128(BX), Y10
+	VMOVUPS     160(BX), Y11
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y10, Y12, Y0
+	VPERMPS     Y8, Y5, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y10, Y12, Y2
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS Y11, Y10, Y3
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X8
+	VMOVSS      (DI)(R10*4), X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x10, (DI)(R10*4), X9, X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x20, (DI)(R10*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (DI)(R9*4), X9, X9
+	VMOVUPS     192(BX), Y10
+	VMOVUPS     224(BX), Y11
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y10, Y12, Y0
+	VPERMPS     Y8, Y5, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y10, Y12, Y2
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X8
+	VMOVSS      (DI)(R10*4), X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x10, (DI)(R10*4), X9, X9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X8, X8
+	VINSERTPS   $0x20, (DI)(R10*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R9*4), X8, X8
+	VINSERTPS   $0x30, (DI)(R9*4), X9, X9
+	VMOVUPS     (BX), Y10
+	VMOVUPS     32(BX), Y11
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y10, Y12, Y0
+	VPERMPS     Y8, Y5, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y10, Y12, Y2
+	VPERMPS     Y9, Y5, Y10
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVAPS      X0, X0
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X2
+	VMOVAPS      X2, X1
 
 one:
 	CMPQ         R8, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R9
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
+	VMOVUPS      (BX), X2
+	VBROADCASTSS (SI)(R9*4), X3
+	VFMADD231PS  X2, X3, X0
+	VBROADCASTSS (DI)(R9*4), X3
+	VFMADD231PS  X2, X3, X1
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, R8
@@ -1471,33 +1863,27 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VADDPS (DI)(SI*4), X2, X2
-	VADDPS (DI)(SI*4), X6, X6
+	VADDPS (DI)(SI*4), X0, X0
+	VADDPS (DI)(SI*4), X1, X1
 	JMP    limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
-	VADDPS (R9)(SI*4), X6, X6
+	VADDPS (R8)(SI*4), X0, X0
+	VADDPS (R9)(SI*4), X1, X1
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X0, X6, X0
+	VMINPS X0, X7, X0
+	VMAXPS X1, X6, X1
+	VMINPS X1, X7, X1
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
-	VMOVUPS X6, (R9)(SI*4)
+	VMOVUPS X0, (R8)(SI*4)
+	VMOVUPS X1, (R9)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -1507,8 +1893,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1538,6 +1924,11 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R9*4), Y11
@@ -1648,8 +2039,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n2_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n2_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n2_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1679,6 +2070,15 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
@@ -1825,7 +2225,7 @@ check:
 
 // func f32_gemv_2n4_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_2n4_avx2(SB), $128-80
+TEXT ·f32_gemv_2n4_avx2(SB), $128-88
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -2143,16 +2543,16 @@ end:
 	RET
 
 // func f32_spmv_1x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -2166,80 +2566,200 @@ entry:
 	MOVQ   a_xCol+56(FP), R9
 	ADDQ   R8, R9
 	MOVL   4(AX), R10
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        R10, $0x00000008
-	JB          one
-	MOVWLZX     (DX), R11
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     2(DX), R11
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     4(DX), R11
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     6(DX), R11
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     8(DX), R11
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     10(DX), R11
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     12(DX), R11
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     14(DX), R11
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, R10
-	JMP         many
+quads:
+	CMPQ        R10, $0x00000010
+	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     (BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        8(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     16(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        16(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     32(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        24(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     48(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, R10
+	JMP         quads
+
+quad:
+	CMPQ        R10, $0x00000004
+	JB          fold
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     (BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, R10
+	JMP         quad
+
+fold:
+	VPERMILPS $0x0e, X0, X6
+	VADDPS    X6, X0, X0
+	VPERMILPS $0x01, X0, X6
+	VADDSS    X6, X0, X0
+	VMOVAPS   X0, X0
+	VPERMILPS $0x0e, X1, X6
+	VADDPS    X6, X1, X1
+	VPERMILPS $0x01, X1, X6
+	VADDSS    X6, X1, X1
+	VMOVAPS   X1, X1
+	VPERMILPS $0x0e, X2, X6
+	VADDPS    X6, X2, X2
+	VPERMILPS $0x01, X2, X6
+	VADDSS    X6, X2, X2
+	VMOVAPS   X2, X2
+	VPERMILPS $0x0e, X3, X6
+	VADDPS    X6, X3, X3
+	VPERMILPS $0x01, X3, X6
+	VADDSS    X6, X3, X3
+	VMOVAPS   X3, X3
 
 one:
 	CMPQ        R10, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R11
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
+	VMOVSS      (BX), X6
+	VFMADD231SS (SI)(R11*4), X6, X0
+	VFMADD231SS (DI)(R11*4), X6, X1
+	VFMADD231SS (R8)(R11*4), X6, X2
+	VFMADD231SS (R9)(R11*4), X6, X3
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, R10
@@ -2256,41 +2776,37 @@ done:
 	ADDQ   R10, R11
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R12
-	VADDPS X3, X2, X2
-	VADDPS X5, X4, X4
-	VADDPS X7, X6, X6
-	VADDPS X9, X8, X8
 	TESTL  $0x00000001, R12
 	JNZ    resume
+	VADDSS (DI)(SI*4), X0, X0
+	VADDSS (DI)(SI*4), X1, X1
 	VADDSS (DI)(SI*4), X2, X2
-	VADDSS (DI)(SI*4), X4, X4
-	VADDSS (DI)(SI*4), X6, X6
-	VADDSS (DI)(SI*4), X8, X8
+	VADDSS (DI)(SI*4), X3, X3
 	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
-	VADDSS (R9)(SI*4), X4, X4
-	VADDSS (R10)(SI*4), X6, X6
-	VADDSS (R11)(SI*4), X8, X8
+	VADDSS (R8)(SI*4), X0, X0
+	VADDSS (R9)(SI*4), X1, X1
+	VADDSS (R10)(SI*4), X2, X2
+	VADDSS (R11)(SI*4), X3, X3
 
 limit:
 	TESTL  $0x00000002, R12
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X4, X0, X4
-	VMINPS X4, X1, X4
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
-	VMAXPS X8, X0, X8
-	VMINPS X8, X1, X8
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
+	VMAXPS X1, X4, X1
+	VMINPS X1, X5, X1
+	VMAXPS X2, X4, X2
+	VMINPS X2, X5, X2
+	VMAXPS X3, X4, X3
+	VMINPS X3, X5, X3
 
 store:
-	VMOVSS X2, (R8)(SI*4)
-	VMOVSS X4, (R9)(SI*4)
-	VMOVSS X6, (R10)(SI*4)
-	VMOVSS X8, (R11)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
+	VMOVSS X1, (R9)(SI*4)
+	VMOVSS X2, (R10)(SI*4)
+	VMOVSS X3, (R11)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -2300,16 +2816,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n4_avx2(SB), $128-80
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_spmv_2x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -2323,116 +2840,225 @@ entry:
 	MOVQ   a_xCol+56(FP), R9
 	ADDQ   R8, R9
 	MOVL   4(AX), R10
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         R10, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R11
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      2(DX), R11
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      4(DX), R11
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R11
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R11
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      10(DX), R11
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      12(DX), R11
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R11
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, R10
-	JMP          many
+quads:
+	CMPQ        R10, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        8(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     32(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        16(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     64(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        24(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     96(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, R10
+	JMP         quads
+
+quad:
+	CMPQ        R10, $0x00000004
+	JB          fold
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, R10
+	JMP         quad
+
+fold:
+	VEXTRACTF128 $0x01, Y0, X7
+	VADDPS       X7, X0, X0
+	VPERMILPS    $0x0e, X0, X7
+	VADDPS       X7, X0, X0
+	VMOVAPS      X0, X0
+	VEXTRACTF128 $0x01, Y1, X7
+	VADDPS       X7, X1, X1
+	VPERMILPS    $0x0e, X1, X7
+	VADDPS       X7, X1, X1
+	VMOVAPS      X1, X1
+	VEXTRACTF128 $0x01, Y2, X7
+	VADDPS       X7, X2, X2
+	VPERMILPS    $0x0e, X2, X7
+	VADDPS       X7, X2, X2
+	VMOVAPS      X2, X2
+	VEXTRACTF128 $0x01, Y3, X7
+	VADDPS       X7, X3, X3
+	VPERMILPS    $0x0e, X3, X7
+	VADDPS       X7, X3, X3
+	VMOVAPS      X3, X3
 
 one:
 	CMPQ         R10, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R11
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
+	VMOVSD       (BX), X7
+	VBROADCASTSS (SI)(R11*4), X8
+	VFMADD231PS  X7, X8, X0
+	VBROADCASTSS (DI)(R11*4), X8
+	VFMADD231PS  X7, X8, X1
+	VBROADCASTSS (R8)(R11*4), X8
+	VFMADD231PS  X7, X8, X2
+	VBROADCASTSS (R9)(R11*4), X8
+	VFMADD231PS  X7, X8, X3
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, R10
@@ -2449,49 +3075,45 @@ done:
 	ADDQ   R10, R11
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R12
-	VADDPS X3, X2, X2
-	VADDPS X5, X4, X4
-	VADDPS X7, X6, X6
-	VADDPS X9, X8, X8
 	TESTL  $0x00000001, R12
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X4, X4
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X6, X6
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X8, X8
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X0, X0
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X1, X1
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X2, X2
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X3, X3
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (R9)(SI*4), X3
-	VADDPS X3, X4, X4
-	VMOVSD (R10)(SI*4), X3
-	VADDPS X3, X6, X6
-	VMOVSD (R11)(SI*4), X3
-	VADDPS X3, X8, X8
+	VMOVSD (R8)(SI*4), X7
+	VADDPS X7, X0, X0
+	VMOVSD (R9)(SI*4), X7
+	VADDPS X7, X1, X1
+	VMOVSD (R10)(SI*4), X7
+	VADDPS X7, X2, X2
+	VMOVSD (R11)(SI*4), X7
+	VADDPS X7, X3, X3
 
 limit:
 	TESTL  $0x00000002, R12
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X4, X0, X4
-	VMINPS X4, X1, X4
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
-	VMAXPS X8, X0, X8
-	VMINPS X8, X1, X8
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
+	VMAXPS X2, X5, X2
+	VMINPS X2, X6, X2
+	VMAXPS X3, X5, X3
+	VMINPS X3, X6, X3
 
 store:
-	VMOVSD X2, (R8)(SI*4)
-	VMOVSD X4, (R9)(SI*4)
-	VMOVSD X6, (R10)(SI*4)
-	VMOVSD X8, (R11)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
+	VMOVSD X1, (R9)(SI*4)
+	VMOVSD X2, (R10)(SI*4)
+	VMOVSD X3, (R11)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -2501,8 +3123,8 @@ check:
 	RET
 
 // func f32_spmv_4x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_4x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2536,6 +3158,9 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), X10
 	VBROADCASTSS (SI)(R11*4), X11
@@ -2694,8 +3319,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2729,6 +3354,11 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R11*4), Y11
@@ -2887,8 +3517,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n4_avx2(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_16x1n4_avx2(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_16x1n4_avx2(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2922,6 +3552,15 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11

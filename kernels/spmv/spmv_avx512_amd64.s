@@ -2,9 +2,11 @@
 
 //go:build !purego
 
+#include "textflag.h"
+
 // func f32_gemv_4n1_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n1_avx512(SB), $128-80
+TEXT ·f32_gemv_4n1_avx512(SB), $128-88
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_val+24(FP), CX
 	MOVQ  a_count+8(FP), DX
@@ -223,16 +225,16 @@ end:
 	RET
 
 // func f32_spmv_1x1n1_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n1_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -240,14 +242,16 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
 
 quads:
 	CMPQ        DI, $0x00000010
 	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -259,7 +263,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VFMADD231PS (BX), X6, X0
 	MOVQ        8(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -271,7 +275,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 16(BX), X6, X3
+	VFMADD231PS 16(BX), X6, X1
 	MOVQ        16(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -283,7 +287,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 32(BX), X6, X4
+	VFMADD231PS 32(BX), X6, X2
 	MOVQ        24(DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -295,7 +299,7 @@ quads:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS 48(BX), X6, X5
+	VFMADD231PS 48(BX), X6, X3
 	ADDQ        $0x00000020, DX
 	ADDQ        $0x00000040, BX
 	SUBQ        $0x00000010, DI
@@ -303,7 +307,7 @@ quads:
 
 quad:
 	CMPQ        DI, $0x00000004
-	JB          one
+	JB          fold
 	MOVQ        (DX), R8
 	MOVWLZX     R8, R9
 	SHRQ        $0x10, R8
@@ -315,51 +319,54 @@ quad:
 	SHRQ        $0x10, R8
 	VINSERTPS   $0x20, (SI)(R9*4), X6, X6
 	VINSERTPS   $0x30, (SI)(R8*4), X6, X6
-	VFMADD231PS (BX), X6, X2
+	VFMADD231PS (BX), X6, X0
 	ADDQ        $0x00000008, DX
 	ADDQ        $0x00000010, BX
 	SUBQ        $0x00000004, DI
 	JMP         quad
 
+fold:
+	VADDPS    X2, X0, X0
+	VADDPS    X3, X1, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDSS    X1, X0, X0
+	VMOVAPS   X0, X0
+
 one:
 	CMPQ        DI, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R8
-	VMOVSS      (BX), X6
-	VFMADD231SS (SI)(R8*4), X6, X2
+	VMOVSS      (BX), X1
+	VFMADD231SS (SI)(R8*4), X1, X0
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, DI
 	JMP         one
 
 done:
-	MOVL      (AX), SI
-	MOVQ      a_y+40(FP), R8
-	MOVQ      a_bias+48(FP), DI
-	MOVL      12(AX), R9
-	VADDPS    X4, X2, X2
-	VADDPS    X5, X3, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x0e, X2, X3
-	VADDPS    X3, X2, X2
-	VPERMILPS $0x01, X2, X3
-	VADDSS    X3, X2, X2
-	TESTL     $0x00000001, R9
-	JNZ       resume
-	VADDSS    (DI)(SI*4), X2, X2
-	JMP       limit
+	MOVL   (AX), SI
+	MOVQ   a_y+40(FP), R8
+	MOVQ   a_bias+48(FP), DI
+	MOVL   12(AX), R9
+	TESTL  $0x00000001, R9
+	JNZ    resume
+	VADDSS (DI)(SI*4), X0, X0
+	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
+	VADDSS (R8)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
 
 store:
-	VMOVSS X2, (R8)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -369,16 +376,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n1_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n1_avx512(SB), $128-80
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_2x1n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -386,62 +394,112 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
-	MOVWLZX      2(DX), R8
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X3
-	MOVWLZX      4(DX), R8
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X4
-	MOVWLZX      6(DX), R8
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X5
-	MOVWLZX      8(DX), R8
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R8
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R8
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R8
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS (BX), Y8, Y0
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 64(BX), Y8, Y2
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS 96(BX), Y8, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          fold
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Y7, Y4, Y8
+	VFMADD231PS (BX), Y8, Y0
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
+
+fold:
+	VADDPS        Y2, Y0, Y0
+	VADDPS        Y3, Y1, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x0e, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVAPS       X0, X0
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R8*4), X11
-	VFMADD231PS  X10, X11, X2
+	VMOVSD       (BX), X1
+	VBROADCASTSS (SI)(R8*4), X2
+	VFMADD231PS  X1, X2, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, DI
@@ -452,31 +510,24 @@ done:
 	MOVQ   a_y+40(FP), R8
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
 	TESTL  $0x00000001, R9
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
+	VMOVSD (DI)(SI*4), X1
+	VADDPS X1, X0, X0
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
+	VMOVSD (R8)(SI*4), X1
+	VADDPS X1, X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
 
 store:
-	VMOVSD X2, (R8)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -485,17 +536,28 @@ check:
 	VZEROUPPER
 	RET
 
+DATA blocks2<>+0(SB)/4, $0x00000000
+DATA blocks2<>+4(SB)/4, $0x00000000
+DATA blocks2<>+8(SB)/4, $0x00000001
+DATA blocks2<>+12(SB)/4, $0x00000001
+DATA blocks2<>+16(SB)/4, $0x00000002
+DATA blocks2<>+20(SB)/4, $0x00000002
+DATA blocks2<>+24(SB)/4, $0x00000003
+DATA blocks2<>+28(SB)/4, $0x00000003
+GLOBL blocks2<>(SB), RODATA|NOPTR, $32
+
 // func f32_spmv_4x1n1_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n1_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_4x1n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Z4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -503,53 +565,113 @@ entry:
 	SHLQ   $0x02, SI
 	ADDQ   a_x+32(FP), SI
 	MOVL   4(AX), DI
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 
-many:
-	CMPQ         DI, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
-	MOVWLZX      2(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  16(BX), X10, X3
-	MOVWLZX      4(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  32(BX), X10, X4
-	MOVWLZX      6(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  48(BX), X10, X5
-	MOVWLZX      8(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  64(BX), X10, X6
-	MOVWLZX      10(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  80(BX), X10, X7
-	MOVWLZX      12(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  96(BX), X10, X8
-	MOVWLZX      14(DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  112(BX), X10, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, DI
-	JMP          many
+quads:
+	CMPQ        DI, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Z7, Z4, Z8
+	VFMADD231PS (BX), Z8, Z0
+	MOVQ        8(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Z7, Z4, Z8
+	VFMADD231PS 64(BX), Z8, Z1
+	MOVQ        16(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Z7, Z4, Z8
+	VFMADD231PS 128(BX), Z8, Z2
+	MOVQ        24(DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Z7, Z4, Z8
+	VFMADD231PS 192(BX), Z8, Z3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, DI
+	JMP         quads
+
+quad:
+	CMPQ        DI, $0x00000004
+	JB          fold
+	MOVQ        (DX), R8
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VMOVSS      (SI)(R9*4), X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x10, (SI)(R9*4), X7, X7
+	MOVWLZX     R8, R9
+	SHRQ        $0x10, R8
+	VINSERTPS   $0x20, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R8*4), X7, X7
+	VPERMPS     Z7, Z4, Z8
+	VFMADD231PS (BX), Z8, Z0
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, DI
+	JMP         quad
+
+fold:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVAPS       X0, X0
 
 one:
 	CMPQ         DI, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R8
-	VBROADCASTSS (SI)(R8*4), X10
-	VFMADD231PS  (BX), X10, X2
+	VBROADCASTSS (SI)(R8*4), X1
+	VFMADD231PS  (BX), X1, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, DI
@@ -560,29 +682,22 @@ done:
 	MOVQ   a_y+40(FP), R8
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R9
-	VADDPS X6, X2, X2
-	VADDPS X7, X3, X3
-	VADDPS X8, X4, X4
-	VADDPS X9, X5, X5
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
 	TESTL  $0x00000001, R9
 	JNZ    resume
-	VADDPS (DI)(SI*4), X2, X2
+	VADDPS (DI)(SI*4), X0, X0
 	JMP    limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
+	VADDPS (R8)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R9
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
+	VMOVUPS X0, (R8)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -591,9 +706,27 @@ check:
 	VZEROUPPER
 	RET
 
+DATA blocks4<>+0(SB)/4, $0x00000000
+DATA blocks4<>+4(SB)/4, $0x00000000
+DATA blocks4<>+8(SB)/4, $0x00000000
+DATA blocks4<>+12(SB)/4, $0x00000000
+DATA blocks4<>+16(SB)/4, $0x00000001
+DATA blocks4<>+20(SB)/4, $0x00000001
+DATA blocks4<>+24(SB)/4, $0x00000001
+DATA blocks4<>+28(SB)/4, $0x00000001
+DATA blocks4<>+32(SB)/4, $0x00000002
+DATA blocks4<>+36(SB)/4, $0x00000002
+DATA blocks4<>+40(SB)/4, $0x00000002
+DATA blocks4<>+44(SB)/4, $0x00000002
+DATA blocks4<>+48(SB)/4, $0x00000003
+DATA blocks4<>+52(SB)/4, $0x00000003
+DATA blocks4<>+56(SB)/4, $0x00000003
+DATA blocks4<>+60(SB)/4, $0x00000003
+GLOBL blocks4<>(SB), RODATA|NOPTR, $64
+
 // func f32_spmv_8x1n1_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n1_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -621,6 +754,11 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Y10
 	VFMADD231PS  (BX), Y10, Y2
@@ -698,8 +836,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n1_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x1n1_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x1n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -727,6 +865,15 @@ entry:
 many:
 	CMPQ         DI, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R8
 	VBROADCASTSS (SI)(R8*4), Z10
 	VFMADD231PS  (BX), Z10, Z2
@@ -804,70 +951,152 @@ check:
 	RET
 
 // func f32_spmv_16x64n1_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x64n1_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x64n1_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	MOVL         $0x00000040, SI
+	MOVL         $0x00000020, SI
 	VPBROADCASTD SI, Z0
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	MOVL         $0x00000080, SI
+	VPBROADCASTD SI, Z1
+	MOVL         $0x000000c0, SI
+	VPBROADCASTD SI, Z2
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
 	JMP          check
 
 tile:
-	MOVL    8(AX), SI
-	SHLQ    $0x02, SI
-	ADDQ    a_x+32(FP), SI
-	MOVL    4(AX), DI
-	TESTL   DI, DI
-	JZ      tileDone
-	VMOVUPS (SI), Z3
-	VMOVUPS 64(SI), Z4
-	VMOVUPS 128(SI), Z5
-	VMOVUPS 192(SI), Z6
+	MOVL       4(AX), DI
+	TESTL      DI, DI
+	JZ         tileDone
+	MOVL       8(AX), SI
+	SHLQ       $0x02, SI
+	ADDQ       a_x+32(FP), SI
+	PREFETCHT0 2048(AX)
+	VMOVUPS    (SI), Z7
+	VMOVUPS    64(SI), Z8
+	VMOVUPS    128(SI), Z9
+	VMOVUPS    192(SI), Z10
+	SUBL       $0x04, DI
+	JB         few
 
-pair:
-	VPMOVSXBD   (DX), Z7
-	VPMOVD2M    Z7, K1
-	VPTESTNMD   Z0, Z7, K2
-	VMOVDQA32   Z7, Z8
-	VMOVDQA32   Z7, Z7
-	VPERMI2PS   Z4, Z3, Z8
-	VPERMI2PS   Z6, Z5, Z7
-	VBLENDMPS   Z7, Z8, K1, Z8
-	VFMADD231PS (BX), Z8, K2, Z1
-	VPMOVSXBD   16(DX), Z7
-	VPMOVD2M    Z7, K1
-	VPTESTNMD   Z0, Z7, K2
-	VMOVDQA32   Z7, Z8
-	VMOVDQA32   Z7, Z7
-	VPERMI2PS   Z4, Z3, Z8
-	VPERMI2PS   Z6, Z5, Z7
-	VBLENDMPS   Z7, Z8, K1, Z8
-	VFMADD231PS 64(BX), Z8, K2, Z2
-	ADDQ        $0x20, DX
-	ADDQ        $0x00000080, BX
+quad:
+	VMOVDQU32   (DX), Z11
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z11, K1
+	VPTESTMD    Z1, Z11, K2
+	VPTESTNMD   Z2, Z11, K3
+	VMOVUPS     (BX), Z12
+	VMOVDQA32   Z11, Z13
+	VMOVDQA32   Z11, Z14
+	VPERMI2PS   Z8, Z7, Z13
+	VPERMI2PS   Z10, Z9, Z14
+	VBLENDMPS   Z14, Z13, K1, Z13
+	VFMADD231PS Z12, Z13, K3, Z3
+	VFMADD231PS Z12, Z13, K2, Z4
+	PREFETCHT0  8256(BX)
+	VPSRLD      $0x08, Z11, Z12
+	VPTESTMD    Z0, Z12, K1
+	VPTESTMD    Z1, Z12, K2
+	VPTESTNMD   Z2, Z12, K3
+	VMOVUPS     64(BX), Z13
+	VMOVDQA32   Z12, Z14
+	VMOVDQA32   Z12, Z12
+	VPERMI2PS   Z8, Z7, Z14
+	VPERMI2PS   Z10, Z9, Z12
+	VBLENDMPS   Z12, Z14, K1, Z14
+	VFMADD231PS Z13, Z14, K3, Z5
+	VFMADD231PS Z13, Z14, K2, Z6
+	PREFETCHT0  8320(BX)
+	VPSRLD      $0x10, Z11, Z12
+	VPTESTMD    Z0, Z12, K1
+	VPTESTMD    Z1, Z12, K2
+	VPTESTNMD   Z2, Z12, K3
+	VMOVUPS     128(BX), Z13
+	VMOVDQA32   Z12, Z14
+	VMOVDQA32   Z12, Z12
+	VPERMI2PS   Z8, Z7, Z14
+	VPERMI2PS   Z10, Z9, Z12
+	VBLENDMPS   Z12, Z14, K1, Z14
+	VFMADD231PS Z13, Z14, K3, Z3
+	VFMADD231PS Z13, Z14, K2, Z4
+	PREFETCHT0  8384(BX)
+	VPSRLD      $0x18, Z11, Z11
+	VPTESTMD    Z0, Z11, K1
+	VPTESTMD    Z1, Z11, K2
+	VPTESTNMD   Z2, Z11, K3
+	VMOVUPS     192(BX), Z12
+	VMOVDQA32   Z11, Z13
+	VMOVDQA32   Z11, Z11
+	VPERMI2PS   Z8, Z7, Z13
+	VPERMI2PS   Z10, Z9, Z11
+	VBLENDMPS   Z11, Z13, K1, Z13
+	VFMADD231PS Z12, Z13, K3, Z5
+	VFMADD231PS Z12, Z13, K2, Z6
+	ADDQ        $0x40, DX
+	ADDQ        $0x00000100, BX
+	SUBL        $0x04, DI
+	JAE         quad
+
+few:
+	ADDL $0x04, DI
+	JZ   tileDone
+
+one:
+	VPMOVZXBD   (DX), Z11
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z11, K1
+	VPTESTMD    Z1, Z11, K2
+	VPTESTNMD   Z2, Z11, K3
+	VMOVUPS     (BX), Z12
+	VMOVDQA32   Z11, Z13
+	VMOVDQA32   Z11, Z11
+	VPERMI2PS   Z8, Z7, Z13
+	VPERMI2PS   Z10, Z9, Z11
+	VBLENDMPS   Z11, Z13, K1, Z13
+	VFMADD231PS Z12, Z13, K3, Z3
+	VFMADD231PS Z12, Z13, K2, Z4
+	ADDQ        $0x10, DX
+	ADDQ        $0x40, BX
 	DECL        DI
-	JNZ         pair
+	JNZ         one
 
 tileDone:
 	TESTL        $0x00000002, 12(AX)
 	JNZ          next
 	MOVL         (AX), SI
-	VBROADCASTSS a_min+72(FP), Z3
-	VBROADCASTSS a_max+76(FP), Z4
-	MOVQ         a_y+40(FP), DI
-	VADDPS       Z2, Z1, Z1
-	VADDPS       (DI)(SI*4), Z1, Z1
-	VMAXPS       Z1, Z3, Z1
-	VMINPS       Z1, Z4, Z1
-	VMOVUPS      Z1, (DI)(SI*4)
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	MOVQ         a_order+80(FP), DI
+	VMOVDQU32    (DI)(SI*4), Z7
+	VPMOVD2M     Z7, K1
+	KNOTW        K1, K1
+	KMOVW        K1, K2
+	VXORPS       Z8, Z8, Z8
+	MOVQ         a_bias+48(FP), DI
+	VGATHERDPS   (DI)(Z7*4), K2, Z8
+	VBROADCASTSS a_min+72(FP), Z9
+	VBROADCASTSS a_max+76(FP), Z10
+	MOVQ         a_y+40(FP), SI
+	VADDPS       Z5, Z3, Z3
+	VADDPS       Z6, Z4, Z4
+	VALIGND      $0x0f, Z4, Z4, Z4
+	VADDPS       Z4, Z3, Z3
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	KMOVW        K1, K1
+	VSCATTERDPS  Z3, K1, (SI)(Z7*4)
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
 
 next:
 	ADDQ $0x00000010, AX
@@ -880,7 +1109,7 @@ check:
 
 // func f32_gemv_4n2_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n2_avx512(SB), $128-80
+TEXT ·f32_gemv_4n2_avx512(SB), $128-88
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_xCol+56(FP), CX
 	ADDQ  AX, CX
@@ -1244,16 +1473,16 @@ end:
 	RET
 
 // func f32_spmv_1x1n2_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n2_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -1263,62 +1492,140 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        R8, $0x00000008
-	JB          one
-	MOVWLZX     (DX), R9
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
-	MOVWLZX     2(DX), R9
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X3
-	VFMADD231SS (DI)(R9*4), X10, X7
-	MOVWLZX     4(DX), R9
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X4
-	VFMADD231SS (DI)(R9*4), X10, X8
-	MOVWLZX     6(DX), R9
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X5
-	VFMADD231SS (DI)(R9*4), X10, X9
-	MOVWLZX     8(DX), R9
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
-	MOVWLZX     10(DX), R9
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X3
-	VFMADD231SS (DI)(R9*4), X10, X7
-	MOVWLZX     12(DX), R9
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X4
-	VFMADD231SS (DI)(R9*4), X10, X8
-	MOVWLZX     14(DX), R9
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X5
-	VFMADD231SS (DI)(R9*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, R8
-	JMP         many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     (BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     16(BX), X8
+	VFMADD231PS X8, X6, X1
+	VFMADD231PS X8, X7, X3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     32(BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     48(BX), X8
+	VFMADD231PS X8, X6, X1
+	VFMADD231PS X8, X7, X3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X6
+	VMOVSS      (DI)(R10*4), X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R10*4), X7, X7
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R10*4), X7, X7
+	VINSERTPS   $0x30, (SI)(R9*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R9*4), X7, X7
+	VMOVUPS     (BX), X8
+	VFMADD231PS X8, X6, X0
+	VFMADD231PS X8, X7, X2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x0e, X0, X1
+	VADDPS    X1, X0, X0
+	VPERMILPS $0x01, X0, X1
+	VADDSS    X1, X0, X0
+	VMOVAPS   X0, X0
+	VADDPS    X3, X2, X2
+	VPERMILPS $0x0e, X2, X1
+	VADDPS    X1, X2, X2
+	VPERMILPS $0x01, X2, X1
+	VADDSS    X1, X2, X2
+	VMOVAPS   X2, X1
 
 one:
 	CMPQ        R8, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R9
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R9*4), X10, X2
-	VFMADD231SS (DI)(R9*4), X10, X6
+	VMOVSS      (BX), X2
+	VFMADD231SS (SI)(R9*4), X2, X0
+	VFMADD231SS (DI)(R9*4), X2, X1
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, R8
@@ -1331,33 +1638,27 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VADDSS (DI)(SI*4), X2, X2
-	VADDSS (DI)(SI*4), X6, X6
+	VADDSS (DI)(SI*4), X0, X0
+	VADDSS (DI)(SI*4), X1, X1
 	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
-	VADDSS (R9)(SI*4), X6, X6
+	VADDSS (R8)(SI*4), X0, X0
+	VADDSS (R9)(SI*4), X1, X1
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
+	VMAXPS X1, X4, X1
+	VMINPS X1, X5, X1
 
 store:
-	VMOVSS X2, (R8)(SI*4)
-	VMOVSS X6, (R9)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
+	VMOVSS X1, (R9)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -1367,16 +1668,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n2_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n2_avx512(SB), $128-80
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_2x1n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -1386,80 +1688,153 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         R8, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R9
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      2(DX), R9
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      4(DX), R9
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R9
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R9
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R9
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R9
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R9
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, R8
-	JMP          many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     32(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     64(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     96(BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Y9
+	VPERMPS     Y7, Y4, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VPERMPS     Y8, Y4, Y10
+	VFMADD231PS Y9, Y10, Y2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x0e, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVAPS       X0, X0
+	VADDPS        Y3, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPS        X1, X2, X2
+	VPERMILPS     $0x0e, X2, X1
+	VADDPS        X1, X2, X2
+	VMOVAPS       X2, X1
 
 one:
 	CMPQ         R8, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R9
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
+	VMOVSD       (BX), X2
+	VBROADCASTSS (SI)(R9*4), X3
+	VFMADD231PS  X2, X3, X0
+	VBROADCASTSS (DI)(R9*4), X3
+	VFMADD231PS  X2, X3, X1
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, R8
@@ -1472,37 +1847,31 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X6, X6
+	VMOVSD (DI)(SI*4), X2
+	VADDPS X2, X0, X0
+	VMOVSD (DI)(SI*4), X2
+	VADDPS X2, X1, X1
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (R9)(SI*4), X3
-	VADDPS X3, X6, X6
+	VMOVSD (R8)(SI*4), X2
+	VADDPS X2, X0, X0
+	VMOVSD (R9)(SI*4), X2
+	VADDPS X2, X1, X1
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
 
 store:
-	VMOVSD X2, (R8)(SI*4)
-	VMOVSD X6, (R9)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
+	VMOVSD X1, (R9)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -1512,16 +1881,17 @@ check:
 	RET
 
 // func f32_spmv_4x1n2_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n2_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_4x1n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Z4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -1531,80 +1901,155 @@ entry:
 	MOVQ   a_xCol+56(FP), DI
 	ADDQ   SI, DI
 	MOVL   4(AX), R8
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 
-many:
-	CMPQ         R8, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R9
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      2(DX), R9
-	VMOVUPS      16(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      4(DX), R9
-	VMOVUPS      32(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R9
-	VMOVUPS      48(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R9
-	VMOVUPS      64(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
-	MOVWLZX      10(DX), R9
-	VMOVUPS      80(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X7
-	MOVWLZX      12(DX), R9
-	VMOVUPS      96(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R9
-	VMOVUPS      112(BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, R8
-	JMP          many
+quads:
+	CMPQ        R8, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Z9
+	VPERMPS     Z7, Z4, Z10
+	VFMADD231PS Z9, Z10, Z0
+	VPERMPS     Z8, Z4, Z10
+	VFMADD231PS Z9, Z10, Z2
+	MOVQ        8(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     64(BX), Z9
+	VPERMPS     Z7, Z4, Z10
+	VFMADD231PS Z9, Z10, Z1
+	VPERMPS     Z8, Z4, Z10
+	VFMADD231PS Z9, Z10, Z3
+	MOVQ        16(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     128(BX), Z9
+	VPERMPS     Z7, Z4, Z10
+	VFMADD231PS Z9, Z10, Z0
+	VPERMPS     Z8, Z4, Z10
+	VFMADD231PS Z9, Z10, Z2
+	MOVQ        24(DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     192(BX), Z9
+	VPERMPS     Z7, Z4, Z10
+	VFMADD231PS Z9, Z10, Z1
+	VPERMPS     Z8, Z4, Z10
+	VFMADD231PS Z9, Z10, Z3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, R8
+	JMP         quads
+
+quad:
+	CMPQ        R8, $0x00000004
+	JB          fold
+	MOVQ        (DX), R9
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VMOVSS      (SI)(R10*4), X7
+	VMOVSS      (DI)(R10*4), X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x10, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R10*4), X8, X8
+	MOVWLZX     R9, R10
+	SHRQ        $0x10, R9
+	VINSERTPS   $0x20, (SI)(R10*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R10*4), X8, X8
+	VINSERTPS   $0x30, (SI)(R9*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R9*4), X8, X8
+	VMOVUPS     (BX), Z9
+	VPERMPS     Z7, Z4, Z10
+	VFMADD231PS Z9, Z10, Z0
+	VPERMPS     Z8, Z4, Z10
+	VFMADD231PS Z9, Z10, Z2
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, R8
+	JMP         quad
+
+fold:
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVAPS       X0, X1
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X2
+	VMOVAPS       X2, X0
 
 one:
 	CMPQ         R8, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R9
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R9*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R9*4), X11
-	VFMADD231PS  X10, X11, X6
+	VMOVUPS      (BX), X2
+	VBROADCASTSS (SI)(R9*4), X3
+	VFMADD231PS  X2, X3, X1
+	VBROADCASTSS (DI)(R9*4), X3
+	VFMADD231PS  X2, X3, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, R8
@@ -1617,33 +2062,27 @@ done:
 	ADDQ   R8, R9
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R10
-	VADDPS X4, X2, X2
-	VADDPS X5, X3, X3
-	VADDPS X3, X2, X2
-	VADDPS X8, X6, X6
-	VADDPS X9, X7, X7
-	VADDPS X7, X6, X6
 	TESTL  $0x00000001, R10
 	JNZ    resume
-	VADDPS (DI)(SI*4), X2, X2
-	VADDPS (DI)(SI*4), X6, X6
+	VADDPS (DI)(SI*4), X1, X1
+	VADDPS (DI)(SI*4), X0, X0
 	JMP    limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
-	VADDPS (R9)(SI*4), X6, X6
+	VADDPS (R8)(SI*4), X1, X1
+	VADDPS (R9)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R10
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
-	VMOVUPS X6, (R9)(SI*4)
+	VMOVUPS X1, (R8)(SI*4)
+	VMOVUPS X0, (R9)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -1653,8 +2092,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n2_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n2_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1684,6 +2123,11 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R9*4), Y11
@@ -1794,8 +2238,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n2_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x1n2_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x1n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1825,6 +2269,15 @@ entry:
 many:
 	CMPQ         R8, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R9
 	VMOVUPS      (BX), Z10
 	VBROADCASTSS (SI)(R9*4), Z11
@@ -1935,101 +2388,200 @@ check:
 	RET
 
 // func f32_spmv_16x64n2_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x64n2_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x64n2_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	MOVL         $0x00000040, SI
+	MOVL         $0x00000020, SI
 	VPBROADCASTD SI, Z0
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	MOVL         $0x00000080, SI
+	VPBROADCASTD SI, Z1
+	MOVL         $0x000000c0, SI
+	VPBROADCASTD SI, Z2
 	VXORPS       Z3, Z3, Z3
 	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
 	JMP          check
 
 tile:
-	MOVL    8(AX), SI
-	SHLQ    $0x02, SI
-	ADDQ    a_x+32(FP), SI
-	MOVL    4(AX), DI
-	TESTL   DI, DI
-	JZ      tileDone
-	MOVQ    a_xCol+56(FP), R8
-	ADDQ    SI, R8
-	VMOVUPS (SI), Z5
-	VMOVUPS 64(SI), Z6
-	VMOVUPS 128(SI), Z7
-	VMOVUPS 192(SI), Z8
-	VMOVUPS (R8), Z9
-	VMOVUPS 64(R8), Z10
-	VMOVUPS 128(R8), Z11
-	VMOVUPS 192(R8), Z12
+	MOVL       4(AX), DI
+	TESTL      DI, DI
+	JZ         tileDone
+	MOVL       8(AX), SI
+	SHLQ       $0x02, SI
+	ADDQ       a_x+32(FP), SI
+	PREFETCHT0 2048(AX)
+	MOVQ       a_xCol+56(FP), R8
+	ADDQ       SI, R8
+	VMOVUPS    (SI), Z7
+	VMOVUPS    64(SI), Z8
+	VMOVUPS    128(SI), Z9
+	VMOVUPS    192(SI), Z10
+	VMOVUPS    (R8), Z11
+	VMOVUPS    64(R8), Z12
+	VMOVUPS    128(R8), Z13
+	VMOVUPS    192(R8), Z14
+	SUBL       $0x04, DI
+	JB         few
 
-pair:
-	VPMOVSXBD   (DX), Z13
-	VPMOVD2M    Z13, K1
-	VPTESTNMD   Z0, Z13, K2
-	VMOVUPS     (BX), Z14
-	VMOVDQA32   Z13, Z15
-	VMOVDQA32   Z13, Z16
-	VPERMI2PS   Z6, Z5, Z15
-	VPERMI2PS   Z8, Z7, Z16
-	VBLENDMPS   Z16, Z15, K1, Z15
-	VFMADD231PS Z14, Z15, K2, Z1
-	VMOVDQA32   Z13, Z15
-	VMOVDQA32   Z13, Z13
-	VPERMI2PS   Z10, Z9, Z15
-	VPERMI2PS   Z12, Z11, Z13
-	VBLENDMPS   Z13, Z15, K1, Z15
-	VFMADD231PS Z14, Z15, K2, Z3
-	VPMOVSXBD   16(DX), Z13
-	VPMOVD2M    Z13, K1
-	VPTESTNMD   Z0, Z13, K2
-	VMOVUPS     64(BX), Z14
-	VMOVDQA32   Z13, Z15
-	VMOVDQA32   Z13, Z16
-	VPERMI2PS   Z6, Z5, Z15
-	VPERMI2PS   Z8, Z7, Z16
-	VBLENDMPS   Z16, Z15, K1, Z15
-	VFMADD231PS Z14, Z15, K2, Z2
-	VMOVDQA32   Z13, Z15
-	VMOVDQA32   Z13, Z13
-	VPERMI2PS   Z10, Z9, Z15
-	VPERMI2PS   Z12, Z11, Z13
-	VBLENDMPS   Z13, Z15, K1, Z15
-	VFMADD231PS Z14, Z15, K2, Z4
-	ADDQ        $0x20, DX
-	ADDQ        $0x00000080, BX
+quad:
+	VMOVDQU32   (DX), Z15
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z15, K1
+	VPTESTMD    Z1, Z15, K2
+	VPTESTNMD   Z2, Z15, K3
+	VMOVUPS     (BX), Z16
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z18
+	VPERMI2PS   Z8, Z7, Z17
+	VPERMI2PS   Z10, Z9, Z18
+	VBLENDMPS   Z18, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z3
+	VFMADD231PS Z16, Z17, K2, Z4
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z18
+	VPERMI2PS   Z12, Z11, Z17
+	VPERMI2PS   Z14, Z13, Z18
+	VBLENDMPS   Z18, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z5
+	VFMADD231PS Z16, Z17, K2, Z6
+	PREFETCHT0  8256(BX)
+	VPSRLD      $0x08, Z15, Z16
+	VPTESTMD    Z0, Z16, K1
+	VPTESTMD    Z1, Z16, K2
+	VPTESTNMD   Z2, Z16, K3
+	VMOVUPS     64(BX), Z17
+	VMOVDQA32   Z16, Z18
+	VMOVDQA32   Z16, Z19
+	VPERMI2PS   Z8, Z7, Z18
+	VPERMI2PS   Z10, Z9, Z19
+	VBLENDMPS   Z19, Z18, K1, Z18
+	VFMADD231PS Z17, Z18, K3, Z3
+	VFMADD231PS Z17, Z18, K2, Z4
+	VMOVDQA32   Z16, Z18
+	VMOVDQA32   Z16, Z16
+	VPERMI2PS   Z12, Z11, Z18
+	VPERMI2PS   Z14, Z13, Z16
+	VBLENDMPS   Z16, Z18, K1, Z18
+	VFMADD231PS Z17, Z18, K3, Z5
+	VFMADD231PS Z17, Z18, K2, Z6
+	PREFETCHT0  8320(BX)
+	VPSRLD      $0x10, Z15, Z16
+	VPTESTMD    Z0, Z16, K1
+	VPTESTMD    Z1, Z16, K2
+	VPTESTNMD   Z2, Z16, K3
+	VMOVUPS     128(BX), Z17
+	VMOVDQA32   Z16, Z18
+	VMOVDQA32   Z16, Z19
+	VPERMI2PS   Z8, Z7, Z18
+	VPERMI2PS   Z10, Z9, Z19
+	VBLENDMPS   Z19, Z18, K1, Z18
+	VFMADD231PS Z17, Z18, K3, Z3
+	VFMADD231PS Z17, Z18, K2, Z4
+	VMOVDQA32   Z16, Z18
+	VMOVDQA32   Z16, Z16
+	VPERMI2PS   Z12, Z11, Z18
+	VPERMI2PS   Z14, Z13, Z16
+	VBLENDMPS   Z16, Z18, K1, Z18
+	VFMADD231PS Z17, Z18, K3, Z5
+	VFMADD231PS Z17, Z18, K2, Z6
+	PREFETCHT0  8384(BX)
+	VPSRLD      $0x18, Z15, Z15
+	VPTESTMD    Z0, Z15, K1
+	VPTESTMD    Z1, Z15, K2
+	VPTESTNMD   Z2, Z15, K3
+	VMOVUPS     192(BX), Z16
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z18
+	VPERMI2PS   Z8, Z7, Z17
+	VPERMI2PS   Z10, Z9, Z18
+	VBLENDMPS   Z18, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z3
+	VFMADD231PS Z16, Z17, K2, Z4
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z15
+	VPERMI2PS   Z12, Z11, Z17
+	VPERMI2PS   Z14, Z13, Z15
+	VBLENDMPS   Z15, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z5
+	VFMADD231PS Z16, Z17, K2, Z6
+	ADDQ        $0x40, DX
+	ADDQ        $0x00000100, BX
+	SUBL        $0x04, DI
+	JAE         quad
+
+few:
+	ADDL $0x04, DI
+	JZ   tileDone
+
+one:
+	VPMOVZXBD   (DX), Z15
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z15, K1
+	VPTESTMD    Z1, Z15, K2
+	VPTESTNMD   Z2, Z15, K3
+	VMOVUPS     (BX), Z16
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z18
+	VPERMI2PS   Z8, Z7, Z17
+	VPERMI2PS   Z10, Z9, Z18
+	VBLENDMPS   Z18, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z3
+	VFMADD231PS Z16, Z17, K2, Z4
+	VMOVDQA32   Z15, Z17
+	VMOVDQA32   Z15, Z15
+	VPERMI2PS   Z12, Z11, Z17
+	VPERMI2PS   Z14, Z13, Z15
+	VBLENDMPS   Z15, Z17, K1, Z17
+	VFMADD231PS Z16, Z17, K3, Z5
+	VFMADD231PS Z16, Z17, K2, Z6
+	ADDQ        $0x10, DX
+	ADDQ        $0x40, BX
 	DECL        DI
-	JNZ         pair
+	JNZ         one
 
 tileDone:
 	TESTL        $0x00000002, 12(AX)
 	JNZ          next
 	MOVL         (AX), SI
-	VBROADCASTSS a_min+72(FP), Z5
-	VBROADCASTSS a_max+76(FP), Z6
-	MOVQ         a_y+40(FP), DI
-	MOVQ         a_yCol+64(FP), R8
-	ADDQ         DI, R8
-	VADDPS       Z2, Z1, Z1
-	VADDPS       (DI)(SI*4), Z1, Z1
-	VMAXPS       Z1, Z5, Z1
-	VMINPS       Z1, Z6, Z1
-	VMOVUPS      Z1, (DI)(SI*4)
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	MOVQ         a_order+80(FP), DI
+	VMOVDQU32    (DI)(SI*4), Z7
+	VPMOVD2M     Z7, K1
+	KNOTW        K1, K1
+	KMOVW        K1, K2
+	VXORPS       Z8, Z8, Z8
+	MOVQ         a_bias+48(FP), DI
+	VGATHERDPS   (DI)(Z7*4), K2, Z8
+	VBROADCASTSS a_min+72(FP), Z9
+	VBROADCASTSS a_max+76(FP), Z10
+	MOVQ         a_y+40(FP), SI
+	MOVQ         a_yCol+64(FP), DI
+	ADDQ         SI, DI
+	VALIGND      $0x0f, Z4, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-	VADDPS       (R8)(SI*4), Z3, Z3
-	VMAXPS       Z3, Z5, Z3
-	VMINPS       Z3, Z6, Z3
-	VMOVUPS      Z3, (R8)(SI*4)
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	KMOVW        K1, K2
+	VSCATTERDPS  Z3, K2, (SI)(Z7*4)
+	VALIGND      $0x0f, Z6, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z10, Z5
+	KMOVW        K1, K1
+	VSCATTERDPS  Z5, K1, (DI)(Z7*4)
 	VXORPS       Z3, Z3, Z3
 	VXORPS       Z4, Z4, Z4
+	VXORPS       Z5, Z5, Z5
+	VXORPS       Z6, Z6, Z6
 
 next:
 	ADDQ $0x00000010, AX
@@ -2042,7 +2594,7 @@ check:
 
 // func f32_gemv_4n4_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n4_avx512(SB), $128-80
+TEXT ·f32_gemv_4n4_avx512(SB), $128-88
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_xCol+56(FP), CX
 	ADDQ  AX, CX
@@ -2557,16 +3109,16 @@ end:
 	RET
 
 // func f32_spmv_1x1n4_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_1x1n4_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_1x1n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VBROADCASTSS a_min+72(FP), X4
+	VBROADCASTSS a_max+76(FP), X5
 	JMP          check
 
 entry:
@@ -2580,80 +3132,200 @@ entry:
 	MOVQ   a_xCol+56(FP), R9
 	ADDQ   R8, R9
 	MOVL   4(AX), R10
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
 
-many:
-	CMPQ        R10, $0x00000008
-	JB          one
-	MOVWLZX     (DX), R11
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     2(DX), R11
-	VMOVSS      4(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     4(DX), R11
-	VMOVSS      8(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     6(DX), R11
-	VMOVSS      12(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     8(DX), R11
-	VMOVSS      16(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     10(DX), R11
-	VMOVSS      20(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	MOVWLZX     12(DX), R11
-	VMOVSS      24(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
-	MOVWLZX     14(DX), R11
-	VMOVSS      28(BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X3
-	VFMADD231SS (DI)(R11*4), X10, X5
-	VFMADD231SS (R8)(R11*4), X10, X7
-	VFMADD231SS (R9)(R11*4), X10, X9
-	ADDQ        $0x00000010, DX
-	ADDQ        $0x00000020, BX
-	SUBQ        $0x00000008, R10
-	JMP         many
+quads:
+	CMPQ        R10, $0x00000010
+	JB          quad
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  8192(BX)
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     (BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        8(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     16(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        16(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     32(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	MOVQ        24(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     48(BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000010, R10
+	JMP         quads
+
+quad:
+	CMPQ        R10, $0x00000004
+	JB          fold
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X6
+	VMOVSS      (DI)(R12*4), X7
+	VMOVSS      (R8)(R12*4), X8
+	VMOVSS      (R9)(R12*4), X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x10, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R9)(R12*4), X9, X9
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X6, X6
+	VINSERTPS   $0x20, (DI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (R8)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R9)(R12*4), X9, X9
+	VINSERTPS   $0x30, (SI)(R11*4), X6, X6
+	VINSERTPS   $0x30, (DI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (R8)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R9)(R11*4), X9, X9
+	VMOVUPS     (BX), X10
+	VFMADD231PS X10, X6, X0
+	VFMADD231PS X10, X7, X1
+	VFMADD231PS X10, X8, X2
+	VFMADD231PS X10, X9, X3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000010, BX
+	SUBQ        $0x00000004, R10
+	JMP         quad
+
+fold:
+	VPERMILPS $0x0e, X0, X6
+	VADDPS    X6, X0, X0
+	VPERMILPS $0x01, X0, X6
+	VADDSS    X6, X0, X0
+	VMOVAPS   X0, X0
+	VPERMILPS $0x0e, X1, X6
+	VADDPS    X6, X1, X1
+	VPERMILPS $0x01, X1, X6
+	VADDSS    X6, X1, X1
+	VMOVAPS   X1, X1
+	VPERMILPS $0x0e, X2, X6
+	VADDPS    X6, X2, X2
+	VPERMILPS $0x01, X2, X6
+	VADDSS    X6, X2, X2
+	VMOVAPS   X2, X2
+	VPERMILPS $0x0e, X3, X6
+	VADDPS    X6, X3, X3
+	VPERMILPS $0x01, X3, X6
+	VADDSS    X6, X3, X3
+	VMOVAPS   X3, X3
 
 one:
 	CMPQ        R10, $0x00000001
 	JB          done
 	MOVWLZX     (DX), R11
-	VMOVSS      (BX), X10
-	VFMADD231SS (SI)(R11*4), X10, X2
-	VFMADD231SS (DI)(R11*4), X10, X4
-	VFMADD231SS (R8)(R11*4), X10, X6
-	VFMADD231SS (R9)(R11*4), X10, X8
+	VMOVSS      (BX), X6
+	VFMADD231SS (SI)(R11*4), X6, X0
+	VFMADD231SS (DI)(R11*4), X6, X1
+	VFMADD231SS (R8)(R11*4), X6, X2
+	VFMADD231SS (R9)(R11*4), X6, X3
 	ADDQ        $0x00000002, DX
 	ADDQ        $0x00000004, BX
 	SUBQ        $0x00000001, R10
@@ -2670,41 +3342,37 @@ done:
 	ADDQ   R10, R11
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R12
-	VADDPS X3, X2, X2
-	VADDPS X5, X4, X4
-	VADDPS X7, X6, X6
-	VADDPS X9, X8, X8
 	TESTL  $0x00000001, R12
 	JNZ    resume
+	VADDSS (DI)(SI*4), X0, X0
+	VADDSS (DI)(SI*4), X1, X1
 	VADDSS (DI)(SI*4), X2, X2
-	VADDSS (DI)(SI*4), X4, X4
-	VADDSS (DI)(SI*4), X6, X6
-	VADDSS (DI)(SI*4), X8, X8
+	VADDSS (DI)(SI*4), X3, X3
 	JMP    limit
 
 resume:
-	VADDSS (R8)(SI*4), X2, X2
-	VADDSS (R9)(SI*4), X4, X4
-	VADDSS (R10)(SI*4), X6, X6
-	VADDSS (R11)(SI*4), X8, X8
+	VADDSS (R8)(SI*4), X0, X0
+	VADDSS (R9)(SI*4), X1, X1
+	VADDSS (R10)(SI*4), X2, X2
+	VADDSS (R11)(SI*4), X3, X3
 
 limit:
 	TESTL  $0x00000002, R12
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X4, X0, X4
-	VMINPS X4, X1, X4
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
-	VMAXPS X8, X0, X8
-	VMINPS X8, X1, X8
+	VMAXPS X0, X4, X0
+	VMINPS X0, X5, X0
+	VMAXPS X1, X4, X1
+	VMINPS X1, X5, X1
+	VMAXPS X2, X4, X2
+	VMINPS X2, X5, X2
+	VMAXPS X3, X4, X3
+	VMINPS X3, X5, X3
 
 store:
-	VMOVSS X2, (R8)(SI*4)
-	VMOVSS X4, (R9)(SI*4)
-	VMOVSS X6, (R10)(SI*4)
-	VMOVSS X8, (R11)(SI*4)
+	VMOVSS X0, (R8)(SI*4)
+	VMOVSS X1, (R9)(SI*4)
+	VMOVSS X2, (R10)(SI*4)
+	VMOVSS X3, (R11)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -2714,16 +3382,17 @@ check:
 	RET
 
 // func f32_spmv_2x1n4_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_2x1n4_avx512(SB), $128-80
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_2x1n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks2<>+0(SB), Y4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -2737,116 +3406,225 @@ entry:
 	MOVQ   a_xCol+56(FP), R9
 	ADDQ   R8, R9
 	MOVL   4(AX), R10
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-many:
-	CMPQ         R10, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R11
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      2(DX), R11
-	VMOVSD       8(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      4(DX), R11
-	VMOVSD       16(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R11
-	VMOVSD       24(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R11
-	VMOVSD       32(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      10(DX), R11
-	VMOVSD       40(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      12(DX), R11
-	VMOVSD       48(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R11
-	VMOVSD       56(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000040, BX
-	SUBQ         $0x00000008, R10
-	JMP          many
+quads:
+	CMPQ        R10, $0x00000010
+	JB          quad
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        8(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     32(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        16(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     64(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	MOVQ        24(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     96(BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x00000010, R10
+	JMP         quads
+
+quad:
+	CMPQ        R10, $0x00000004
+	JB          fold
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Y11
+	VPERMPS     Y7, Y4, Y12
+	VFMADD231PS Y11, Y12, Y0
+	VPERMPS     Y8, Y4, Y12
+	VFMADD231PS Y11, Y12, Y1
+	VPERMPS     Y9, Y4, Y12
+	VFMADD231PS Y11, Y12, Y2
+	VPERMPS     Y10, Y4, Y12
+	VFMADD231PS Y11, Y12, Y3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000004, R10
+	JMP         quad
+
+fold:
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VPERMILPS     $0x0e, X0, X7
+	VADDPS        X7, X0, X0
+	VMOVAPS       X0, X0
+	VEXTRACTF32X4 $0x01, Y1, X7
+	VADDPS        X7, X1, X1
+	VPERMILPS     $0x0e, X1, X7
+	VADDPS        X7, X1, X1
+	VMOVAPS       X1, X1
+	VEXTRACTF32X4 $0x01, Y2, X7
+	VADDPS        X7, X2, X2
+	VPERMILPS     $0x0e, X2, X7
+	VADDPS        X7, X2, X2
+	VMOVAPS       X2, X2
+	VEXTRACTF32X4 $0x01, Y3, X7
+	VADDPS        X7, X3, X3
+	VPERMILPS     $0x0e, X3, X7
+	VADDPS        X7, X3, X3
+	VMOVAPS       X3, X3
 
 one:
 	CMPQ         R10, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R11
-	VMOVSD       (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
+	VMOVSD       (BX), X7
+	VBROADCASTSS (SI)(R11*4), X8
+	VFMADD231PS  X7, X8, X0
+	VBROADCASTSS (DI)(R11*4), X8
+	VFMADD231PS  X7, X8, X1
+	VBROADCASTSS (R8)(R11*4), X8
+	VFMADD231PS  X7, X8, X2
+	VBROADCASTSS (R9)(R11*4), X8
+	VFMADD231PS  X7, X8, X3
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000008, BX
 	SUBQ         $0x00000001, R10
@@ -2863,49 +3641,45 @@ done:
 	ADDQ   R10, R11
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R12
-	VADDPS X3, X2, X2
-	VADDPS X5, X4, X4
-	VADDPS X7, X6, X6
-	VADDPS X9, X8, X8
 	TESTL  $0x00000001, R12
 	JNZ    resume
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X4, X4
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X6, X6
-	VMOVSD (DI)(SI*4), X3
-	VADDPS X3, X8, X8
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X0, X0
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X1, X1
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X2, X2
+	VMOVSD (DI)(SI*4), X7
+	VADDPS X7, X3, X3
 	JMP    limit
 
 resume:
-	VMOVSD (R8)(SI*4), X3
-	VADDPS X3, X2, X2
-	VMOVSD (R9)(SI*4), X3
-	VADDPS X3, X4, X4
-	VMOVSD (R10)(SI*4), X3
-	VADDPS X3, X6, X6
-	VMOVSD (R11)(SI*4), X3
-	VADDPS X3, X8, X8
+	VMOVSD (R8)(SI*4), X7
+	VADDPS X7, X0, X0
+	VMOVSD (R9)(SI*4), X7
+	VADDPS X7, X1, X1
+	VMOVSD (R10)(SI*4), X7
+	VADDPS X7, X2, X2
+	VMOVSD (R11)(SI*4), X7
+	VADDPS X7, X3, X3
 
 limit:
 	TESTL  $0x00000002, R12
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X4, X0, X4
-	VMINPS X4, X1, X4
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
-	VMAXPS X8, X0, X8
-	VMINPS X8, X1, X8
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
+	VMAXPS X2, X5, X2
+	VMINPS X2, X6, X2
+	VMAXPS X3, X5, X3
+	VMINPS X3, X6, X3
 
 store:
-	VMOVSD X2, (R8)(SI*4)
-	VMOVSD X4, (R9)(SI*4)
-	VMOVSD X6, (R10)(SI*4)
-	VMOVSD X8, (R11)(SI*4)
+	VMOVSD X0, (R8)(SI*4)
+	VMOVSD X1, (R9)(SI*4)
+	VMOVSD X2, (R10)(SI*4)
+	VMOVSD X3, (R11)(SI*4)
 	ADDQ   $0x00000010, AX
 
 check:
@@ -2915,16 +3689,17 @@ check:
 	RET
 
 // func f32_spmv_4x1n4_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_4x1n4_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·f32_spmv_4x1n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	VBROADCASTSS a_min+72(FP), X0
-	VBROADCASTSS a_max+76(FP), X1
+	VMOVUPS      blocks4<>+0(SB), Z4
+	VBROADCASTSS a_min+72(FP), X5
+	VBROADCASTSS a_max+76(FP), X6
 	JMP          check
 
 entry:
@@ -2938,116 +3713,227 @@ entry:
 	MOVQ   a_xCol+56(FP), R9
 	ADDQ   R8, R9
 	MOVL   4(AX), R10
-	VXORPS X2, X2, X2
-	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
-	VXORPS X8, X8, X8
-	VXORPS X9, X9, X9
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 
-many:
-	CMPQ         R10, $0x00000008
-	JB           one
-	MOVWLZX      (DX), R11
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      2(DX), R11
-	VMOVUPS      16(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      4(DX), R11
-	VMOVUPS      32(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      6(DX), R11
-	VMOVUPS      48(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      8(DX), R11
-	VMOVUPS      64(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      10(DX), R11
-	VMOVUPS      80(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	MOVWLZX      12(DX), R11
-	VMOVUPS      96(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
-	MOVWLZX      14(DX), R11
-	VMOVUPS      112(BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X3
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X5
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X7
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X9
-	ADDQ         $0x00000010, DX
-	ADDQ         $0x00000080, BX
-	SUBQ         $0x00000008, R10
-	JMP          many
+quads:
+	CMPQ        R10, $0x00000010
+	JB          quad
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  8192(BX)
+	PREFETCHT0  8256(BX)
+	PREFETCHT0  8320(BX)
+	PREFETCHT0  8384(BX)
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Z11
+	VPERMPS     Z7, Z4, Z12
+	VFMADD231PS Z11, Z12, Z0
+	VPERMPS     Z8, Z4, Z12
+	VFMADD231PS Z11, Z12, Z1
+	VPERMPS     Z9, Z4, Z12
+	VFMADD231PS Z11, Z12, Z2
+	VPERMPS     Z10, Z4, Z12
+	VFMADD231PS Z11, Z12, Z3
+	MOVQ        8(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     64(BX), Z11
+	VPERMPS     Z7, Z4, Z12
+	VFMADD231PS Z11, Z12, Z0
+	VPERMPS     Z8, Z4, Z12
+	VFMADD231PS Z11, Z12, Z1
+	VPERMPS     Z9, Z4, Z12
+	VFMADD231PS Z11, Z12, Z2
+	VPERMPS     Z10, Z4, Z12
+	VFMADD231PS Z11, Z12, Z3
+	MOVQ        16(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     128(BX), Z11
+	VPERMPS     Z7, Z4, Z12
+	VFMADD231PS Z11, Z12, Z0
+	VPERMPS     Z8, Z4, Z12
+	VFMADD231PS Z11, Z12, Z1
+	VPERMPS     Z9, Z4, Z12
+	VFMADD231PS Z11, Z12, Z2
+	VPERMPS     Z10, Z4, Z12
+	VFMADD231PS Z11, Z12, Z3
+	MOVQ        24(DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     192(BX), Z11
+	VPERMPS     Z7, Z4, Z12
+	VFMADD231PS Z11, Z12, Z0
+	VPERMPS     Z8, Z4, Z12
+	VFMADD231PS Z11, Z12, Z1
+	VPERMPS     Z9, Z4, Z12
+	VFMADD231PS Z11, Z12, Z2
+	VPERMPS     Z10, Z4, Z12
+	VFMADD231PS Z11, Z12, Z3
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x00000010, R10
+	JMP         quads
+
+quad:
+	CMPQ        R10, $0x00000004
+	JB          fold
+	MOVQ        (DX), R11
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VMOVSS      (SI)(R12*4), X7
+	VMOVSS      (DI)(R12*4), X8
+	VMOVSS      (R8)(R12*4), X9
+	VMOVSS      (R9)(R12*4), X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x10, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x10, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x10, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x10, (R9)(R12*4), X10, X10
+	MOVWLZX     R11, R12
+	SHRQ        $0x10, R11
+	VINSERTPS   $0x20, (SI)(R12*4), X7, X7
+	VINSERTPS   $0x20, (DI)(R12*4), X8, X8
+	VINSERTPS   $0x20, (R8)(R12*4), X9, X9
+	VINSERTPS   $0x20, (R9)(R12*4), X10, X10
+	VINSERTPS   $0x30, (SI)(R11*4), X7, X7
+	VINSERTPS   $0x30, (DI)(R11*4), X8, X8
+	VINSERTPS   $0x30, (R8)(R11*4), X9, X9
+	VINSERTPS   $0x30, (R9)(R11*4), X10, X10
+	VMOVUPS     (BX), Z11
+	VPERMPS     Z7, Z4, Z12
+	VFMADD231PS Z11, Z12, Z0
+	VPERMPS     Z8, Z4, Z12
+	VFMADD231PS Z11, Z12, Z1
+	VPERMPS     Z9, Z4, Z12
+	VFMADD231PS Z11, Z12, Z2
+	VPERMPS     Z10, Z4, Z12
+	VFMADD231PS Z11, Z12, Z3
+	ADDQ        $0x00000008, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x00000004, R10
+	JMP         quad
+
+fold:
+	VEXTRACTF64X4 $0x01, Z0, Y11
+	VADDPS        Y11, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVAPS       X0, X7
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X1
+	VMOVAPS       X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X2
+	VMOVAPS       X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X0
+	VADDPS        X0, X3, X3
+	VMOVAPS       X3, X0
 
 one:
 	CMPQ         R10, $0x00000001
 	JB           done
 	MOVWLZX      (DX), R11
-	VMOVUPS      (BX), X10
-	VBROADCASTSS (SI)(R11*4), X11
-	VFMADD231PS  X10, X11, X2
-	VBROADCASTSS (DI)(R11*4), X11
-	VFMADD231PS  X10, X11, X4
-	VBROADCASTSS (R8)(R11*4), X11
-	VFMADD231PS  X10, X11, X6
-	VBROADCASTSS (R9)(R11*4), X11
-	VFMADD231PS  X10, X11, X8
+	VMOVUPS      (BX), X3
+	VBROADCASTSS (SI)(R11*4), X8
+	VFMADD231PS  X3, X8, X7
+	VBROADCASTSS (DI)(R11*4), X8
+	VFMADD231PS  X3, X8, X1
+	VBROADCASTSS (R8)(R11*4), X8
+	VFMADD231PS  X3, X8, X2
+	VBROADCASTSS (R9)(R11*4), X8
+	VFMADD231PS  X3, X8, X0
 	ADDQ         $0x00000002, DX
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000001, R10
@@ -3064,41 +3950,37 @@ done:
 	ADDQ   R10, R11
 	MOVQ   a_bias+48(FP), DI
 	MOVL   12(AX), R12
-	VADDPS X3, X2, X2
-	VADDPS X5, X4, X4
-	VADDPS X7, X6, X6
-	VADDPS X9, X8, X8
 	TESTL  $0x00000001, R12
 	JNZ    resume
+	VADDPS (DI)(SI*4), X7, X7
+	VADDPS (DI)(SI*4), X1, X1
 	VADDPS (DI)(SI*4), X2, X2
-	VADDPS (DI)(SI*4), X4, X4
-	VADDPS (DI)(SI*4), X6, X6
-	VADDPS (DI)(SI*4), X8, X8
+	VADDPS (DI)(SI*4), X0, X0
 	JMP    limit
 
 resume:
-	VADDPS (R8)(SI*4), X2, X2
-	VADDPS (R9)(SI*4), X4, X4
-	VADDPS (R10)(SI*4), X6, X6
-	VADDPS (R11)(SI*4), X8, X8
+	VADDPS (R8)(SI*4), X7, X7
+	VADDPS (R9)(SI*4), X1, X1
+	VADDPS (R10)(SI*4), X2, X2
+	VADDPS (R11)(SI*4), X0, X0
 
 limit:
 	TESTL  $0x00000002, R12
 	JNZ    store
-	VMAXPS X2, X0, X2
-	VMINPS X2, X1, X2
-	VMAXPS X4, X0, X4
-	VMINPS X4, X1, X4
-	VMAXPS X6, X0, X6
-	VMINPS X6, X1, X6
-	VMAXPS X8, X0, X8
-	VMINPS X8, X1, X8
+	VMAXPS X7, X5, X7
+	VMINPS X7, X6, X7
+	VMAXPS X1, X5, X1
+	VMINPS X1, X6, X1
+	VMAXPS X2, X5, X2
+	VMINPS X2, X6, X2
+	VMAXPS X0, X5, X0
+	VMINPS X0, X6, X0
 
 store:
-	VMOVUPS X2, (R8)(SI*4)
-	VMOVUPS X4, (R9)(SI*4)
-	VMOVUPS X6, (R10)(SI*4)
-	VMOVUPS X8, (R11)(SI*4)
+	VMOVUPS X7, (R8)(SI*4)
+	VMOVUPS X1, (R9)(SI*4)
+	VMOVUPS X2, (R10)(SI*4)
+	VMOVUPS X0, (R11)(SI*4)
 	ADDQ    $0x00000010, AX
 
 check:
@@ -3108,8 +3990,8 @@ check:
 	RET
 
 // func f32_spmv_8x1n4_avx512(a args)
-// Requires: AVX, FMA3
-TEXT ·f32_spmv_8x1n4_avx512(SB), $128-80
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmv_8x1n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3143,6 +4025,11 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   512(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Y10
 	VBROADCASTSS (SI)(R11*4), Y11
@@ -3301,8 +4188,8 @@ check:
 	RET
 
 // func f32_spmv_16x1n4_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x1n4_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x1n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3336,6 +4223,15 @@ entry:
 many:
 	CMPQ         R10, $0x00000008
 	JB           one
+	PREFETCHT0   256(DX)
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8320(BX)
+	PREFETCHT0   8384(BX)
+	PREFETCHT0   8448(BX)
+	PREFETCHT0   8512(BX)
+	PREFETCHT0   8576(BX)
+	PREFETCHT0   8640(BX)
 	MOVWLZX      (DX), R11
 	VMOVUPS      (BX), Z10
 	VBROADCASTSS (SI)(R11*4), Z11
@@ -3494,159 +4390,308 @@ check:
 	RET
 
 // func f32_spmv_16x64n4_avx512(a args)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·f32_spmv_16x64n4_avx512(SB), $128-80
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·f32_spmv_16x64n4_avx512(SB), $128-88
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
 	ADDQ         AX, CX
 	MOVQ         a_col+16(FP), DX
 	MOVQ         a_val+24(FP), BX
-	MOVL         $0x00000040, SI
+	MOVL         $0x00000020, SI
 	VPBROADCASTD SI, Z0
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	MOVL         $0x00000080, SI
+	VPBROADCASTD SI, Z1
+	MOVL         $0x000000c0, SI
+	VPBROADCASTD SI, Z2
 	VXORPS       Z3, Z3, Z3
 	VXORPS       Z4, Z4, Z4
 	VXORPS       Z5, Z5, Z5
 	VXORPS       Z6, Z6, Z6
 	VXORPS       Z7, Z7, Z7
 	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
 	JMP          check
 
 tile:
-	MOVL    8(AX), SI
-	SHLQ    $0x02, SI
-	ADDQ    a_x+32(FP), SI
-	MOVL    4(AX), DI
-	TESTL   DI, DI
-	JZ      tileDone
-	MOVQ    a_xCol+56(FP), R8
-	ADDQ    SI, R8
-	MOVQ    a_xCol+56(FP), R9
-	ADDQ    R8, R9
-	MOVQ    a_xCol+56(FP), R10
-	ADDQ    R9, R10
-	VMOVUPS (SI), Z9
-	VMOVUPS 64(SI), Z10
-	VMOVUPS 128(SI), Z11
-	VMOVUPS 192(SI), Z12
-	VMOVUPS (R8), Z13
-	VMOVUPS 64(R8), Z14
-	VMOVUPS 128(R8), Z15
-	VMOVUPS 192(R8), Z16
-	VMOVUPS (R9), Z17
-	VMOVUPS 64(R9), Z18
-	VMOVUPS 128(R9), Z19
-	VMOVUPS 192(R9), Z20
-	VMOVUPS (R10), Z21
-	VMOVUPS 64(R10), Z22
-	VMOVUPS 128(R10), Z23
-	VMOVUPS 192(R10), Z24
+	MOVL       4(AX), DI
+	TESTL      DI, DI
+	JZ         tileDone
+	MOVL       8(AX), SI
+	SHLQ       $0x02, SI
+	ADDQ       a_x+32(FP), SI
+	PREFETCHT0 2048(AX)
+	MOVQ       a_xCol+56(FP), R8
+	ADDQ       SI, R8
+	MOVQ       a_xCol+56(FP), R9
+	ADDQ       R8, R9
+	MOVQ       a_xCol+56(FP), R10
+	ADDQ       R9, R10
+	VMOVUPS    (SI), Z11
+	VMOVUPS    64(SI), Z12
+	VMOVUPS    128(SI), Z13
+	VMOVUPS    192(SI), Z14
+	VMOVUPS    (R8), Z15
+	VMOVUPS    64(R8), Z16
+	VMOVUPS    128(R8), Z17
+	VMOVUPS    192(R8), Z18
+	VMOVUPS    (R9), Z19
+	VMOVUPS    64(R9), Z20
+	VMOVUPS    128(R9), Z21
+	VMOVUPS    192(R9), Z22
+	VMOVUPS    (R10), Z23
+	VMOVUPS    64(R10), Z24
+	VMOVUPS    128(R10), Z25
+	VMOVUPS    192(R10), Z26
+	SUBL       $0x04, DI
+	JB         few
 
-pair:
-	VPMOVSXBD   (DX), Z25
-	VPMOVD2M    Z25, K1
-	VPTESTNMD   Z0, Z25, K2
-	VMOVUPS     (BX), Z26
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z10, Z9, Z27
-	VPERMI2PS   Z12, Z11, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z1
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z14, Z13, Z27
-	VPERMI2PS   Z16, Z15, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z3
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z18, Z17, Z27
-	VPERMI2PS   Z20, Z19, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z5
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z25
-	VPERMI2PS   Z22, Z21, Z27
-	VPERMI2PS   Z24, Z23, Z25
-	VBLENDMPS   Z25, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z7
-	VPMOVSXBD   16(DX), Z25
-	VPMOVD2M    Z25, K1
-	VPTESTNMD   Z0, Z25, K2
-	VMOVUPS     64(BX), Z26
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z10, Z9, Z27
-	VPERMI2PS   Z12, Z11, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z2
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z14, Z13, Z27
-	VPERMI2PS   Z16, Z15, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z4
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z28
-	VPERMI2PS   Z18, Z17, Z27
-	VPERMI2PS   Z20, Z19, Z28
-	VBLENDMPS   Z28, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z6
-	VMOVDQA32   Z25, Z27
-	VMOVDQA32   Z25, Z25
-	VPERMI2PS   Z22, Z21, Z27
-	VPERMI2PS   Z24, Z23, Z25
-	VBLENDMPS   Z25, Z27, K1, Z27
-	VFMADD231PS Z26, Z27, K2, Z8
-	ADDQ        $0x20, DX
-	ADDQ        $0x00000080, BX
+quad:
+	VMOVDQU32   (DX), Z27
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z27, K1
+	VPTESTMD    Z1, Z27, K2
+	VPTESTNMD   Z2, Z27, K3
+	VMOVUPS     (BX), Z28
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z12, Z11, Z29
+	VPERMI2PS   Z14, Z13, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z3
+	VFMADD231PS Z28, Z29, K2, Z4
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z16, Z15, Z29
+	VPERMI2PS   Z18, Z17, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z5
+	VFMADD231PS Z28, Z29, K2, Z6
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z20, Z19, Z29
+	VPERMI2PS   Z22, Z21, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z7
+	VFMADD231PS Z28, Z29, K2, Z8
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z24, Z23, Z29
+	VPERMI2PS   Z26, Z25, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z9
+	VFMADD231PS Z28, Z29, K2, Z10
+	PREFETCHT0  8256(BX)
+	VPSRLD      $0x08, Z27, Z28
+	VPTESTMD    Z0, Z28, K1
+	VPTESTMD    Z1, Z28, K2
+	VPTESTNMD   Z2, Z28, K3
+	VMOVUPS     64(BX), Z29
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z12, Z11, Z30
+	VPERMI2PS   Z14, Z13, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z3
+	VFMADD231PS Z29, Z30, K2, Z4
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z16, Z15, Z30
+	VPERMI2PS   Z18, Z17, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z5
+	VFMADD231PS Z29, Z30, K2, Z6
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z20, Z19, Z30
+	VPERMI2PS   Z22, Z21, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z7
+	VFMADD231PS Z29, Z30, K2, Z8
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z28
+	VPERMI2PS   Z24, Z23, Z30
+	VPERMI2PS   Z26, Z25, Z28
+	VBLENDMPS   Z28, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z9
+	VFMADD231PS Z29, Z30, K2, Z10
+	PREFETCHT0  8320(BX)
+	VPSRLD      $0x10, Z27, Z28
+	VPTESTMD    Z0, Z28, K1
+	VPTESTMD    Z1, Z28, K2
+	VPTESTNMD   Z2, Z28, K3
+	VMOVUPS     128(BX), Z29
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z12, Z11, Z30
+	VPERMI2PS   Z14, Z13, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z3
+	VFMADD231PS Z29, Z30, K2, Z4
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z16, Z15, Z30
+	VPERMI2PS   Z18, Z17, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z5
+	VFMADD231PS Z29, Z30, K2, Z6
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z31
+	VPERMI2PS   Z20, Z19, Z30
+	VPERMI2PS   Z22, Z21, Z31
+	VBLENDMPS   Z31, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z7
+	VFMADD231PS Z29, Z30, K2, Z8
+	VMOVDQA32   Z28, Z30
+	VMOVDQA32   Z28, Z28
+	VPERMI2PS   Z24, Z23, Z30
+	VPERMI2PS   Z26, Z25, Z28
+	VBLENDMPS   Z28, Z30, K1, Z30
+	VFMADD231PS Z29, Z30, K3, Z9
+	VFMADD231PS Z29, Z30, K2, Z10
+	PREFETCHT0  8384(BX)
+	VPSRLD      $0x18, Z27, Z27
+	VPTESTMD    Z0, Z27, K1
+	VPTESTMD    Z1, Z27, K2
+	VPTESTNMD   Z2, Z27, K3
+	VMOVUPS     192(BX), Z28
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z12, Z11, Z29
+	VPERMI2PS   Z14, Z13, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z3
+	VFMADD231PS Z28, Z29, K2, Z4
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z16, Z15, Z29
+	VPERMI2PS   Z18, Z17, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z5
+	VFMADD231PS Z28, Z29, K2, Z6
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z20, Z19, Z29
+	VPERMI2PS   Z22, Z21, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z7
+	VFMADD231PS Z28, Z29, K2, Z8
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z27
+	VPERMI2PS   Z24, Z23, Z29
+	VPERMI2PS   Z26, Z25, Z27
+	VBLENDMPS   Z27, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z9
+	VFMADD231PS Z28, Z29, K2, Z10
+	ADDQ        $0x40, DX
+	ADDQ        $0x00000100, BX
+	SUBL        $0x04, DI
+	JAE         quad
+
+few:
+	ADDL $0x04, DI
+	JZ   tileDone
+
+one:
+	VPMOVZXBD   (DX), Z27
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  8192(BX)
+	VPTESTMD    Z0, Z27, K1
+	VPTESTMD    Z1, Z27, K2
+	VPTESTNMD   Z2, Z27, K3
+	VMOVUPS     (BX), Z28
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z12, Z11, Z29
+	VPERMI2PS   Z14, Z13, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z3
+	VFMADD231PS Z28, Z29, K2, Z4
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z16, Z15, Z29
+	VPERMI2PS   Z18, Z17, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z5
+	VFMADD231PS Z28, Z29, K2, Z6
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z30
+	VPERMI2PS   Z20, Z19, Z29
+	VPERMI2PS   Z22, Z21, Z30
+	VBLENDMPS   Z30, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z7
+	VFMADD231PS Z28, Z29, K2, Z8
+	VMOVDQA32   Z27, Z29
+	VMOVDQA32   Z27, Z27
+	VPERMI2PS   Z24, Z23, Z29
+	VPERMI2PS   Z26, Z25, Z27
+	VBLENDMPS   Z27, Z29, K1, Z29
+	VFMADD231PS Z28, Z29, K3, Z9
+	VFMADD231PS Z28, Z29, K2, Z10
+	ADDQ        $0x10, DX
+	ADDQ        $0x40, BX
 	DECL        DI
-	JNZ         pair
+	JNZ         one
 
 tileDone:
 	TESTL        $0x00000002, 12(AX)
 	JNZ          next
 	MOVL         (AX), SI
-	VBROADCASTSS a_min+72(FP), Z9
-	VBROADCASTSS a_max+76(FP), Z10
-	MOVQ         a_y+40(FP), DI
+	MOVQ         a_order+80(FP), DI
+	VMOVDQU32    (DI)(SI*4), Z11
+	VPMOVD2M     Z11, K1
+	KNOTW        K1, K1
+	KMOVW        K1, K2
+	VXORPS       Z12, Z12, Z12
+	MOVQ         a_bias+48(FP), DI
+	VGATHERDPS   (DI)(Z11*4), K2, Z12
+	VBROADCASTSS a_min+72(FP), Z13
+	VBROADCASTSS a_max+76(FP), Z14
+	MOVQ         a_y+40(FP), SI
+	MOVQ         a_yCol+64(FP), DI
+	ADDQ         SI, DI
 	MOVQ         a_yCol+64(FP), R8
 	ADDQ         DI, R8
 	MOVQ         a_yCol+64(FP), R9
 	ADDQ         R8, R9
-	MOVQ         a_yCol+64(FP), R10
-	ADDQ         R9, R10
-	VADDPS       Z2, Z1, Z1
-	VADDPS       (DI)(SI*4), Z1, Z1
-	VMAXPS       Z1, Z9, Z1
-	VMINPS       Z1, Z10, Z1
-	VMOVUPS      Z1, (DI)(SI*4)
-	VXORPS       Z1, Z1, Z1
-	VXORPS       Z2, Z2, Z2
+	VALIGND      $0x0f, Z4, Z4, Z4
 	VADDPS       Z4, Z3, Z3
-	VADDPS       (R8)(SI*4), Z3, Z3
-	VMAXPS       Z3, Z9, Z3
-	VMINPS       Z3, Z10, Z3
-	VMOVUPS      Z3, (R8)(SI*4)
+	VADDPS       Z12, Z3, Z3
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	KMOVW        K1, K2
+	VSCATTERDPS  Z3, K2, (SI)(Z11*4)
+	VALIGND      $0x0f, Z6, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VADDPS       Z12, Z5, Z5
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	KMOVW        K1, K2
+	VSCATTERDPS  Z5, K2, (DI)(Z11*4)
+	VALIGND      $0x0f, Z8, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	VADDPS       Z12, Z7, Z7
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	KMOVW        K1, K2
+	VSCATTERDPS  Z7, K2, (R8)(Z11*4)
+	VALIGND      $0x0f, Z10, Z10, Z10
+	VADDPS       Z10, Z9, Z9
+	VADDPS       Z12, Z9, Z9
+	VMAXPS       Z9, Z13, Z9
+	VMINPS       Z9, Z14, Z9
+	KMOVW        K1, K1
+	VSCATTERDPS  Z9, K1, (R9)(Z11*4)
 	VXORPS       Z3, Z3, Z3
 	VXORPS       Z4, Z4, Z4
-	VADDPS       Z6, Z5, Z5
-	VADDPS       (R9)(SI*4), Z5, Z5
-	VMAXPS       Z5, Z9, Z5
-	VMINPS       Z5, Z10, Z5
-	VMOVUPS      Z5, (R9)(SI*4)
 	VXORPS       Z5, Z5, Z5
 	VXORPS       Z6, Z6, Z6
-	VADDPS       Z8, Z7, Z7
-	VADDPS       (R10)(SI*4), Z7, Z7
-	VMAXPS       Z7, Z9, Z7
-	VMINPS       Z7, Z10, Z7
-	VMOVUPS      Z7, (R10)(SI*4)
 	VXORPS       Z7, Z7, Z7
 	VXORPS       Z8, Z8, Z8
+	VXORPS       Z9, Z9, Z9
+	VXORPS       Z10, Z10, Z10
 
 next:
 	ADDQ $0x00000010, AX

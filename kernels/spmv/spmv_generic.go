@@ -114,27 +114,41 @@ func sparseDot(col []uint16, val, x []float32) float32 {
 	return (s0 + s1) + (s2 + s3)
 }
 
-// tilesGeneric takes a step after the other, one row at a time.
+// tilesGeneric takes a step after the other, one lane at a time.
 func tilesGeneric(a args, cols int) {
 	at := 0 // values before the entry
+	var sums [4][tileRows]float32
 	for _, e := range unsafe.Slice(a.entries, a.count) {
-		n := int(e.count) * 2 * tileRows
-		indices := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a.col), at)), n)
-		val := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at)), n)
+		steps := int(e.count)
+		n := steps * tileRows
+		order := unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(a.order), 4*uintptr(e.row))), tileRows)
 		for c := range cols {
-			y := column(unsafe.Add(a.y, 4*uintptr(e.row)), c, a.yCol, tileRows)
+			sum := &sums[c]
 			if n > 0 {
+				indices := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a.col), at)), n)
+				val := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at)), n)
 				x := column(unsafe.Add(a.x, 4*uintptr(e.base)), c, a.xCol, TileCols)
-				for i, k := range indices {
-					if k&absent == 0 {
-						y[i%tileRows] += val[i] * x[k&(TileCols/2-1)|k>>7*(TileCols/2)]
+				for i, v := range val {
+					step, lane := i/tileRows, i%tileRows
+					k := indices[indexAt(step, steps, lane)]
+					if k&absent != 0 {
+						continue
 					}
+					if k&next != 0 {
+						lane = (lane + 1) % tileRows
+					}
+					sum[lane] += v * x[k&(TileCols-1)]
 				}
 			}
 			if e.flags&partial == 0 {
-				for j, v := range y {
-					y[j] = clamp(v, a.min, a.max)
+				for lane, row := range order {
+					if row >= 0 {
+						y := (*float32)(unsafe.Add(a.y, uintptr(c)*a.yCol+4*uintptr(row)))
+						bias := *(*float32)(unsafe.Add(unsafe.Pointer(a.bias), 4*uintptr(row)))
+						*y = clamp(bias+sum[lane], a.min, a.max)
+					}
 				}
+				*sum = [tileRows]float32{}
 			}
 		}
 		at += n

@@ -51,9 +51,9 @@ func pack(t testing.TB, k Kernel, rows, cols int, w []float32) *Weight {
 	}
 	var packed *Weight
 	switch {
-	case k.Form == FormTiles:
-		packed, err = packTiles(m)
-	case k.R == 1:
+	case k.Form == FormTiles && cols >= TileCols:
+		packed, _, err = packTiles(m)
+	case k.Form == FormTiles || k.R == 1:
 		packed, err = PackCSR(m)
 	default:
 		packed, err = PackBSR(m.BSR(k.R, 1))
@@ -139,6 +139,19 @@ func TestAgainstReference(t *testing.T) {
 		for _, s := range shapes {
 			for n, density := range []float64{0, 0.05, 0.1, 0.4, 1} {
 				checkProduct(t, k, rng, s.rows, s.cols, density, epilogues[(n+s.rows)%len(epilogues)])
+			}
+		}
+	})
+}
+
+// TestShapes has every number of rows and of columns up to 70.
+func TestShapes(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
+		for n := 1; n <= 70; n++ {
+			for _, density := range []float64{0.1, 0.5} {
+				e := epilogues[n%len(epilogues)]
+				checkProduct(t, k, rng, n, 1+rng.IntN(150), density, e)
+				checkProduct(t, k, rng, 1+rng.IntN(70), n, density, e)
 			}
 		}
 	})
@@ -278,6 +291,7 @@ func TestFences(t *testing.T) {
 					p.entries = moved(t, p.entries, side)
 					p.col = moved(t, p.col, side)
 					p.index = moved(t, p.index, side)
+					p.order = moved(t, p.order, side)
 					p.val = moved(t, p.val, side)
 				}
 				product(t, k, packed, Epilogue{Bias: bias[side]}).Run(y[side], x[side], k.Cols, 0, 1)
@@ -302,8 +316,10 @@ func TestPack(t *testing.T) {
 			tiles      bool // where there are kernels for them
 		}{
 			{100, 300, 0.2, true},
-			{100, 300, 0.001, false}, // no tile pays
-			{15, 300, 0.2, false},
+			{1000, 640, 0.02, true},
+			{15, 300, 0.2, true},
+			{16, 64000, 0.001, false}, // tiles would be empty
+			{2, 300, 0.2, false},
 			{100, 63, 0.2, false},
 		} {
 			w := random(rng, c.rows, c.cols, 1, c.density)
@@ -326,6 +342,71 @@ func TestPack(t *testing.T) {
 			if p.Kernel() != want {
 				t.Errorf("%d x %d, density %v, on %v: kernel %s, want %s", c.rows, c.cols, c.density, i, p.Kernel(), want)
 			}
+		}
+	}
+}
+
+// TestTiles checks how many steps tiles have, and that each weight is in one.
+func TestTiles(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for _, c := range []struct {
+		name       string
+		rows, cols int
+		keep       func(row, col int) bool
+		steps      int // of all tiles
+	}{
+		{"dense", 32, 128, func(row, col int) bool { return true }, 4 * 64},
+		{"empty", 32, 128, func(row, col int) bool { return false }, 0},
+		{"one row", 16, 64, func(row, col int) bool { return row == 5 }, 32}, // shared with the lane before
+		{"a row of two", 16, 64, func(row, col int) bool { return row%2 == 0 }, 32},
+		{"one weight", 16, 64, func(row, col int) bool { return row == 0 && col == 63 }, 1},
+		{"half a group", 8, 64, func(row, col int) bool { return col < 9 }, 5}, // 72 weights in 16 lanes
+		{"overlap", 16, 65, func(row, col int) bool { return col == 1 || col == 64 }, 2},
+		{"random", 160, 640, func(row, col int) bool { return rng.IntN(10) == 0 }, -1},
+	} {
+		w := make([]float32, c.rows*c.cols)
+		for i := range w {
+			if c.keep(i/c.cols, i%c.cols) {
+				w[i] = float32(i + 1)
+			}
+		}
+		m, err := sparse.FromDense(c.rows, c.cols, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, _, err := packTiles(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := packed.parts[0]
+		got, steps, at := make([]float32, len(w)), 0, 0
+		for _, e := range p.entries {
+			for step := range int(e.count) {
+				for lane := range tileRows {
+					i, v := p.index[at+indexAt(step, int(e.count), lane)], p.val[at+step*tileRows+lane]
+					if i&absent != 0 {
+						if i != absent || v != 0 {
+							t.Errorf("%s: absent weight %v has index %#x", c.name, v, i)
+						}
+						continue
+					}
+					if i&next != 0 {
+						lane = (lane + 1) % tileRows
+					}
+					got[int(p.order[int(e.row)+lane])*c.cols+int(e.base)+int(i&(TileCols-1))] += v
+				}
+			}
+			at += int(e.count) * tileRows
+			steps += int(e.count)
+		}
+		if !slices.Equal(got, w) {
+			t.Errorf("%s: tiles hold other weights", c.name)
+		}
+		if c.steps >= 0 && steps != c.steps {
+			t.Errorf("%s: %d steps, want %d", c.name, steps, c.steps)
+		}
+		if full := float64(m.NNZ()) / tileRows; c.name == "random" && float64(steps) > 1.2*full {
+			t.Errorf("random: %d steps, of which %.0f would be full", steps, full)
 		}
 	}
 }
@@ -385,6 +466,15 @@ func TestChunks(t *testing.T) {
 			if next != len(p.chunks)-1 {
 				t.Fatalf("blocks of %d: %d of %d chunks start at an entry", p.r, next, len(p.chunks)-1)
 			}
+		}
+	}
+	p := pack(t, Kernel{Form: FormTiles, R: tileRows}, 331, 900, random(rng, 331, 900, 1, 0.2)).parts[0]
+	if n := len(p.chunks); n < 3 || p.chunks[0] != (chunk{}) || p.chunks[n-1] != p.end() {
+		t.Fatalf("tiles: chunks %v do not cover %d entries", p.chunks, len(p.entries))
+	}
+	for _, c := range p.chunks[1:] {
+		if p.entries[c.entry-1].flags&partial != 0 {
+			t.Fatalf("tiles: a chunk starts at entry %d, in the middle of a group", c.entry)
 		}
 	}
 }

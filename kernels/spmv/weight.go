@@ -16,7 +16,7 @@ type Weight struct {
 	rows, cols int
 	nnz        int
 	dense      []float32 // row-major; nil where sparse
-	parts      []part    // sparse; the same chunk of each may be of the same rows, to be run in this order
+	parts      []part    // sparse; of different rows
 }
 
 // A part is entries of one form and the columns and values of each, one after
@@ -27,6 +27,7 @@ type part struct {
 	entries []entry
 	col     []uint16 // one a block
 	index   []uint8  // one a value of tiles
+	order   []int32  // of tiles: the row of each lane, -1 for none
 	val     []float32
 	chunks  []chunk // where each chunk starts, and where the last one ends
 }
@@ -50,7 +51,7 @@ func (w *Weight) NNZ() int { return w.nnz }
 func (w *Weight) Bytes() int {
 	n := len(w.dense) * 4
 	for _, p := range w.parts {
-		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.index) + len(p.val)*4 +
+		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.index) + len(p.order)*4 + len(p.val)*4 +
 			len(p.chunks)*int(unsafe.Sizeof(chunk{}))
 	}
 	return n
@@ -69,11 +70,15 @@ func PackDense(rows, cols int, w []float32) (*Weight, error) {
 }
 
 // Pack packs an unstructured matrix in the form that an instruction set has
-// the fastest kernels for: tiles on AVX-512, else rows.
+// the fastest kernels for: tiles on AVX-512, or rows where tiles would be mostly
+// empty, else rows.
 func Pack(i isa.ISA, m *sparse.CSR) (*Weight, error) {
-	for _, k := range Kernels() {
-		if k.ISA == i && k.Form == FormTiles && i != isa.Generic {
-			return packTiles(m)
+	rows, cols := m.Dims()
+	tiles := i != isa.Generic && cols >= TileCols &&
+		slices.ContainsFunc(Kernels(), func(k Kernel) bool { return k.ISA == i && k.Form == FormTiles })
+	if tiles {
+		if w, cost, err := packTiles(m); err != nil || cost < float64(m.NNZ()+rows*rowCost) {
+			return w, err
 		}
 	}
 	return PackCSR(m)
@@ -90,7 +95,7 @@ func PackCSR(m *sparse.CSR) (*Weight, error) {
 		col, val := m.Row(i)
 		p.add(blockRow{row: i, col: col, val: val})
 	}
-	p.flush(chunkValues)
+	p.flush()
 	return newWeight(rows, cols, m.NNZ(), p.part), nil
 }
 
@@ -121,8 +126,8 @@ func PackBSR(m *sparse.BSR) (*Weight, error) {
 		}
 		rest.add(row)
 	}
-	whole.flush(chunkValues)
-	rest.flush(chunkValues)
+	whole.flush()
+	rest.flush()
 	return newWeight(rows, cols, len(whole.part.val)+len(rest.part.val), whole.part, rest.part), nil
 }
 
@@ -156,10 +161,9 @@ type packer struct {
 
 // A blockRow is the blocks of the R rows from row on.
 type blockRow struct {
-	row     int
-	col     []int32
-	val     []float32
-	partial bool // tiles of the row follow
+	row int
+	col []int32
+	val []float32
 }
 
 func newPacker(r, values int) *packer {
@@ -183,8 +187,8 @@ func aligned(capacity int) []float32 {
 func (p *packer) add(row blockRow) { p.rows = append(p.rows, row) }
 
 // flush writes the rows added so far, ordered by how many blocks they have, so
-// that loop counts are easy to predict, in chunks of that many values.
-func (p *packer) flush(chunkValues int) {
+// that loop counts are easy to predict.
+func (p *packer) flush() {
 	slices.SortStableFunc(p.rows, func(a, b blockRow) int { return cmp.Compare(len(b.col), len(a.col)) })
 	out := &p.part
 	for i, row := range p.rows {
@@ -211,7 +215,7 @@ func (p *packer) write(row blockRow) {
 			n++
 		}
 		row.col = row.col[n:]
-		if len(row.col) > 0 || row.partial {
+		if len(row.col) > 0 {
 			fl |= partial
 		}
 		out.entries = append(out.entries, entry{uint32(row.row), uint32(n), uint32(base), fl})

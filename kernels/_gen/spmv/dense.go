@@ -139,7 +139,7 @@ func (e emitter) denseRows(name string, rows int, x []reg.GPVirtual, w reg.GPVir
 		for c := range x {
 			e.sum(acc[r][c])
 			v := acc[r][c][0]
-			e.fold(v, e.t.lanes)
+			e.fold(v, e.t.lanes, 1)
 			result(r, c, v.AsX())
 		}
 	}

@@ -28,6 +28,8 @@ type emitter struct {
 	d declarations
 	// ones is lanes of ones, then as many of zeros; it is made where first used.
 	ones *Mem
+	// rows are numbers of blocks, likewise.
+	rows map[int]Mem
 }
 
 // arg returns where a field of args is.
@@ -96,26 +98,31 @@ func (e emitter) sum(v []reg.VecVirtual) {
 	}
 }
 
-// fold sums the n lanes of v into the lowest.
-func (e emitter) fold(v reg.VecVirtual, n int) {
-	if n == 16 {
+// fold sums the n lanes of v into the lowest r: those a multiple of r apart.
+func (e emitter) fold(v reg.VecVirtual, n, r int) {
+	if n == 16 && r < 16 {
 		high := e.YMM()
 		e.VEXTRACTF64X4(U8(1), v, high)
 		e.VADDPS(high, v.AsY(), v.AsY())
 	}
 	high := e.XMM()
 	switch {
-	case e.t.lanes == 16 && n > 4:
+	case n <= 4 || r > 4:
+	case e.t.lanes == 16:
 		e.VEXTRACTF32X4(U8(1), v.AsY(), high) // reaches all registers
 		e.VADDPS(high, v.AsX(), v.AsX())
-	case n > 4:
+	default:
 		e.VEXTRACTF128(U8(1), v, high)
 		e.VADDPS(high, v.AsX(), v.AsX())
 	}
-	e.VPERMILPS(U8(0b1110), v.AsX(), high)
-	e.VADDPS(high, v.AsX(), v.AsX())
-	e.VPERMILPS(U8(0b01), v.AsX(), high)
-	e.VADDSS(high, v.AsX(), v.AsX())
+	if r < 4 {
+		e.VPERMILPS(U8(0b1110), v.AsX(), high)
+		e.VADDPS(high, v.AsX(), v.AsX())
+	}
+	if r < 2 {
+		e.VPERMILPS(U8(0b01), v.AsX(), high)
+		e.VADDSS(high, v.AsX(), v.AsX())
+	}
 }
 
 // label names a place in the kernel.

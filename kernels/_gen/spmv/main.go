@@ -88,13 +88,14 @@ func run(isa, src, asm, table string) error {
 		}
 	}
 	var ones operand.Mem
+	rows := map[int]operand.Mem{}
 	for _, k := range kernels {
 		c.Function(k.name(isa))
 		c.Signature(decl.signature())
 		// The frame makes the prologue check the stack, which is where the Go
 		// scheduler can stop a goroutine.
 		c.AllocLocal(128)
-		e := emitter{c, t, k, decl, &ones}
+		e := emitter{c, t, k, decl, &ones, rows}
 		switch k.form {
 		case dense:
 			e.dense()
