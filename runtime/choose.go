@@ -182,7 +182,8 @@ func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win wi
 // fit describes a product in a format, for tiles and K-blocks to be fitted.
 func (c *compiler) fit(w *weight, f format, win window) spmm.Fit {
 	return spmm.Fit{
-		ISA: c.cfg.ISA, R: f.r, Step: win.sw, Columns: w.cols, Density: w.stored(f),
+		ISA: c.cfg.ISA, R: f.r, Pairs: !f.dense && f.r == 1 && w.rows > w.groups,
+		Step: win.sw, Columns: w.cols, Density: w.stored(f),
 		Taps: win.taps(), Footprint: win.footprint,
 	}
 }

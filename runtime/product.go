@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/parallel"
@@ -150,8 +149,8 @@ func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, r
 	a := spmm.Addressing{
 		Offsets: src.offsets, Groups: w.groups, GroupStride: src.group,
 		Block: c.blockColumns(w, choice.format, shapes, src.window),
-		Chunk: c.chunkRows(w, len(shapes)*images),
 	}
+	a.Chunk, shapes = c.share(w, choice.format, shapes, images)
 	packed, err := w.pack(choice.format, a)
 	if err != nil {
 		return nil, layer, err
@@ -182,16 +181,9 @@ func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, r
 	if err != nil {
 		return nil, layer, err
 	}
-	layer.Kernel = c.widestKernel(shapes, choice.format.r, src.window.sw)
+	layer.Kernel = p.Kernel()
 	c.countWeight(w, packed.Bytes())
 	return p, layer, nil
-}
-
-// widestKernel names the kernel of the largest tile.
-func (c *compiler) widestKernel(shapes []spmm.Placed, r, step int) string {
-	widest := slices.MaxFunc(shapes, func(a, b spmm.Placed) int { return a.Vectors() - b.Vectors() })
-	k, _ := spmm.Lookup(c.cfg.ISA, r, widest.Shape, step)
-	return k.Name
 }
 
 // countWeight adds a layer's weight to the plan's totals.
@@ -207,14 +199,27 @@ func clampOf(n *graph.Node) (lo, hi float32, ok bool) {
 	return lo, hi, n.Has("clamp_min") || n.Has("clamp_max")
 }
 
-// chunkRows returns how many rows of a weight one piece of work takes, so that
-// the threads have a few pieces each where there are few tiles.
-func (c *compiler) chunkRows(w *weight, tiles int) int {
-	const pieces, least = 4, 32 // of each thread; rows
-	if c.cfg.Threads == 1 || tiles >= pieces*c.cfg.Threads {
-		return 0
+// share cuts a product into pieces of work for the threads: it returns how many
+// rows of the weight one takes, and the tiles, smaller ones where it must. What
+// is computed does not depend on it, to the bit.
+func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (rows int, all []spmm.Placed) {
+	const pieces, least = 4, 32 // of each thread where there may be as many as wanted; rows
+	n, threads := len(tiles)*images, c.cfg.Threads
+	switch {
+	case threads == 1 || n >= pieces*threads:
+		return 0, tiles
+	case f.dense || f.r > 1:
+		// Small tiles of blocks add up in another order, so they stay as they are.
+		return max(least, roundUp(ceilDiv(w.rows*n, pieces*threads), 8)), tiles
 	}
-	return max(least, roundUp(ceilDiv(w.rows*tiles, pieces*c.cfg.Threads), 8))
+	// Unstructured rows are only cut into whole bands. The same number of pieces
+	// for each thread is good enough, as they take the same time.
+	bands := ceilDiv(w.rows/w.groups, spmm.Band) * w.groups
+	want := len(tiles)
+	for want*images*bands%threads != 0 && want*images*bands < pieces*threads {
+		want++
+	}
+	return spmm.Band, spmm.Split(tiles, want)
 }
 
 // productOp is a packed weight bound to tiles, and its operands.

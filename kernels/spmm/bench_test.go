@@ -34,6 +34,9 @@ func BenchmarkKernel(b *testing.B) {
 					}
 				}
 			}
+			if !k.Pair && k.R == 1 {
+				c.addr.Groups = rows // of the same activations: rows of one group would be paired
+			}
 			line := k.Tile.Cols * vector
 			c.geo = Geometry{XRow: line * k.Step, YRow: line, YChan: 0}
 			w, err := c.pack()

@@ -2,6 +2,7 @@ package spmm
 
 import (
 	"math"
+	"slices"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
@@ -16,6 +17,7 @@ type Placed struct {
 type Fit struct {
 	ISA     isa.ISA
 	R, Step int
+	Pairs   bool    // rows are paired; R is 1
 	Columns int     // of the weight, in a group
 	Density float64 // the fraction of columns that is present in a block of R rows
 	// Taps is how many columns a feature has: those of a convolution's window,
@@ -32,7 +34,7 @@ type Fit struct {
 func (f Fit) Cover(grid Shape) []Placed {
 	have := map[Shape]bool{}
 	for _, k := range kernels {
-		if k.ISA == f.ISA && k.R == f.R && k.Step == f.Step {
+		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step {
 			have[k.Tile] = true
 		}
 	}
@@ -67,6 +69,36 @@ func (f Fit) Cover(grid Shape) []Placed {
 		at.Row += at.Rows
 	}
 	return list
+}
+
+// Split halves the largest tiles until there are n, or only vectors: work for
+// more threads. Their K-blocks should stay those of the tiles as they were:
+// they decide in which order results are added up.
+func Split(places []Placed, n int) []Placed {
+	places = slices.Clone(places)
+	for len(places) < n {
+		i := 0
+		for j, p := range places {
+			if p.Vectors() > places[i].Vectors() {
+				i = j
+			}
+		}
+		a := places[i]
+		b := a
+		switch {
+		case a.Rows > 1:
+			a.Rows /= 2
+			b.Row, b.Rows = b.Row+a.Rows, b.Rows-a.Rows
+		case a.Cols > 1:
+			a.Cols = (a.Cols + 1) / 2
+			b.Col, b.Cols = b.Col+a.Cols, b.Cols-a.Cols
+		default:
+			return places
+		}
+		places = slices.Insert(places, i+1, b)
+		places[i] = a
+	}
+	return places
 }
 
 // footprint returns how many vectors of one feature a tile reads.

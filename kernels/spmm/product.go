@@ -50,8 +50,7 @@ type Product struct {
 
 // A call is a kernel at a place: float32 from the product's origin.
 type call struct {
-	fn        func(*args) // of the chunk's blocks,
-	rest      func(*args) // and of the rest, nil where there is none
+	kernels   *[kinds]Kernel // those that the class has
 	x, y, res int
 }
 
@@ -92,7 +91,7 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 		if !ok {
 			class = len(byClass)
 			byClass[c.class] = class
-			calls, err := coverOf(w.fit(i, c.r, step), c.rest, g, tiles)
+			calls, err := coverOf(w.fit(i, c.class, step), c.class, g, tiles)
 			if err != nil {
 				return nil, err
 			}
@@ -107,42 +106,58 @@ func NewProduct(i isa.ISA, w *Weight, step int, g Geometry, tiles []Tile, epi Ep
 // cores that saves 10 % of a network, on Zen 4 it costs 3 %.
 func prefetches() bool { return strings.HasPrefix(isa.Describe().Name, "Intel") }
 
-// coverOf returns, for each tile, the calls that compute a block of rows of it,
-// or with a rest both that and single rows.
-func coverOf(f Fit, rest bool, g Geometry, tiles []Tile) ([][]call, error) {
+// coverOf returns, for each tile, the calls that compute rows of it.
+func coverOf(f Fit, rows class, g Geometry, tiles []Tile) ([][]call, error) {
 	vector := f.ISA.Lanes() * 4
 	shapes := map[Shape][]call{} // calls of a tile at the origin
 	all := make([][]call, len(tiles))
 	for n, t := range tiles {
 		calls, ok := shapes[t.Shape]
 		if !ok {
-			cover := f.Cover(t.Shape)
+			cover := []Placed{{Shape: t.Shape}}
+			if _, err := kernelsOf(rows, f, t.Shape); err != nil {
+				cover = f.Cover(t.Shape)
+			}
 			if len(cover) == 0 {
 				return nil, fmt.Errorf("spmm: no %v kernels for %d rows and step %d in this build", f.ISA, f.R, f.Step)
 			}
 			for _, c := range cover {
-				k, _ := Lookup(f.ISA, f.R, c.Shape, f.Step)
-				var single Kernel
-				if rest {
-					var ok bool
-					if single, ok = Lookup(f.ISA, 1, c.Shape, f.Step); !ok {
-						return nil, fmt.Errorf("spmm: no kernel of one row beside %s in this build", k.Name)
-					}
+				kernels, err := kernelsOf(rows, f, c.Shape)
+				if err != nil {
+					return nil, err
 				}
 				calls = append(calls, call{
-					fn: k.fn, rest: single.fn,
-					x:   (c.Row*g.XRow + c.Col*vector*f.Step) / 4,
-					y:   (c.Row*g.YRow + c.Col*vector) / 4,
-					res: (c.Row*g.ResRow + c.Col*vector) / 4,
+					kernels: &kernels,
+					x:       (c.Row*g.XRow + c.Col*vector*f.Step) / 4,
+					y:       (c.Row*g.YRow + c.Col*vector) / 4,
+					res:     (c.Row*g.ResRow + c.Col*vector) / 4,
 				})
 			}
 			shapes[t.Shape] = calls
 		}
 		for _, c := range calls {
-			all[n] = append(all[n], call{c.fn, c.rest, c.x + t.X, c.y + t.Y, c.res + t.Res})
+			all[n] = append(all[n], call{c.kernels, c.x + t.X, c.y + t.Y, c.res + t.Res})
 		}
 	}
 	return all, nil
+}
+
+// kernelsOf returns the kernels of a class for a tile.
+func kernelsOf(rows class, f Fit, tile Shape) (list [kinds]Kernel, err error) {
+	need := func(k kind, r int, pair bool) {
+		var ok bool
+		if list[k], ok = lookup(f.ISA, r, pair, tile, f.Step); !ok {
+			err = fmt.Errorf("spmm: no %v kernel of %d rows, in pairs %t, for tiles of %v in this build", f.ISA, r, pair, tile)
+		}
+	}
+	need(blockRows, rows.r, false)
+	if rows.rest {
+		need(singleRows, 1, false)
+	}
+	if rows.pairs {
+		need(pairRows, 1, true)
+	}
+	return list, err
 }
 
 // measure computes what length of buffers the tiles reach.
@@ -169,6 +184,26 @@ func (p *Product) measure(vector, step int) error {
 		return errors.New("spmm: geometry overflows")
 	}
 	return nil
+}
+
+// Kernel names the kernel that computes most weights of the first chunk on the
+// largest tile.
+func (p *Product) Kernel() string {
+	most := [kinds]int{}
+	for _, r := range p.w.chunks[0].runs {
+		most[r.kind] += r.hi - r.lo
+	}
+	best, name := 0, ""
+	for _, calls := range p.cover[p.classes[0]*len(p.tiles):][:len(p.tiles)] {
+		for _, c := range calls {
+			for n, k := range c.kernels {
+				if v := most[n] * k.Tile.Vectors(); v > best {
+					best, name = v, k.Name
+				}
+			}
+		}
+	}
+	return name
 }
 
 // Check reports buffers that tiles would reach out of.
@@ -201,7 +236,7 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 	// Slicing keeps assembly inside of the buffers, Check or not.
 	b = Buffers{b.X[:p.need.x], b.Y[:p.need.y], b.Res[:p.need.res]}
 	a := args{
-		off: unsafe.SliceData(p.w.off), val: unsafe.SliceData(p.w.val), bias: unsafe.SliceData(p.epi.Bias),
+		bias: unsafe.SliceData(p.epi.Bias),
 		xRow: uintptr(p.geo.XRow), yRow: uintptr(p.geo.YRow), resRow: uintptr(p.geo.ResRow),
 		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
 		min: p.epi.Min, max: p.epi.Max,
@@ -215,13 +250,14 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 				a.res = unsafe.Pointer(&b.Res[c.res])
 			}
 			for _, r := range p.w.chunks[n].runs {
-				fn := c.fn
-				if r.r != p.w.chunks[n].r {
-					fn = c.rest
+				if r.kind == pairRows {
+					a.entries, a.off, a.val = unsafe.Pointer(&p.w.pairs[r.lo]), &p.w.off[r.off], &p.w.val[r.val]
+				} else {
+					a.entries, a.off, a.val = unsafe.Pointer(&p.w.entries[r.lo]), &p.w.off[0], &p.w.val[0]
 				}
-				a.entries, a.count = &p.w.entries[r.lo], uint(r.hi-r.lo)
+				a.count = uint(r.hi - r.lo)
 				a.flags = r.flags & p.flags
-				fn(noescape(&a))
+				c.kernels[r.kind].fn(noescape(&a))
 			}
 		}
 		if n++; n == len(p.w.chunks) {

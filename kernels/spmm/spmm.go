@@ -42,9 +42,10 @@ func (s Shape) Vectors() int { return s.Rows * s.Cols }
 // A Kernel is one micro-kernel: R weight rows x a tile of vectors of
 // accumulators, for activations whose tile columns are Step vectors apart.
 type Kernel struct {
-	Name string // f32_spmm_4x1x7s2_avx512: R x tile rows x tile columns, step 2
+	Name string // f32_spmm_4x1x7s2_avx512: R x tile rows x tile columns, step 2; f32_spmm_pair_1x7s1_avx512
 	ISA  isa.ISA
 	R    int
+	Pair bool // of two rows that have lists of their own beside a shared one; R is 1
 	Tile Shape
 	Step int
 	fn   func(*args)
@@ -53,10 +54,10 @@ type Kernel struct {
 // args is what a kernel is called with: one K-block of some weight rows for one
 // tile. Assembly knows the byte offsets of its fields.
 type args struct {
-	entries *entry         //   0
+	entries unsafe.Pointer //   0 entry or pairEntry
 	count   uint           //   8 entries, at least one
-	off     *uint32        //  16 byte offsets into x of weight columns
-	val     *float32       //  24 weights
+	off     *uint32        //  16 byte offsets into x of weight columns; of pairs, those of the first entry on
+	val     *float32       //  24 weights; likewise
 	bias    *float32       //  32 one a weight row
 	x       unsafe.Pointer //  40 the tile's origin in the activations
 	y       unsafe.Pointer //  48 the tile's origin in the output
@@ -107,10 +108,10 @@ var kernels = append(genericKernels(), nativeKernels()...)
 // processor cannot run.
 func Kernels() []Kernel { return slices.Clone(kernels) }
 
-// Lookup returns the micro-kernel of a shape.
-func Lookup(i isa.ISA, r int, tile Shape, step int) (Kernel, bool) {
+// lookup returns the micro-kernel of a shape.
+func lookup(i isa.ISA, r int, pair bool, tile Shape, step int) (Kernel, bool) {
 	n := slices.IndexFunc(kernels, func(k Kernel) bool {
-		return k.ISA == i && k.R == r && k.Tile == tile && k.Step == step
+		return k.ISA == i && k.R == r && k.Pair == pair && k.Tile == tile && k.Step == step
 	})
 	if n < 0 {
 		return Kernel{}, false

@@ -9,80 +9,104 @@ import "github.com/nnz-dev/nnz/kernels/isa"
 // avx2Kernels lists the AVX2 kernels.
 func avx2Kernels() []Kernel {
 	return []Kernel{
-		{"f32_spmm_1x1x1s1_avx2", isa.AVX2, 1, Shape{1, 1}, 1, f32_spmm_1x1x1s1_avx2},
-		{"f32_spmm_1x1x1s2_avx2", isa.AVX2, 1, Shape{1, 1}, 2, f32_spmm_1x1x1s2_avx2},
-		{"f32_spmm_1x1x2s1_avx2", isa.AVX2, 1, Shape{1, 2}, 1, f32_spmm_1x1x2s1_avx2},
-		{"f32_spmm_1x1x2s2_avx2", isa.AVX2, 1, Shape{1, 2}, 2, f32_spmm_1x1x2s2_avx2},
-		{"f32_spmm_1x1x3s1_avx2", isa.AVX2, 1, Shape{1, 3}, 1, f32_spmm_1x1x3s1_avx2},
-		{"f32_spmm_1x1x3s2_avx2", isa.AVX2, 1, Shape{1, 3}, 2, f32_spmm_1x1x3s2_avx2},
-		{"f32_spmm_1x1x4s1_avx2", isa.AVX2, 1, Shape{1, 4}, 1, f32_spmm_1x1x4s1_avx2},
-		{"f32_spmm_1x1x4s2_avx2", isa.AVX2, 1, Shape{1, 4}, 2, f32_spmm_1x1x4s2_avx2},
-		{"f32_spmm_1x1x5s1_avx2", isa.AVX2, 1, Shape{1, 5}, 1, f32_spmm_1x1x5s1_avx2},
-		{"f32_spmm_1x1x5s2_avx2", isa.AVX2, 1, Shape{1, 5}, 2, f32_spmm_1x1x5s2_avx2},
-		{"f32_spmm_1x1x6s1_avx2", isa.AVX2, 1, Shape{1, 6}, 1, f32_spmm_1x1x6s1_avx2},
-		{"f32_spmm_1x1x6s2_avx2", isa.AVX2, 1, Shape{1, 6}, 2, f32_spmm_1x1x6s2_avx2},
-		{"f32_spmm_1x1x7s1_avx2", isa.AVX2, 1, Shape{1, 7}, 1, f32_spmm_1x1x7s1_avx2},
-		{"f32_spmm_1x1x7s2_avx2", isa.AVX2, 1, Shape{1, 7}, 2, f32_spmm_1x1x7s2_avx2},
-		{"f32_spmm_1x1x8s1_avx2", isa.AVX2, 1, Shape{1, 8}, 1, f32_spmm_1x1x8s1_avx2},
-		{"f32_spmm_1x1x8s2_avx2", isa.AVX2, 1, Shape{1, 8}, 2, f32_spmm_1x1x8s2_avx2},
-		{"f32_spmm_1x1x14s1_avx2", isa.AVX2, 1, Shape{1, 14}, 1, f32_spmm_1x1x14s1_avx2},
-		{"f32_spmm_1x1x14s2_avx2", isa.AVX2, 1, Shape{1, 14}, 2, f32_spmm_1x1x14s2_avx2},
-		{"f32_spmm_1x2x1s1_avx2", isa.AVX2, 1, Shape{2, 1}, 1, f32_spmm_1x2x1s1_avx2},
-		{"f32_spmm_1x2x1s2_avx2", isa.AVX2, 1, Shape{2, 1}, 2, f32_spmm_1x2x1s2_avx2},
-		{"f32_spmm_1x2x2s1_avx2", isa.AVX2, 1, Shape{2, 2}, 1, f32_spmm_1x2x2s1_avx2},
-		{"f32_spmm_1x2x2s2_avx2", isa.AVX2, 1, Shape{2, 2}, 2, f32_spmm_1x2x2s2_avx2},
-		{"f32_spmm_1x2x3s1_avx2", isa.AVX2, 1, Shape{2, 3}, 1, f32_spmm_1x2x3s1_avx2},
-		{"f32_spmm_1x2x3s2_avx2", isa.AVX2, 1, Shape{2, 3}, 2, f32_spmm_1x2x3s2_avx2},
-		{"f32_spmm_1x2x4s1_avx2", isa.AVX2, 1, Shape{2, 4}, 1, f32_spmm_1x2x4s1_avx2},
-		{"f32_spmm_1x2x4s2_avx2", isa.AVX2, 1, Shape{2, 4}, 2, f32_spmm_1x2x4s2_avx2},
-		{"f32_spmm_1x2x5s1_avx2", isa.AVX2, 1, Shape{2, 5}, 1, f32_spmm_1x2x5s1_avx2},
-		{"f32_spmm_1x2x5s2_avx2", isa.AVX2, 1, Shape{2, 5}, 2, f32_spmm_1x2x5s2_avx2},
-		{"f32_spmm_1x2x6s1_avx2", isa.AVX2, 1, Shape{2, 6}, 1, f32_spmm_1x2x6s1_avx2},
-		{"f32_spmm_1x2x6s2_avx2", isa.AVX2, 1, Shape{2, 6}, 2, f32_spmm_1x2x6s2_avx2},
-		{"f32_spmm_1x2x7s1_avx2", isa.AVX2, 1, Shape{2, 7}, 1, f32_spmm_1x2x7s1_avx2},
-		{"f32_spmm_1x2x7s2_avx2", isa.AVX2, 1, Shape{2, 7}, 2, f32_spmm_1x2x7s2_avx2},
-		{"f32_spmm_1x3x1s1_avx2", isa.AVX2, 1, Shape{3, 1}, 1, f32_spmm_1x3x1s1_avx2},
-		{"f32_spmm_1x3x1s2_avx2", isa.AVX2, 1, Shape{3, 1}, 2, f32_spmm_1x3x1s2_avx2},
-		{"f32_spmm_1x3x2s1_avx2", isa.AVX2, 1, Shape{3, 2}, 1, f32_spmm_1x3x2s1_avx2},
-		{"f32_spmm_1x3x2s2_avx2", isa.AVX2, 1, Shape{3, 2}, 2, f32_spmm_1x3x2s2_avx2},
-		{"f32_spmm_1x4x1s1_avx2", isa.AVX2, 1, Shape{4, 1}, 1, f32_spmm_1x4x1s1_avx2},
-		{"f32_spmm_1x4x1s2_avx2", isa.AVX2, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx2},
-		{"f32_spmm_1x4x2s1_avx2", isa.AVX2, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx2},
-		{"f32_spmm_1x4x2s2_avx2", isa.AVX2, 1, Shape{4, 2}, 2, f32_spmm_1x4x2s2_avx2},
-		{"f32_spmm_2x1x1s1_avx2", isa.AVX2, 2, Shape{1, 1}, 1, f32_spmm_2x1x1s1_avx2},
-		{"f32_spmm_2x1x1s2_avx2", isa.AVX2, 2, Shape{1, 1}, 2, f32_spmm_2x1x1s2_avx2},
-		{"f32_spmm_2x1x2s1_avx2", isa.AVX2, 2, Shape{1, 2}, 1, f32_spmm_2x1x2s1_avx2},
-		{"f32_spmm_2x1x2s2_avx2", isa.AVX2, 2, Shape{1, 2}, 2, f32_spmm_2x1x2s2_avx2},
-		{"f32_spmm_2x1x3s1_avx2", isa.AVX2, 2, Shape{1, 3}, 1, f32_spmm_2x1x3s1_avx2},
-		{"f32_spmm_2x1x3s2_avx2", isa.AVX2, 2, Shape{1, 3}, 2, f32_spmm_2x1x3s2_avx2},
-		{"f32_spmm_2x1x4s1_avx2", isa.AVX2, 2, Shape{1, 4}, 1, f32_spmm_2x1x4s1_avx2},
-		{"f32_spmm_2x1x4s2_avx2", isa.AVX2, 2, Shape{1, 4}, 2, f32_spmm_2x1x4s2_avx2},
-		{"f32_spmm_2x1x5s1_avx2", isa.AVX2, 2, Shape{1, 5}, 1, f32_spmm_2x1x5s1_avx2},
-		{"f32_spmm_2x1x5s2_avx2", isa.AVX2, 2, Shape{1, 5}, 2, f32_spmm_2x1x5s2_avx2},
-		{"f32_spmm_2x1x6s1_avx2", isa.AVX2, 2, Shape{1, 6}, 1, f32_spmm_2x1x6s1_avx2},
-		{"f32_spmm_2x1x6s2_avx2", isa.AVX2, 2, Shape{1, 6}, 2, f32_spmm_2x1x6s2_avx2},
-		{"f32_spmm_2x2x1s1_avx2", isa.AVX2, 2, Shape{2, 1}, 1, f32_spmm_2x2x1s1_avx2},
-		{"f32_spmm_2x2x1s2_avx2", isa.AVX2, 2, Shape{2, 1}, 2, f32_spmm_2x2x1s2_avx2},
-		{"f32_spmm_2x2x2s1_avx2", isa.AVX2, 2, Shape{2, 2}, 1, f32_spmm_2x2x2s1_avx2},
-		{"f32_spmm_2x2x2s2_avx2", isa.AVX2, 2, Shape{2, 2}, 2, f32_spmm_2x2x2s2_avx2},
-		{"f32_spmm_2x2x3s1_avx2", isa.AVX2, 2, Shape{2, 3}, 1, f32_spmm_2x2x3s1_avx2},
-		{"f32_spmm_2x2x3s2_avx2", isa.AVX2, 2, Shape{2, 3}, 2, f32_spmm_2x2x3s2_avx2},
-		{"f32_spmm_2x3x1s1_avx2", isa.AVX2, 2, Shape{3, 1}, 1, f32_spmm_2x3x1s1_avx2},
-		{"f32_spmm_2x3x1s2_avx2", isa.AVX2, 2, Shape{3, 1}, 2, f32_spmm_2x3x1s2_avx2},
-		{"f32_spmm_2x4x1s1_avx2", isa.AVX2, 2, Shape{4, 1}, 1, f32_spmm_2x4x1s1_avx2},
-		{"f32_spmm_2x4x1s2_avx2", isa.AVX2, 2, Shape{4, 1}, 2, f32_spmm_2x4x1s2_avx2},
-		{"f32_spmm_4x1x1s1_avx2", isa.AVX2, 4, Shape{1, 1}, 1, f32_spmm_4x1x1s1_avx2},
-		{"f32_spmm_4x1x1s2_avx2", isa.AVX2, 4, Shape{1, 1}, 2, f32_spmm_4x1x1s2_avx2},
-		{"f32_spmm_4x1x2s1_avx2", isa.AVX2, 4, Shape{1, 2}, 1, f32_spmm_4x1x2s1_avx2},
-		{"f32_spmm_4x1x2s2_avx2", isa.AVX2, 4, Shape{1, 2}, 2, f32_spmm_4x1x2s2_avx2},
-		{"f32_spmm_4x1x3s1_avx2", isa.AVX2, 4, Shape{1, 3}, 1, f32_spmm_4x1x3s1_avx2},
-		{"f32_spmm_4x1x3s2_avx2", isa.AVX2, 4, Shape{1, 3}, 2, f32_spmm_4x1x3s2_avx2},
-		{"f32_spmm_4x2x1s1_avx2", isa.AVX2, 4, Shape{2, 1}, 1, f32_spmm_4x2x1s1_avx2},
-		{"f32_spmm_4x2x1s2_avx2", isa.AVX2, 4, Shape{2, 1}, 2, f32_spmm_4x2x1s2_avx2},
-		{"f32_spmm_4x3x1s1_avx2", isa.AVX2, 4, Shape{3, 1}, 1, f32_spmm_4x3x1s1_avx2},
-		{"f32_spmm_4x3x1s2_avx2", isa.AVX2, 4, Shape{3, 1}, 2, f32_spmm_4x3x1s2_avx2},
-		{"f32_spmm_8x1x1s1_avx2", isa.AVX2, 8, Shape{1, 1}, 1, f32_spmm_8x1x1s1_avx2},
-		{"f32_spmm_8x1x1s2_avx2", isa.AVX2, 8, Shape{1, 1}, 2, f32_spmm_8x1x1s2_avx2},
+		{"f32_spmm_1x1x1s1_avx2", isa.AVX2, 1, false, Shape{1, 1}, 1, f32_spmm_1x1x1s1_avx2},
+		{"f32_spmm_1x1x1s2_avx2", isa.AVX2, 1, false, Shape{1, 1}, 2, f32_spmm_1x1x1s2_avx2},
+		{"f32_spmm_1x1x2s1_avx2", isa.AVX2, 1, false, Shape{1, 2}, 1, f32_spmm_1x1x2s1_avx2},
+		{"f32_spmm_1x1x2s2_avx2", isa.AVX2, 1, false, Shape{1, 2}, 2, f32_spmm_1x1x2s2_avx2},
+		{"f32_spmm_1x1x3s1_avx2", isa.AVX2, 1, false, Shape{1, 3}, 1, f32_spmm_1x1x3s1_avx2},
+		{"f32_spmm_1x1x3s2_avx2", isa.AVX2, 1, false, Shape{1, 3}, 2, f32_spmm_1x1x3s2_avx2},
+		{"f32_spmm_1x1x4s1_avx2", isa.AVX2, 1, false, Shape{1, 4}, 1, f32_spmm_1x1x4s1_avx2},
+		{"f32_spmm_1x1x4s2_avx2", isa.AVX2, 1, false, Shape{1, 4}, 2, f32_spmm_1x1x4s2_avx2},
+		{"f32_spmm_1x1x5s1_avx2", isa.AVX2, 1, false, Shape{1, 5}, 1, f32_spmm_1x1x5s1_avx2},
+		{"f32_spmm_1x1x5s2_avx2", isa.AVX2, 1, false, Shape{1, 5}, 2, f32_spmm_1x1x5s2_avx2},
+		{"f32_spmm_1x1x6s1_avx2", isa.AVX2, 1, false, Shape{1, 6}, 1, f32_spmm_1x1x6s1_avx2},
+		{"f32_spmm_1x1x6s2_avx2", isa.AVX2, 1, false, Shape{1, 6}, 2, f32_spmm_1x1x6s2_avx2},
+		{"f32_spmm_1x1x7s1_avx2", isa.AVX2, 1, false, Shape{1, 7}, 1, f32_spmm_1x1x7s1_avx2},
+		{"f32_spmm_1x1x7s2_avx2", isa.AVX2, 1, false, Shape{1, 7}, 2, f32_spmm_1x1x7s2_avx2},
+		{"f32_spmm_1x1x8s1_avx2", isa.AVX2, 1, false, Shape{1, 8}, 1, f32_spmm_1x1x8s1_avx2},
+		{"f32_spmm_1x1x8s2_avx2", isa.AVX2, 1, false, Shape{1, 8}, 2, f32_spmm_1x1x8s2_avx2},
+		{"f32_spmm_1x1x14s1_avx2", isa.AVX2, 1, false, Shape{1, 14}, 1, f32_spmm_1x1x14s1_avx2},
+		{"f32_spmm_1x1x14s2_avx2", isa.AVX2, 1, false, Shape{1, 14}, 2, f32_spmm_1x1x14s2_avx2},
+		{"f32_spmm_1x2x1s1_avx2", isa.AVX2, 1, false, Shape{2, 1}, 1, f32_spmm_1x2x1s1_avx2},
+		{"f32_spmm_1x2x1s2_avx2", isa.AVX2, 1, false, Shape{2, 1}, 2, f32_spmm_1x2x1s2_avx2},
+		{"f32_spmm_1x2x2s1_avx2", isa.AVX2, 1, false, Shape{2, 2}, 1, f32_spmm_1x2x2s1_avx2},
+		{"f32_spmm_1x2x2s2_avx2", isa.AVX2, 1, false, Shape{2, 2}, 2, f32_spmm_1x2x2s2_avx2},
+		{"f32_spmm_1x2x3s1_avx2", isa.AVX2, 1, false, Shape{2, 3}, 1, f32_spmm_1x2x3s1_avx2},
+		{"f32_spmm_1x2x3s2_avx2", isa.AVX2, 1, false, Shape{2, 3}, 2, f32_spmm_1x2x3s2_avx2},
+		{"f32_spmm_1x2x4s1_avx2", isa.AVX2, 1, false, Shape{2, 4}, 1, f32_spmm_1x2x4s1_avx2},
+		{"f32_spmm_1x2x4s2_avx2", isa.AVX2, 1, false, Shape{2, 4}, 2, f32_spmm_1x2x4s2_avx2},
+		{"f32_spmm_1x2x5s1_avx2", isa.AVX2, 1, false, Shape{2, 5}, 1, f32_spmm_1x2x5s1_avx2},
+		{"f32_spmm_1x2x5s2_avx2", isa.AVX2, 1, false, Shape{2, 5}, 2, f32_spmm_1x2x5s2_avx2},
+		{"f32_spmm_1x2x6s1_avx2", isa.AVX2, 1, false, Shape{2, 6}, 1, f32_spmm_1x2x6s1_avx2},
+		{"f32_spmm_1x2x6s2_avx2", isa.AVX2, 1, false, Shape{2, 6}, 2, f32_spmm_1x2x6s2_avx2},
+		{"f32_spmm_1x2x7s1_avx2", isa.AVX2, 1, false, Shape{2, 7}, 1, f32_spmm_1x2x7s1_avx2},
+		{"f32_spmm_1x2x7s2_avx2", isa.AVX2, 1, false, Shape{2, 7}, 2, f32_spmm_1x2x7s2_avx2},
+		{"f32_spmm_1x3x1s1_avx2", isa.AVX2, 1, false, Shape{3, 1}, 1, f32_spmm_1x3x1s1_avx2},
+		{"f32_spmm_1x3x1s2_avx2", isa.AVX2, 1, false, Shape{3, 1}, 2, f32_spmm_1x3x1s2_avx2},
+		{"f32_spmm_1x3x2s1_avx2", isa.AVX2, 1, false, Shape{3, 2}, 1, f32_spmm_1x3x2s1_avx2},
+		{"f32_spmm_1x3x2s2_avx2", isa.AVX2, 1, false, Shape{3, 2}, 2, f32_spmm_1x3x2s2_avx2},
+		{"f32_spmm_1x4x1s1_avx2", isa.AVX2, 1, false, Shape{4, 1}, 1, f32_spmm_1x4x1s1_avx2},
+		{"f32_spmm_1x4x1s2_avx2", isa.AVX2, 1, false, Shape{4, 1}, 2, f32_spmm_1x4x1s2_avx2},
+		{"f32_spmm_1x4x2s1_avx2", isa.AVX2, 1, false, Shape{4, 2}, 1, f32_spmm_1x4x2s1_avx2},
+		{"f32_spmm_1x4x2s2_avx2", isa.AVX2, 1, false, Shape{4, 2}, 2, f32_spmm_1x4x2s2_avx2},
+		{"f32_spmm_2x1x1s1_avx2", isa.AVX2, 2, false, Shape{1, 1}, 1, f32_spmm_2x1x1s1_avx2},
+		{"f32_spmm_2x1x1s2_avx2", isa.AVX2, 2, false, Shape{1, 1}, 2, f32_spmm_2x1x1s2_avx2},
+		{"f32_spmm_2x1x2s1_avx2", isa.AVX2, 2, false, Shape{1, 2}, 1, f32_spmm_2x1x2s1_avx2},
+		{"f32_spmm_2x1x2s2_avx2", isa.AVX2, 2, false, Shape{1, 2}, 2, f32_spmm_2x1x2s2_avx2},
+		{"f32_spmm_2x1x3s1_avx2", isa.AVX2, 2, false, Shape{1, 3}, 1, f32_spmm_2x1x3s1_avx2},
+		{"f32_spmm_2x1x3s2_avx2", isa.AVX2, 2, false, Shape{1, 3}, 2, f32_spmm_2x1x3s2_avx2},
+		{"f32_spmm_2x1x4s1_avx2", isa.AVX2, 2, false, Shape{1, 4}, 1, f32_spmm_2x1x4s1_avx2},
+		{"f32_spmm_2x1x4s2_avx2", isa.AVX2, 2, false, Shape{1, 4}, 2, f32_spmm_2x1x4s2_avx2},
+		{"f32_spmm_2x1x5s1_avx2", isa.AVX2, 2, false, Shape{1, 5}, 1, f32_spmm_2x1x5s1_avx2},
+		{"f32_spmm_2x1x5s2_avx2", isa.AVX2, 2, false, Shape{1, 5}, 2, f32_spmm_2x1x5s2_avx2},
+		{"f32_spmm_2x1x6s1_avx2", isa.AVX2, 2, false, Shape{1, 6}, 1, f32_spmm_2x1x6s1_avx2},
+		{"f32_spmm_2x1x6s2_avx2", isa.AVX2, 2, false, Shape{1, 6}, 2, f32_spmm_2x1x6s2_avx2},
+		{"f32_spmm_2x2x1s1_avx2", isa.AVX2, 2, false, Shape{2, 1}, 1, f32_spmm_2x2x1s1_avx2},
+		{"f32_spmm_2x2x1s2_avx2", isa.AVX2, 2, false, Shape{2, 1}, 2, f32_spmm_2x2x1s2_avx2},
+		{"f32_spmm_2x2x2s1_avx2", isa.AVX2, 2, false, Shape{2, 2}, 1, f32_spmm_2x2x2s1_avx2},
+		{"f32_spmm_2x2x2s2_avx2", isa.AVX2, 2, false, Shape{2, 2}, 2, f32_spmm_2x2x2s2_avx2},
+		{"f32_spmm_2x2x3s1_avx2", isa.AVX2, 2, false, Shape{2, 3}, 1, f32_spmm_2x2x3s1_avx2},
+		{"f32_spmm_2x2x3s2_avx2", isa.AVX2, 2, false, Shape{2, 3}, 2, f32_spmm_2x2x3s2_avx2},
+		{"f32_spmm_2x3x1s1_avx2", isa.AVX2, 2, false, Shape{3, 1}, 1, f32_spmm_2x3x1s1_avx2},
+		{"f32_spmm_2x3x1s2_avx2", isa.AVX2, 2, false, Shape{3, 1}, 2, f32_spmm_2x3x1s2_avx2},
+		{"f32_spmm_2x4x1s1_avx2", isa.AVX2, 2, false, Shape{4, 1}, 1, f32_spmm_2x4x1s1_avx2},
+		{"f32_spmm_2x4x1s2_avx2", isa.AVX2, 2, false, Shape{4, 1}, 2, f32_spmm_2x4x1s2_avx2},
+		{"f32_spmm_4x1x1s1_avx2", isa.AVX2, 4, false, Shape{1, 1}, 1, f32_spmm_4x1x1s1_avx2},
+		{"f32_spmm_4x1x1s2_avx2", isa.AVX2, 4, false, Shape{1, 1}, 2, f32_spmm_4x1x1s2_avx2},
+		{"f32_spmm_4x1x2s1_avx2", isa.AVX2, 4, false, Shape{1, 2}, 1, f32_spmm_4x1x2s1_avx2},
+		{"f32_spmm_4x1x2s2_avx2", isa.AVX2, 4, false, Shape{1, 2}, 2, f32_spmm_4x1x2s2_avx2},
+		{"f32_spmm_4x1x3s1_avx2", isa.AVX2, 4, false, Shape{1, 3}, 1, f32_spmm_4x1x3s1_avx2},
+		{"f32_spmm_4x1x3s2_avx2", isa.AVX2, 4, false, Shape{1, 3}, 2, f32_spmm_4x1x3s2_avx2},
+		{"f32_spmm_4x2x1s1_avx2", isa.AVX2, 4, false, Shape{2, 1}, 1, f32_spmm_4x2x1s1_avx2},
+		{"f32_spmm_4x2x1s2_avx2", isa.AVX2, 4, false, Shape{2, 1}, 2, f32_spmm_4x2x1s2_avx2},
+		{"f32_spmm_4x3x1s1_avx2", isa.AVX2, 4, false, Shape{3, 1}, 1, f32_spmm_4x3x1s1_avx2},
+		{"f32_spmm_4x3x1s2_avx2", isa.AVX2, 4, false, Shape{3, 1}, 2, f32_spmm_4x3x1s2_avx2},
+		{"f32_spmm_8x1x1s1_avx2", isa.AVX2, 8, false, Shape{1, 1}, 1, f32_spmm_8x1x1s1_avx2},
+		{"f32_spmm_8x1x1s2_avx2", isa.AVX2, 8, false, Shape{1, 1}, 2, f32_spmm_8x1x1s2_avx2},
+		{"f32_spmm_pair_1x1s1_avx2", isa.AVX2, 1, true, Shape{1, 1}, 1, f32_spmm_pair_1x1s1_avx2},
+		{"f32_spmm_pair_1x1s2_avx2", isa.AVX2, 1, true, Shape{1, 1}, 2, f32_spmm_pair_1x1s2_avx2},
+		{"f32_spmm_pair_1x2s1_avx2", isa.AVX2, 1, true, Shape{1, 2}, 1, f32_spmm_pair_1x2s1_avx2},
+		{"f32_spmm_pair_1x2s2_avx2", isa.AVX2, 1, true, Shape{1, 2}, 2, f32_spmm_pair_1x2s2_avx2},
+		{"f32_spmm_pair_1x3s1_avx2", isa.AVX2, 1, true, Shape{1, 3}, 1, f32_spmm_pair_1x3s1_avx2},
+		{"f32_spmm_pair_1x3s2_avx2", isa.AVX2, 1, true, Shape{1, 3}, 2, f32_spmm_pair_1x3s2_avx2},
+		{"f32_spmm_pair_1x4s1_avx2", isa.AVX2, 1, true, Shape{1, 4}, 1, f32_spmm_pair_1x4s1_avx2},
+		{"f32_spmm_pair_1x4s2_avx2", isa.AVX2, 1, true, Shape{1, 4}, 2, f32_spmm_pair_1x4s2_avx2},
+		{"f32_spmm_pair_1x5s1_avx2", isa.AVX2, 1, true, Shape{1, 5}, 1, f32_spmm_pair_1x5s1_avx2},
+		{"f32_spmm_pair_1x5s2_avx2", isa.AVX2, 1, true, Shape{1, 5}, 2, f32_spmm_pair_1x5s2_avx2},
+		{"f32_spmm_pair_1x6s1_avx2", isa.AVX2, 1, true, Shape{1, 6}, 1, f32_spmm_pair_1x6s1_avx2},
+		{"f32_spmm_pair_1x6s2_avx2", isa.AVX2, 1, true, Shape{1, 6}, 2, f32_spmm_pair_1x6s2_avx2},
+		{"f32_spmm_pair_2x1s1_avx2", isa.AVX2, 1, true, Shape{2, 1}, 1, f32_spmm_pair_2x1s1_avx2},
+		{"f32_spmm_pair_2x1s2_avx2", isa.AVX2, 1, true, Shape{2, 1}, 2, f32_spmm_pair_2x1s2_avx2},
+		{"f32_spmm_pair_2x2s1_avx2", isa.AVX2, 1, true, Shape{2, 2}, 1, f32_spmm_pair_2x2s1_avx2},
+		{"f32_spmm_pair_2x2s2_avx2", isa.AVX2, 1, true, Shape{2, 2}, 2, f32_spmm_pair_2x2s2_avx2},
+		{"f32_spmm_pair_2x3s1_avx2", isa.AVX2, 1, true, Shape{2, 3}, 1, f32_spmm_pair_2x3s1_avx2},
+		{"f32_spmm_pair_2x3s2_avx2", isa.AVX2, 1, true, Shape{2, 3}, 2, f32_spmm_pair_2x3s2_avx2},
+		{"f32_spmm_pair_3x1s1_avx2", isa.AVX2, 1, true, Shape{3, 1}, 1, f32_spmm_pair_3x1s1_avx2},
+		{"f32_spmm_pair_3x1s2_avx2", isa.AVX2, 1, true, Shape{3, 1}, 2, f32_spmm_pair_3x1s2_avx2},
+		{"f32_spmm_pair_3x2s1_avx2", isa.AVX2, 1, true, Shape{3, 2}, 1, f32_spmm_pair_3x2s1_avx2},
+		{"f32_spmm_pair_3x2s2_avx2", isa.AVX2, 1, true, Shape{3, 2}, 2, f32_spmm_pair_3x2s2_avx2},
+		{"f32_spmm_pair_4x1s1_avx2", isa.AVX2, 1, true, Shape{4, 1}, 1, f32_spmm_pair_4x1s1_avx2},
+		{"f32_spmm_pair_4x1s2_avx2", isa.AVX2, 1, true, Shape{4, 1}, 2, f32_spmm_pair_4x1s2_avx2},
 	}
 }
 
@@ -307,6 +331,78 @@ func f32_spmm_8x1x1s1_avx2(a *args)
 
 //go:noescape
 func f32_spmm_8x1x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x2s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x2s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x3s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x3s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x4s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x4s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x5s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x5s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x6s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x6s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x2s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x2s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x3s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x3s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_3x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_3x1s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_3x2s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_3x2s2_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x1s1_avx2(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x1s2_avx2(a *args)
 
 // peak_avx2 does n times 12 multiply-adds of vectors in registers.
 func peak_avx2(n int)

@@ -60,11 +60,10 @@ resume:
 	VMOVUPS (AX), Y0
 
 begun:
-	VXORPS Y1, Y1, Y1
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -75,7 +74,7 @@ column:
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
-	VFMADD231PS  (R8)(BX*1), Y14, Y1
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -86,8 +85,6 @@ odd:
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 
 even:
-	VADDPS Y1, Y0, Y0
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -163,11 +160,10 @@ resume:
 	VMOVUPS (AX), Y0
 
 begun:
-	VXORPS Y1, Y1, Y1
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -178,7 +174,7 @@ column:
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
-	VFMADD231PS  (R8)(BX*1), Y14, Y1
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -189,8 +185,6 @@ odd:
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 
 even:
-	VADDPS Y1, Y0, Y0
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -269,12 +263,10 @@ resume:
 	VMOVUPS 32(AX), Y1
 
 begun:
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -286,8 +278,8 @@ column:
 	VMOVSHDUP    Y14, Y14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
-	VFMADD231PS  (R8)(BX*1), Y14, Y2
-	VFMADD231PS  32(R8)(BX*1), Y14, Y3
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -299,9 +291,6 @@ odd:
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 
 even:
-	VADDPS Y2, Y0, Y0
-	VADDPS Y3, Y1, Y1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -383,12 +372,10 @@ resume:
 	VMOVUPS 32(AX), Y1
 
 begun:
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -400,8 +387,8 @@ column:
 	VMOVSHDUP    Y14, Y14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
-	VFMADD231PS  (R8)(BX*1), Y14, Y2
-	VFMADD231PS  64(R8)(BX*1), Y14, Y3
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -413,9 +400,6 @@ odd:
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 
 even:
-	VADDPS Y2, Y0, Y0
-	VADDPS Y3, Y1, Y1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -501,13 +485,10 @@ resume:
 	VMOVUPS 64(AX), Y2
 
 begun:
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -520,9 +501,9 @@ column:
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
-	VFMADD231PS  (R8)(BX*1), Y14, Y3
-	VFMADD231PS  32(R8)(BX*1), Y14, Y4
-	VFMADD231PS  64(R8)(BX*1), Y14, Y5
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
+	VFMADD231PS  64(R8)(BX*1), Y14, Y2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -535,10 +516,6 @@ odd:
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 
 even:
-	VADDPS Y3, Y0, Y0
-	VADDPS Y4, Y1, Y1
-	VADDPS Y5, Y2, Y2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -627,13 +604,10 @@ resume:
 	VMOVUPS 64(AX), Y2
 
 begun:
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -646,9 +620,9 @@ column:
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
-	VFMADD231PS  (R8)(BX*1), Y14, Y3
-	VFMADD231PS  64(R8)(BX*1), Y14, Y4
-	VFMADD231PS  128(R8)(BX*1), Y14, Y5
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
+	VFMADD231PS  128(R8)(BX*1), Y14, Y2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -661,10 +635,6 @@ odd:
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 
 even:
-	VADDPS Y3, Y0, Y0
-	VADDPS Y4, Y1, Y1
-	VADDPS Y5, Y2, Y2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -756,14 +726,10 @@ resume:
 	VMOVUPS 96(AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -777,10 +743,10 @@ column:
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
-	VFMADD231PS  (R8)(BX*1), Y14, Y4
-	VFMADD231PS  32(R8)(BX*1), Y14, Y5
-	VFMADD231PS  64(R8)(BX*1), Y14, Y6
-	VFMADD231PS  96(R8)(BX*1), Y14, Y7
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
+	VFMADD231PS  64(R8)(BX*1), Y14, Y2
+	VFMADD231PS  96(R8)(BX*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -794,11 +760,6 @@ odd:
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -893,14 +854,10 @@ resume:
 	VMOVUPS 96(AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -914,10 +871,10 @@ column:
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
-	VFMADD231PS  (R8)(BX*1), Y14, Y4
-	VFMADD231PS  64(R8)(BX*1), Y14, Y5
-	VFMADD231PS  128(R8)(BX*1), Y14, Y6
-	VFMADD231PS  192(R8)(BX*1), Y14, Y7
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
+	VFMADD231PS  128(R8)(BX*1), Y14, Y2
+	VFMADD231PS  192(R8)(BX*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -931,11 +888,6 @@ odd:
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1034,15 +986,10 @@ resume:
 	VMOVUPS 128(AX), Y4
 
 begun:
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1057,11 +1004,11 @@ column:
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
-	VFMADD231PS  (R8)(BX*1), Y14, Y5
-	VFMADD231PS  32(R8)(BX*1), Y14, Y6
-	VFMADD231PS  64(R8)(BX*1), Y14, Y7
-	VFMADD231PS  96(R8)(BX*1), Y14, Y8
-	VFMADD231PS  128(R8)(BX*1), Y14, Y9
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
+	VFMADD231PS  64(R8)(BX*1), Y14, Y2
+	VFMADD231PS  96(R8)(BX*1), Y14, Y3
+	VFMADD231PS  128(R8)(BX*1), Y14, Y4
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1076,12 +1023,6 @@ odd:
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
 
 even:
-	VADDPS Y5, Y0, Y0
-	VADDPS Y6, Y1, Y1
-	VADDPS Y7, Y2, Y2
-	VADDPS Y8, Y3, Y3
-	VADDPS Y9, Y4, Y4
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1183,15 +1124,10 @@ resume:
 	VMOVUPS 128(AX), Y4
 
 begun:
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1206,11 +1142,11 @@ column:
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
-	VFMADD231PS  (R8)(BX*1), Y14, Y5
-	VFMADD231PS  64(R8)(BX*1), Y14, Y6
-	VFMADD231PS  128(R8)(BX*1), Y14, Y7
-	VFMADD231PS  192(R8)(BX*1), Y14, Y8
-	VFMADD231PS  256(R8)(BX*1), Y14, Y9
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
+	VFMADD231PS  128(R8)(BX*1), Y14, Y2
+	VFMADD231PS  192(R8)(BX*1), Y14, Y3
+	VFMADD231PS  256(R8)(BX*1), Y14, Y4
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1225,12 +1161,6 @@ odd:
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
 
 even:
-	VADDPS Y5, Y0, Y0
-	VADDPS Y6, Y1, Y1
-	VADDPS Y7, Y2, Y2
-	VADDPS Y8, Y3, Y3
-	VADDPS Y9, Y4, Y4
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1335,16 +1265,10 @@ resume:
 	VMOVUPS 160(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1360,12 +1284,12 @@ column:
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
 	VFMADD231PS  160(R8)(AX*1), Y15, Y5
-	VFMADD231PS  (R8)(BX*1), Y14, Y6
-	VFMADD231PS  32(R8)(BX*1), Y14, Y7
-	VFMADD231PS  64(R8)(BX*1), Y14, Y8
-	VFMADD231PS  96(R8)(BX*1), Y14, Y9
-	VFMADD231PS  128(R8)(BX*1), Y14, Y10
-	VFMADD231PS  160(R8)(BX*1), Y14, Y11
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
+	VFMADD231PS  64(R8)(BX*1), Y14, Y2
+	VFMADD231PS  96(R8)(BX*1), Y14, Y3
+	VFMADD231PS  128(R8)(BX*1), Y14, Y4
+	VFMADD231PS  160(R8)(BX*1), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1381,13 +1305,6 @@ odd:
 	VFMADD231PS  160(R8)(AX*1), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1495,16 +1412,10 @@ resume:
 	VMOVUPS 160(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1520,12 +1431,12 @@ column:
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
 	VFMADD231PS  320(R8)(AX*1), Y15, Y5
-	VFMADD231PS  (R8)(BX*1), Y14, Y6
-	VFMADD231PS  64(R8)(BX*1), Y14, Y7
-	VFMADD231PS  128(R8)(BX*1), Y14, Y8
-	VFMADD231PS  192(R8)(BX*1), Y14, Y9
-	VFMADD231PS  256(R8)(BX*1), Y14, Y10
-	VFMADD231PS  320(R8)(BX*1), Y14, Y11
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
+	VFMADD231PS  128(R8)(BX*1), Y14, Y2
+	VFMADD231PS  192(R8)(BX*1), Y14, Y3
+	VFMADD231PS  256(R8)(BX*1), Y14, Y4
+	VFMADD231PS  320(R8)(BX*1), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1541,13 +1452,6 @@ odd:
 	VFMADD231PS  320(R8)(AX*1), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1659,17 +1563,10 @@ resume:
 	VMOVUPS 192(AX), Y6
 
 begun:
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-	VXORPS Y13, Y13, Y13
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1686,13 +1583,13 @@ column:
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
 	VFMADD231PS  160(R8)(AX*1), Y15, Y5
 	VFMADD231PS  192(R8)(AX*1), Y15, Y6
-	VFMADD231PS  (R8)(BX*1), Y14, Y7
-	VFMADD231PS  32(R8)(BX*1), Y14, Y8
-	VFMADD231PS  64(R8)(BX*1), Y14, Y9
-	VFMADD231PS  96(R8)(BX*1), Y14, Y10
-	VFMADD231PS  128(R8)(BX*1), Y14, Y11
-	VFMADD231PS  160(R8)(BX*1), Y14, Y12
-	VFMADD231PS  192(R8)(BX*1), Y14, Y13
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  32(R8)(BX*1), Y14, Y1
+	VFMADD231PS  64(R8)(BX*1), Y14, Y2
+	VFMADD231PS  96(R8)(BX*1), Y14, Y3
+	VFMADD231PS  128(R8)(BX*1), Y14, Y4
+	VFMADD231PS  160(R8)(BX*1), Y14, Y5
+	VFMADD231PS  192(R8)(BX*1), Y14, Y6
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1709,14 +1606,6 @@ odd:
 	VFMADD231PS  192(R8)(AX*1), Y15, Y6
 
 even:
-	VADDPS Y7, Y0, Y0
-	VADDPS Y8, Y1, Y1
-	VADDPS Y9, Y2, Y2
-	VADDPS Y10, Y3, Y3
-	VADDPS Y11, Y4, Y4
-	VADDPS Y12, Y5, Y5
-	VADDPS Y13, Y6, Y6
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1831,17 +1720,10 @@ resume:
 	VMOVUPS 192(AX), Y6
 
 begun:
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-	VXORPS Y13, Y13, Y13
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1858,13 +1740,13 @@ column:
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
 	VFMADD231PS  320(R8)(AX*1), Y15, Y5
 	VFMADD231PS  384(R8)(AX*1), Y15, Y6
-	VFMADD231PS  (R8)(BX*1), Y14, Y7
-	VFMADD231PS  64(R8)(BX*1), Y14, Y8
-	VFMADD231PS  128(R8)(BX*1), Y14, Y9
-	VFMADD231PS  192(R8)(BX*1), Y14, Y10
-	VFMADD231PS  256(R8)(BX*1), Y14, Y11
-	VFMADD231PS  320(R8)(BX*1), Y14, Y12
-	VFMADD231PS  384(R8)(BX*1), Y14, Y13
+	VFMADD231PS  (R8)(BX*1), Y14, Y0
+	VFMADD231PS  64(R8)(BX*1), Y14, Y1
+	VFMADD231PS  128(R8)(BX*1), Y14, Y2
+	VFMADD231PS  192(R8)(BX*1), Y14, Y3
+	VFMADD231PS  256(R8)(BX*1), Y14, Y4
+	VFMADD231PS  320(R8)(BX*1), Y14, Y5
+	VFMADD231PS  384(R8)(BX*1), Y14, Y6
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1881,14 +1763,6 @@ odd:
 	VFMADD231PS  384(R8)(AX*1), Y15, Y6
 
 even:
-	VADDPS Y7, Y0, Y0
-	VADDPS Y8, Y1, Y1
-	VADDPS Y9, Y2, Y2
-	VADDPS Y10, Y3, Y3
-	VADDPS Y11, Y4, Y4
-	VADDPS Y12, Y5, Y5
-	VADDPS Y13, Y6, Y6
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -2771,12 +2645,10 @@ resume:
 	VMOVUPS (AX), Y1
 
 begun:
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -2790,8 +2662,8 @@ column:
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -2804,9 +2676,6 @@ odd:
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 
 even:
-	VADDPS Y2, Y0, Y0
-	VADDPS Y3, Y1, Y1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -2898,12 +2767,10 @@ resume:
 	VMOVUPS (AX), Y1
 
 begun:
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -2917,8 +2784,8 @@ column:
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -2931,9 +2798,6 @@ odd:
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 
 even:
-	VADDPS Y2, Y0, Y0
-	VADDPS Y3, Y1, Y1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3031,14 +2895,10 @@ resume:
 	VMOVUPS 32(AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3054,10 +2914,10 @@ column:
 	VFMADD231PS  (AX)(R12*1), Y15, Y2
 	VFMADD231PS  32(AX)(R12*1), Y15, Y3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  32(BX), Y14, Y5
-	VFMADD231PS  (BX)(R12*1), Y14, Y6
-	VFMADD231PS  32(BX)(R12*1), Y14, Y7
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  32(BX), Y14, Y1
+	VFMADD231PS  (BX)(R12*1), Y14, Y2
+	VFMADD231PS  32(BX)(R12*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3072,11 +2932,6 @@ odd:
 	VFMADD231PS  32(AX)(R12*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3180,14 +3035,10 @@ resume:
 	VMOVUPS 32(AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3203,10 +3054,10 @@ column:
 	VFMADD231PS  (AX)(R12*1), Y15, Y2
 	VFMADD231PS  64(AX)(R12*1), Y15, Y3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  64(BX), Y14, Y5
-	VFMADD231PS  (BX)(R12*1), Y14, Y6
-	VFMADD231PS  64(BX)(R12*1), Y14, Y7
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  64(BX), Y14, Y1
+	VFMADD231PS  (BX)(R12*1), Y14, Y2
+	VFMADD231PS  64(BX)(R12*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3221,11 +3072,6 @@ odd:
 	VFMADD231PS  64(AX)(R12*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3337,16 +3183,10 @@ resume:
 	VMOVUPS 64(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3364,12 +3204,12 @@ column:
 	VFMADD231PS  32(AX)(R12*1), Y15, Y4
 	VFMADD231PS  64(AX)(R12*1), Y15, Y5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  32(BX), Y14, Y7
-	VFMADD231PS  64(BX), Y14, Y8
-	VFMADD231PS  (BX)(R12*1), Y14, Y9
-	VFMADD231PS  32(BX)(R12*1), Y14, Y10
-	VFMADD231PS  64(BX)(R12*1), Y14, Y11
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  32(BX), Y14, Y1
+	VFMADD231PS  64(BX), Y14, Y2
+	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	VFMADD231PS  32(BX)(R12*1), Y14, Y4
+	VFMADD231PS  64(BX)(R12*1), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3386,13 +3226,6 @@ odd:
 	VFMADD231PS  64(AX)(R12*1), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3510,16 +3343,10 @@ resume:
 	VMOVUPS 64(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3537,12 +3364,12 @@ column:
 	VFMADD231PS  64(AX)(R12*1), Y15, Y4
 	VFMADD231PS  128(AX)(R12*1), Y15, Y5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  64(BX), Y14, Y7
-	VFMADD231PS  128(BX), Y14, Y8
-	VFMADD231PS  (BX)(R12*1), Y14, Y9
-	VFMADD231PS  64(BX)(R12*1), Y14, Y10
-	VFMADD231PS  128(BX)(R12*1), Y14, Y11
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  64(BX), Y14, Y1
+	VFMADD231PS  128(BX), Y14, Y2
+	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	VFMADD231PS  64(BX)(R12*1), Y14, Y4
+	VFMADD231PS  128(BX)(R12*1), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3559,13 +3386,6 @@ odd:
 	VFMADD231PS  128(AX)(R12*1), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5332,13 +5152,10 @@ resume:
 	VMOVUPS (AX), Y2
 
 begun:
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5353,9 +5170,9 @@ column:
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y3
-	VFMADD231PS  (BX)(R12*1), Y14, Y4
-	VFMADD231PS  (BX)(R12*2), Y14, Y5
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
+	VFMADD231PS  (BX)(R12*2), Y14, Y2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5369,10 +5186,6 @@ odd:
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 
 even:
-	VADDPS Y3, Y0, Y0
-	VADDPS Y4, Y1, Y1
-	VADDPS Y5, Y2, Y2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5475,13 +5288,10 @@ resume:
 	VMOVUPS (AX), Y2
 
 begun:
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5496,9 +5306,9 @@ column:
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y3
-	VFMADD231PS  (BX)(R12*1), Y14, Y4
-	VFMADD231PS  (BX)(R12*2), Y14, Y5
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
+	VFMADD231PS  (BX)(R12*2), Y14, Y2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5512,10 +5322,6 @@ odd:
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 
 even:
-	VADDPS Y3, Y0, Y0
-	VADDPS Y4, Y1, Y1
-	VADDPS Y5, Y2, Y2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5627,16 +5433,10 @@ resume:
 	VMOVUPS 32(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5654,12 +5454,12 @@ column:
 	VFMADD231PS  (AX)(R12*2), Y15, Y4
 	VFMADD231PS  32(AX)(R12*2), Y15, Y5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  32(BX), Y14, Y7
-	VFMADD231PS  (BX)(R12*1), Y14, Y8
-	VFMADD231PS  32(BX)(R12*1), Y14, Y9
-	VFMADD231PS  (BX)(R12*2), Y14, Y10
-	VFMADD231PS  32(BX)(R12*2), Y14, Y11
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  32(BX), Y14, Y1
+	VFMADD231PS  (BX)(R12*1), Y14, Y2
+	VFMADD231PS  32(BX)(R12*1), Y14, Y3
+	VFMADD231PS  (BX)(R12*2), Y14, Y4
+	VFMADD231PS  32(BX)(R12*2), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5676,13 +5476,6 @@ odd:
 	VFMADD231PS  32(AX)(R12*2), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5803,16 +5596,10 @@ resume:
 	VMOVUPS 32(AX), Y5
 
 begun:
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5830,12 +5617,12 @@ column:
 	VFMADD231PS  (AX)(R12*2), Y15, Y4
 	VFMADD231PS  64(AX)(R12*2), Y15, Y5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  64(BX), Y14, Y7
-	VFMADD231PS  (BX)(R12*1), Y14, Y8
-	VFMADD231PS  64(BX)(R12*1), Y14, Y9
-	VFMADD231PS  (BX)(R12*2), Y14, Y10
-	VFMADD231PS  64(BX)(R12*2), Y14, Y11
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  64(BX), Y14, Y1
+	VFMADD231PS  (BX)(R12*1), Y14, Y2
+	VFMADD231PS  64(BX)(R12*1), Y14, Y3
+	VFMADD231PS  (BX)(R12*2), Y14, Y4
+	VFMADD231PS  64(BX)(R12*2), Y14, Y5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5852,13 +5639,6 @@ odd:
 	VFMADD231PS  64(AX)(R12*2), Y15, Y5
 
 even:
-	VADDPS Y6, Y0, Y0
-	VADDPS Y7, Y1, Y1
-	VADDPS Y8, Y2, Y2
-	VADDPS Y9, Y3, Y3
-	VADDPS Y10, Y4, Y4
-	VADDPS Y11, Y5, Y5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5978,14 +5758,10 @@ resume:
 	VMOVUPS (AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -6001,10 +5777,10 @@ column:
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  (BX)(R12*1), Y14, Y5
-	VFMADD231PS  (BX)(R12*2), Y14, Y6
-	VFMADD231PS  (BX)(R13*1), Y14, Y7
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
+	VFMADD231PS  (BX)(R12*2), Y14, Y2
+	VFMADD231PS  (BX)(R13*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -6019,11 +5795,6 @@ odd:
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -6138,14 +5909,10 @@ resume:
 	VMOVUPS (AX), Y3
 
 begun:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -6161,10 +5928,10 @@ column:
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  (BX)(R12*1), Y14, Y5
-	VFMADD231PS  (BX)(R12*2), Y14, Y6
-	VFMADD231PS  (BX)(R13*1), Y14, Y7
+	VFMADD231PS  (BX), Y14, Y0
+	VFMADD231PS  (BX)(R12*1), Y14, Y1
+	VFMADD231PS  (BX)(R12*2), Y14, Y2
+	VFMADD231PS  (BX)(R13*1), Y14, Y3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -6179,11 +5946,6 @@ odd:
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
 
 even:
-	VADDPS Y4, Y0, Y0
-	VADDPS Y5, Y1, Y1
-	VADDPS Y6, Y2, Y2
-	VADDPS Y7, Y3, Y3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -12587,6 +12349,4468 @@ store:
 	ADDQ    88(DI), AX
 	VMOVUPS Y6, (AX)
 	ADDQ    88(DI), AX
+	VMOVUPS Y7, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x1s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x1s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y1
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       (CX), Y1, Y1
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS (R10), Y1
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  (R8)(BX*1), Y14, Y1
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, (R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x1s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x1s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y1
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       (CX), Y1, Y1
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS (R10), Y1
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  (R8)(BX*1), Y14, Y1
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, (R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x2s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x2s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y2
+	VMOVAPS      Y2, Y3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (CX), Y2, Y2
+	VADDPS       32(CX), Y3, Y3
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y2
+	VMOVUPS      32(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  32(R8)(AX*1), Y15, Y1
+	VFMADD231PS  (R8)(BX*1), Y14, Y2
+	VFMADD231PS  32(R8)(BX*1), Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x2s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x2s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y2
+	VMOVAPS      Y2, Y3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (CX), Y2, Y2
+	VADDPS       32(CX), Y3, Y3
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y2
+	VMOVUPS      64(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  64(R8)(AX*1), Y15, Y1
+	VFMADD231PS  (R8)(BX*1), Y14, Y2
+	VFMADD231PS  64(R8)(BX*1), Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x3s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x3s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       (CX), Y3, Y3
+	VADDPS       32(CX), Y4, Y4
+	VADDPS       64(CX), Y5, Y5
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS (R10), Y3
+	VMOVUPS 32(R10), Y4
+	VMOVUPS 64(R10), Y5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y3
+	VMOVUPS      32(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y4
+	VMOVUPS      64(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  32(R8)(AX*1), Y15, Y1
+	VFMADD231PS  64(R8)(AX*1), Y15, Y2
+	VFMADD231PS  (R8)(BX*1), Y14, Y3
+	VFMADD231PS  32(R8)(BX*1), Y14, Y4
+	VFMADD231PS  64(R8)(BX*1), Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, (R10)
+	VMOVUPS Y4, 32(R10)
+	VMOVUPS Y5, 64(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x3s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x3s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       (CX), Y3, Y3
+	VADDPS       32(CX), Y4, Y4
+	VADDPS       64(CX), Y5, Y5
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS (R10), Y3
+	VMOVUPS 32(R10), Y4
+	VMOVUPS 64(R10), Y5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y3
+	VMOVUPS      64(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y4
+	VMOVUPS      128(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  64(R8)(AX*1), Y15, Y1
+	VFMADD231PS  128(R8)(AX*1), Y15, Y2
+	VFMADD231PS  (R8)(BX*1), Y14, Y3
+	VFMADD231PS  64(R8)(BX*1), Y14, Y4
+	VFMADD231PS  128(R8)(BX*1), Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, (R10)
+	VMOVUPS Y4, 32(R10)
+	VMOVUPS Y5, 64(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x4s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x4s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	VADDPS       32(CX), Y5, Y5
+	VADDPS       64(CX), Y6, Y6
+	VADDPS       96(CX), Y7, Y7
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 96(R10), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      32(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      64(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      96(R8)(AX*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  32(R8)(AX*1), Y15, Y1
+	VFMADD231PS  64(R8)(AX*1), Y15, Y2
+	VFMADD231PS  96(R8)(AX*1), Y15, Y3
+	VFMADD231PS  (R8)(BX*1), Y14, Y4
+	VFMADD231PS  32(R8)(BX*1), Y14, Y5
+	VFMADD231PS  64(R8)(BX*1), Y14, Y6
+	VFMADD231PS  96(R8)(BX*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	VMOVUPS Y6, 64(R10)
+	VMOVUPS Y7, 96(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x4s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x4s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	VADDPS       32(CX), Y5, Y5
+	VADDPS       64(CX), Y6, Y6
+	VADDPS       96(CX), Y7, Y7
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 96(R10), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      64(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      128(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      192(R8)(AX*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  64(R8)(AX*1), Y15, Y1
+	VFMADD231PS  128(R8)(AX*1), Y15, Y2
+	VFMADD231PS  192(R8)(AX*1), Y15, Y3
+	VFMADD231PS  (R8)(BX*1), Y14, Y4
+	VFMADD231PS  64(R8)(BX*1), Y14, Y5
+	VFMADD231PS  128(R8)(BX*1), Y14, Y6
+	VFMADD231PS  192(R8)(BX*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	VMOVUPS Y6, 64(R10)
+	VMOVUPS Y7, 96(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x5s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x5s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y5
+	VMOVAPS      Y5, Y6
+	VMOVAPS      Y5, Y7
+	VMOVAPS      Y5, Y8
+	VMOVAPS      Y5, Y9
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       128(AX), Y4, Y4
+	VADDPS       (CX), Y5, Y5
+	VADDPS       32(CX), Y6, Y6
+	VADDPS       64(CX), Y7, Y7
+	VADDPS       96(CX), Y8, Y8
+	VADDPS       128(CX), Y9, Y9
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS (R10), Y5
+	VMOVUPS 32(R10), Y6
+	VMOVUPS 64(R10), Y7
+	VMOVUPS 96(R10), Y8
+	VMOVUPS 128(R10), Y9
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y5
+	VMOVUPS      32(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y6
+	VMOVUPS      64(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y7
+	VMOVUPS      96(R8)(AX*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y8
+	VMOVUPS      128(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y9
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  32(R8)(AX*1), Y15, Y1
+	VFMADD231PS  64(R8)(AX*1), Y15, Y2
+	VFMADD231PS  96(R8)(AX*1), Y15, Y3
+	VFMADD231PS  128(R8)(AX*1), Y15, Y4
+	VFMADD231PS  (R8)(BX*1), Y14, Y5
+	VFMADD231PS  32(R8)(BX*1), Y14, Y6
+	VFMADD231PS  64(R8)(BX*1), Y14, Y7
+	VFMADD231PS  96(R8)(BX*1), Y14, Y8
+	VFMADD231PS  128(R8)(BX*1), Y14, Y9
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, (R10)
+	VMOVUPS Y6, 32(R10)
+	VMOVUPS Y7, 64(R10)
+	VMOVUPS Y8, 96(R10)
+	VMOVUPS Y9, 128(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x5s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x5s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y5
+	VMOVAPS      Y5, Y6
+	VMOVAPS      Y5, Y7
+	VMOVAPS      Y5, Y8
+	VMOVAPS      Y5, Y9
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       128(AX), Y4, Y4
+	VADDPS       (CX), Y5, Y5
+	VADDPS       32(CX), Y6, Y6
+	VADDPS       64(CX), Y7, Y7
+	VADDPS       96(CX), Y8, Y8
+	VADDPS       128(CX), Y9, Y9
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS (R10), Y5
+	VMOVUPS 32(R10), Y6
+	VMOVUPS 64(R10), Y7
+	VMOVUPS 96(R10), Y8
+	VMOVUPS 128(R10), Y9
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y5
+	VMOVUPS      64(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y6
+	VMOVUPS      128(R8)(AX*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y7
+	VMOVUPS      192(R8)(AX*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y8
+	VMOVUPS      256(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y9
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  64(R8)(AX*1), Y15, Y1
+	VFMADD231PS  128(R8)(AX*1), Y15, Y2
+	VFMADD231PS  192(R8)(AX*1), Y15, Y3
+	VFMADD231PS  256(R8)(AX*1), Y15, Y4
+	VFMADD231PS  (R8)(BX*1), Y14, Y5
+	VFMADD231PS  64(R8)(BX*1), Y14, Y6
+	VFMADD231PS  128(R8)(BX*1), Y14, Y7
+	VFMADD231PS  192(R8)(BX*1), Y14, Y8
+	VFMADD231PS  256(R8)(BX*1), Y14, Y9
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, (R10)
+	VMOVUPS Y6, 32(R10)
+	VMOVUPS Y7, 64(R10)
+	VMOVUPS Y8, 96(R10)
+	VMOVUPS Y9, 128(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x6s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x6s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       128(AX), Y4, Y4
+	VADDPS       160(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VADDPS       64(CX), Y8, Y8
+	VADDPS       96(CX), Y9, Y9
+	VADDPS       128(CX), Y10, Y10
+	VADDPS       160(CX), Y11, Y11
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	VMOVUPS 64(R10), Y8
+	VMOVUPS 96(R10), Y9
+	VMOVUPS 128(R10), Y10
+	VMOVUPS 160(R10), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      32(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      64(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      96(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      128(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      160(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  32(R8)(AX*1), Y15, Y1
+	VFMADD231PS  64(R8)(AX*1), Y15, Y2
+	VFMADD231PS  96(R8)(AX*1), Y15, Y3
+	VFMADD231PS  128(R8)(AX*1), Y15, Y4
+	VFMADD231PS  160(R8)(AX*1), Y15, Y5
+	VFMADD231PS  (R8)(BX*1), Y14, Y6
+	VFMADD231PS  32(R8)(BX*1), Y14, Y7
+	VFMADD231PS  64(R8)(BX*1), Y14, Y8
+	VFMADD231PS  96(R8)(BX*1), Y14, Y9
+	VFMADD231PS  128(R8)(BX*1), Y14, Y10
+	VFMADD231PS  160(R8)(BX*1), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, 64(R10)
+	VMOVUPS Y9, 96(R10)
+	VMOVUPS Y10, 128(R10)
+	VMOVUPS Y11, 160(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x6s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_1x6s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	VADDPS       96(AX), Y3, Y3
+	VADDPS       128(AX), Y4, Y4
+	VADDPS       160(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VADDPS       64(CX), Y8, Y8
+	VADDPS       96(CX), Y9, Y9
+	VADDPS       128(CX), Y10, Y10
+	VADDPS       160(CX), Y11, Y11
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VMOVUPS 128(DX), Y4
+	VMOVUPS 160(DX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	VMOVUPS 64(R10), Y8
+	VMOVUPS 96(R10), Y9
+	VMOVUPS 128(R10), Y10
+	VMOVUPS 160(R10), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VMOVUPS      (R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      64(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      128(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      192(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      256(R8)(AX*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      320(R8)(AX*1), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	VFMADD231PS  (R8)(AX*1), Y15, Y0
+	VFMADD231PS  64(R8)(AX*1), Y15, Y1
+	VFMADD231PS  128(R8)(AX*1), Y15, Y2
+	VFMADD231PS  192(R8)(AX*1), Y15, Y3
+	VFMADD231PS  256(R8)(AX*1), Y15, Y4
+	VFMADD231PS  320(R8)(AX*1), Y15, Y5
+	VFMADD231PS  (R8)(BX*1), Y14, Y6
+	VFMADD231PS  64(R8)(BX*1), Y14, Y7
+	VFMADD231PS  128(R8)(BX*1), Y14, Y8
+	VFMADD231PS  192(R8)(BX*1), Y14, Y9
+	VFMADD231PS  256(R8)(BX*1), Y14, Y10
+	VFMADD231PS  320(R8)(BX*1), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	VMOVUPS Y4, 128(DX)
+	VMOVUPS Y5, 160(DX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, 64(R10)
+	VMOVUPS Y9, 96(R10)
+	VMOVUPS Y10, 128(R10)
+	VMOVUPS Y11, 160(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x1s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x1s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y2
+	VMOVAPS      Y2, Y3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	VADDPS       (CX), Y2, Y2
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	VMOVUPS (R10), Y2
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y2
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y2
+	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x1s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x1s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y2
+	VMOVAPS      Y2, Y3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	VADDPS       (CX), Y2, Y2
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	VMOVUPS (R10), Y2
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y2
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y2
+	VFMADD231PS  (BX)(R12*1), Y14, Y3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x2s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x2s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	VADDPS       32(CX), Y5, Y5
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y6, Y6
+	VADDPS       32(AX), Y7, Y7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      32(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      (AX)(R12*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      32(AX)(R12*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  32(AX), Y15, Y1
+	VFMADD231PS  (AX)(R12*1), Y15, Y2
+	VFMADD231PS  32(AX)(R12*1), Y15, Y3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y4
+	VFMADD231PS  32(BX), Y14, Y5
+	VFMADD231PS  (BX)(R12*1), Y14, Y6
+	VFMADD231PS  32(BX)(R12*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x2s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x2s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	VADDPS       32(CX), Y5, Y5
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y6, Y6
+	VADDPS       32(AX), Y7, Y7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y6
+	VMOVUPS 32(AX), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      64(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      (AX)(R12*1), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      64(AX)(R12*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  64(AX), Y15, Y1
+	VFMADD231PS  (AX)(R12*1), Y15, Y2
+	VFMADD231PS  64(AX)(R12*1), Y15, Y3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y4
+	VFMADD231PS  64(BX), Y14, Y5
+	VFMADD231PS  (BX)(R12*1), Y14, Y6
+	VFMADD231PS  64(BX)(R12*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x3s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x3s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	VADDPS       32(AX), Y4, Y4
+	VADDPS       64(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VADDPS       64(CX), Y8, Y8
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y9, Y9
+	VADDPS       32(AX), Y10, Y10
+	VADDPS       64(AX), Y11, Y11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	VMOVUPS 64(R10), Y8
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y9
+	VMOVUPS 32(AX), Y10
+	VMOVUPS 64(AX), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      32(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      64(AX), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      32(AX)(R12*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      64(AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  32(AX), Y15, Y1
+	VFMADD231PS  64(AX), Y15, Y2
+	VFMADD231PS  (AX)(R12*1), Y15, Y3
+	VFMADD231PS  32(AX)(R12*1), Y15, Y4
+	VFMADD231PS  64(AX)(R12*1), Y15, Y5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y6
+	VFMADD231PS  32(BX), Y14, Y7
+	VFMADD231PS  64(BX), Y14, Y8
+	VFMADD231PS  (BX)(R12*1), Y14, Y9
+	VFMADD231PS  32(BX)(R12*1), Y14, Y10
+	VFMADD231PS  64(BX)(R12*1), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x3s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_2x3s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       64(AX), Y2, Y2
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	VADDPS       32(AX), Y4, Y4
+	VADDPS       64(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	VADDPS       64(CX), Y8, Y8
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y9, Y9
+	VADDPS       32(AX), Y10, Y10
+	VADDPS       64(AX), Y11, Y11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	VMOVUPS 64(R10), Y8
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y9
+	VMOVUPS 32(AX), Y10
+	VMOVUPS 64(AX), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      64(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      128(AX), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      64(AX)(R12*1), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      128(AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  64(AX), Y15, Y1
+	VFMADD231PS  128(AX), Y15, Y2
+	VFMADD231PS  (AX)(R12*1), Y15, Y3
+	VFMADD231PS  64(AX)(R12*1), Y15, Y4
+	VFMADD231PS  128(AX)(R12*1), Y15, Y5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y6
+	VFMADD231PS  64(BX), Y14, Y7
+	VFMADD231PS  128(BX), Y14, Y8
+	VFMADD231PS  (BX)(R12*1), Y14, Y9
+	VFMADD231PS  64(BX)(R12*1), Y14, Y10
+	VFMADD231PS  128(BX)(R12*1), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	VMOVUPS Y8, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
+	VMOVUPS Y11, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x1s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_3x1s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       (CX), Y3, Y3
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y4, Y4
+	ADDQ         BX, AX
+	VADDPS       (AX), Y5, Y5
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS (R10), Y3
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y4
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y3
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y4
+	VMOVUPS      (AX)(R12*2), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	VFMADD231PS  (AX)(R12*2), Y15, Y2
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y3
+	VFMADD231PS  (BX)(R12*1), Y14, Y4
+	VFMADD231PS  (BX)(R12*2), Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x1s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_3x1s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y3
+	VMOVAPS      Y3, Y4
+	VMOVAPS      Y3, Y5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       (CX), Y3, Y3
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y4, Y4
+	ADDQ         BX, AX
+	VADDPS       (AX), Y5, Y5
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS (R10), Y3
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y4
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y3
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y4
+	VMOVUPS      (AX)(R12*2), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	VFMADD231PS  (AX)(R12*2), Y15, Y2
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y3
+	VFMADD231PS  (BX)(R12*1), Y14, Y4
+	VFMADD231PS  (BX)(R12*2), Y14, Y5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x2s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_3x2s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+	ADDQ         BX, AX
+	VADDPS       (AX), Y4, Y4
+	VADDPS       32(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y8, Y8
+	VADDPS       32(AX), Y9, Y9
+	ADDQ         BX, AX
+	VADDPS       (AX), Y10, Y10
+	VADDPS       32(AX), Y11, Y11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      32(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      (AX)(R12*1), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      32(AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      (AX)(R12*2), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      32(AX)(R12*2), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  32(AX), Y15, Y1
+	VFMADD231PS  (AX)(R12*1), Y15, Y2
+	VFMADD231PS  32(AX)(R12*1), Y15, Y3
+	VFMADD231PS  (AX)(R12*2), Y15, Y4
+	VFMADD231PS  32(AX)(R12*2), Y15, Y5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y6
+	VFMADD231PS  32(BX), Y14, Y7
+	VFMADD231PS  (BX)(R12*1), Y14, Y8
+	VFMADD231PS  32(BX)(R12*1), Y14, Y9
+	VFMADD231PS  (BX)(R12*2), Y14, Y10
+	VFMADD231PS  32(BX)(R12*2), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    BX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    BX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x2s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_3x2s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	VMOVAPS      Y0, Y4
+	VMOVAPS      Y0, Y5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y6
+	VMOVAPS      Y6, Y7
+	VMOVAPS      Y6, Y8
+	VMOVAPS      Y6, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y6, Y11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+	ADDQ         BX, AX
+	VADDPS       (AX), Y4, Y4
+	VADDPS       32(AX), Y5, Y5
+	VADDPS       (CX), Y6, Y6
+	VADDPS       32(CX), Y7, Y7
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y8, Y8
+	VADDPS       32(AX), Y9, Y9
+	ADDQ         BX, AX
+	VADDPS       (AX), Y10, Y10
+	VADDPS       32(AX), Y11, Y11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y10
+	VMOVUPS 32(AX), Y11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y6
+	VMOVUPS      64(AX), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y7
+	VMOVUPS      (AX)(R12*1), Y13
+	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y14, Y8
+	VMOVUPS      64(AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y12, Y14, Y9
+	VMOVUPS      (AX)(R12*2), Y13
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y14, Y10
+	VMOVUPS      64(AX)(R12*2), Y12
+	VFMADD231PS  Y12, Y15, Y5
+	VFMADD231PS  Y12, Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  64(AX), Y15, Y1
+	VFMADD231PS  (AX)(R12*1), Y15, Y2
+	VFMADD231PS  64(AX)(R12*1), Y15, Y3
+	VFMADD231PS  (AX)(R12*2), Y15, Y4
+	VFMADD231PS  64(AX)(R12*2), Y15, Y5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y6
+	VFMADD231PS  64(BX), Y14, Y7
+	VFMADD231PS  (BX)(R12*1), Y14, Y8
+	VFMADD231PS  64(BX)(R12*1), Y14, Y9
+	VFMADD231PS  (BX)(R12*2), Y14, Y10
+	VFMADD231PS  64(BX)(R12*2), Y14, Y11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+	VMAXPS       Y8, Y15, Y8
+	VMINPS       Y8, Y14, Y8
+	VMAXPS       Y9, Y15, Y9
+	VMINPS       Y9, Y14, Y9
+	VMAXPS       Y10, Y15, Y10
+	VMINPS       Y10, Y14, Y10
+	VMAXPS       Y11, Y15, Y11
+	VMINPS       Y11, Y14, Y11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    BX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    BX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x1s1_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_4x1s1_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y5, Y5
+	ADDQ         BX, AX
+	VADDPS       (AX), Y6, Y6
+	ADDQ         BX, AX
+	VADDPS       (AX), Y7, Y7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+	VMOVUPS (R10), Y4
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y6
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      (AX)(R12*2), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      (AX)(R13*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	VFMADD231PS  (AX)(R12*2), Y15, Y2
+	VFMADD231PS  (AX)(R13*1), Y15, Y3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y4
+	VFMADD231PS  (BX)(R12*1), Y14, Y5
+	VFMADD231PS  (BX)(R12*2), Y14, Y6
+	VFMADD231PS  (BX)(R13*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y7, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x1s2_avx2(a *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_spmm_pair_4x1s2_avx2(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Y0
+	VMOVAPS      Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Y4
+	VMOVAPS      Y4, Y5
+	VMOVAPS      Y4, Y6
+	VMOVAPS      Y4, Y7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Y0, Y0
+	ADDQ         BX, AX
+	VADDPS       (AX), Y1, Y1
+	ADDQ         BX, AX
+	VADDPS       (AX), Y2, Y2
+	ADDQ         BX, AX
+	VADDPS       (AX), Y3, Y3
+	VADDPS       (CX), Y4, Y4
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Y5, Y5
+	ADDQ         BX, AX
+	VADDPS       (AX), Y6, Y6
+	ADDQ         BX, AX
+	VADDPS       (AX), Y7, Y7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Y0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y2
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y3
+	VMOVUPS (R10), Y4
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y6
+	ADDQ    BX, AX
+	VMOVUPS (AX), Y7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Y13
+	VFMADD231PS  Y13, Y15, Y0
+	VFMADD231PS  Y13, Y14, Y4
+	VMOVUPS      (AX)(R12*1), Y12
+	VFMADD231PS  Y12, Y15, Y1
+	VFMADD231PS  Y12, Y14, Y5
+	VMOVUPS      (AX)(R12*2), Y11
+	VFMADD231PS  Y11, Y15, Y2
+	VFMADD231PS  Y11, Y14, Y6
+	VMOVUPS      (AX)(R13*1), Y10
+	VFMADD231PS  Y10, Y15, Y3
+	VFMADD231PS  Y10, Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVSLDUP    Y14, Y15
+	VMOVSHDUP    Y14, Y14
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Y15, Y0
+	VFMADD231PS  (AX)(R12*1), Y15, Y1
+	VFMADD231PS  (AX)(R12*2), Y15, Y2
+	VFMADD231PS  (AX)(R13*1), Y15, Y3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Y14, Y4
+	VFMADD231PS  (BX)(R12*1), Y14, Y5
+	VFMADD231PS  (BX)(R12*2), Y14, Y6
+	VFMADD231PS  (BX)(R13*1), Y14, Y7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Y15
+	VBROADCASTSS 112(DI), Y14
+	VMAXPS       Y0, Y15, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y15, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y15, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y15, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y15, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y15, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y15, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y15, Y7
+	VMINPS       Y7, Y14, Y7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Y0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Y5, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Y6, (AX)
+	ADDQ    BX, AX
 	VMOVUPS Y7, (AX)
 	ADDQ    $0x10, SI
 	CMPQ    SI, (SP)

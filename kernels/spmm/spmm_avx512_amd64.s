@@ -3,7 +3,7 @@
 //go:build !purego
 
 // func f32_spmm_1x1x1s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -60,11 +60,10 @@ resume:
 	VMOVUPS (AX), Z0
 
 begun:
-	VXORPS Z1, Z1, Z1
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -75,7 +74,7 @@ column:
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
-	VFMADD231PS  (R8)(BX*1), Z30, Z1
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -86,8 +85,6 @@ odd:
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 
 even:
-	VADDPS Z1, Z0, Z0
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -106,7 +103,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x1s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -163,11 +160,10 @@ resume:
 	VMOVUPS (AX), Z0
 
 begun:
-	VXORPS Z1, Z1, Z1
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -178,7 +174,7 @@ column:
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
-	VFMADD231PS  (R8)(BX*1), Z30, Z1
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -189,8 +185,6 @@ odd:
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 
 even:
-	VADDPS Z1, Z0, Z0
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -209,7 +203,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x2s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -270,12 +264,10 @@ resume:
 	VMOVUPS 64(AX), Z1
 
 begun:
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -287,8 +279,8 @@ column:
 	VMOVSHDUP    Z30, Z30
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
-	VFMADD231PS  (R8)(BX*1), Z30, Z2
-	VFMADD231PS  64(R8)(BX*1), Z30, Z3
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  64(R8)(BX*1), Z30, Z1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -300,9 +292,6 @@ odd:
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 
 even:
-	VADDPS Z2, Z0, Z0
-	VADDPS Z3, Z1, Z1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -324,7 +313,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x2s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -385,12 +374,10 @@ resume:
 	VMOVUPS 64(AX), Z1
 
 begun:
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -402,8 +389,8 @@ column:
 	VMOVSHDUP    Z30, Z30
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
-	VFMADD231PS  (R8)(BX*1), Z30, Z2
-	VFMADD231PS  128(R8)(BX*1), Z30, Z3
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  128(R8)(BX*1), Z30, Z1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -415,9 +402,6 @@ odd:
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 
 even:
-	VADDPS Z2, Z0, Z0
-	VADDPS Z3, Z1, Z1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -439,7 +423,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x3s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x3s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -504,13 +488,10 @@ resume:
 	VMOVUPS 128(AX), Z2
 
 begun:
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -523,9 +504,9 @@ column:
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
-	VFMADD231PS  (R8)(BX*1), Z30, Z3
-	VFMADD231PS  64(R8)(BX*1), Z30, Z4
-	VFMADD231PS  128(R8)(BX*1), Z30, Z5
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  64(R8)(BX*1), Z30, Z1
+	VFMADD231PS  128(R8)(BX*1), Z30, Z2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -538,10 +519,6 @@ odd:
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 
 even:
-	VADDPS Z3, Z0, Z0
-	VADDPS Z4, Z1, Z1
-	VADDPS Z5, Z2, Z2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -566,7 +543,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x3s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x3s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -631,13 +608,10 @@ resume:
 	VMOVUPS 128(AX), Z2
 
 begun:
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -650,9 +624,9 @@ column:
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
-	VFMADD231PS  (R8)(BX*1), Z30, Z3
-	VFMADD231PS  128(R8)(BX*1), Z30, Z4
-	VFMADD231PS  256(R8)(BX*1), Z30, Z5
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  128(R8)(BX*1), Z30, Z1
+	VFMADD231PS  256(R8)(BX*1), Z30, Z2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -665,10 +639,6 @@ odd:
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 
 even:
-	VADDPS Z3, Z0, Z0
-	VADDPS Z4, Z1, Z1
-	VADDPS Z5, Z2, Z2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -693,7 +663,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x4s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x4s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -762,14 +732,10 @@ resume:
 	VMOVUPS 192(AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -783,10 +749,10 @@ column:
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
-	VFMADD231PS  (R8)(BX*1), Z30, Z4
-	VFMADD231PS  64(R8)(BX*1), Z30, Z5
-	VFMADD231PS  128(R8)(BX*1), Z30, Z6
-	VFMADD231PS  192(R8)(BX*1), Z30, Z7
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  64(R8)(BX*1), Z30, Z1
+	VFMADD231PS  128(R8)(BX*1), Z30, Z2
+	VFMADD231PS  192(R8)(BX*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -800,11 +766,6 @@ odd:
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -832,7 +793,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x4s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x4s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -901,14 +862,10 @@ resume:
 	VMOVUPS 192(AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -922,10 +879,10 @@ column:
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
-	VFMADD231PS  (R8)(BX*1), Z30, Z4
-	VFMADD231PS  128(R8)(BX*1), Z30, Z5
-	VFMADD231PS  256(R8)(BX*1), Z30, Z6
-	VFMADD231PS  384(R8)(BX*1), Z30, Z7
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  128(R8)(BX*1), Z30, Z1
+	VFMADD231PS  256(R8)(BX*1), Z30, Z2
+	VFMADD231PS  384(R8)(BX*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -939,11 +896,6 @@ odd:
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -971,7 +923,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x5s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x5s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -1044,15 +996,10 @@ resume:
 	VMOVUPS 256(AX), Z4
 
 begun:
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1067,11 +1014,11 @@ column:
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
-	VFMADD231PS  (R8)(BX*1), Z30, Z5
-	VFMADD231PS  64(R8)(BX*1), Z30, Z6
-	VFMADD231PS  128(R8)(BX*1), Z30, Z7
-	VFMADD231PS  192(R8)(BX*1), Z30, Z8
-	VFMADD231PS  256(R8)(BX*1), Z30, Z9
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  64(R8)(BX*1), Z30, Z1
+	VFMADD231PS  128(R8)(BX*1), Z30, Z2
+	VFMADD231PS  192(R8)(BX*1), Z30, Z3
+	VFMADD231PS  256(R8)(BX*1), Z30, Z4
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1086,12 +1033,6 @@ odd:
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
 
 even:
-	VADDPS Z5, Z0, Z0
-	VADDPS Z6, Z1, Z1
-	VADDPS Z7, Z2, Z2
-	VADDPS Z8, Z3, Z3
-	VADDPS Z9, Z4, Z4
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1122,7 +1063,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x5s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x5s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -1195,15 +1136,10 @@ resume:
 	VMOVUPS 256(AX), Z4
 
 begun:
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1218,11 +1154,11 @@ column:
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
-	VFMADD231PS  (R8)(BX*1), Z30, Z5
-	VFMADD231PS  128(R8)(BX*1), Z30, Z6
-	VFMADD231PS  256(R8)(BX*1), Z30, Z7
-	VFMADD231PS  384(R8)(BX*1), Z30, Z8
-	VFMADD231PS  512(R8)(BX*1), Z30, Z9
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  128(R8)(BX*1), Z30, Z1
+	VFMADD231PS  256(R8)(BX*1), Z30, Z2
+	VFMADD231PS  384(R8)(BX*1), Z30, Z3
+	VFMADD231PS  512(R8)(BX*1), Z30, Z4
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1237,12 +1173,6 @@ odd:
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
 
 even:
-	VADDPS Z5, Z0, Z0
-	VADDPS Z6, Z1, Z1
-	VADDPS Z7, Z2, Z2
-	VADDPS Z8, Z3, Z3
-	VADDPS Z9, Z4, Z4
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1273,7 +1203,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x6s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x6s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -1350,16 +1280,10 @@ resume:
 	VMOVUPS 320(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1375,12 +1299,12 @@ column:
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
 	VFMADD231PS  320(R8)(AX*1), Z31, Z5
-	VFMADD231PS  (R8)(BX*1), Z30, Z6
-	VFMADD231PS  64(R8)(BX*1), Z30, Z7
-	VFMADD231PS  128(R8)(BX*1), Z30, Z8
-	VFMADD231PS  192(R8)(BX*1), Z30, Z9
-	VFMADD231PS  256(R8)(BX*1), Z30, Z10
-	VFMADD231PS  320(R8)(BX*1), Z30, Z11
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  64(R8)(BX*1), Z30, Z1
+	VFMADD231PS  128(R8)(BX*1), Z30, Z2
+	VFMADD231PS  192(R8)(BX*1), Z30, Z3
+	VFMADD231PS  256(R8)(BX*1), Z30, Z4
+	VFMADD231PS  320(R8)(BX*1), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1396,13 +1320,6 @@ odd:
 	VFMADD231PS  320(R8)(AX*1), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -1436,7 +1353,7 @@ store:
 	RET
 
 // func f32_spmm_1x1x6s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x1x6s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -1513,16 +1430,10 @@ resume:
 	VMOVUPS 320(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -1538,12 +1449,12 @@ column:
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
 	VFMADD231PS  640(R8)(AX*1), Z31, Z5
-	VFMADD231PS  (R8)(BX*1), Z30, Z6
-	VFMADD231PS  128(R8)(BX*1), Z30, Z7
-	VFMADD231PS  256(R8)(BX*1), Z30, Z8
-	VFMADD231PS  384(R8)(BX*1), Z30, Z9
-	VFMADD231PS  512(R8)(BX*1), Z30, Z10
-	VFMADD231PS  640(R8)(BX*1), Z30, Z11
+	VFMADD231PS  (R8)(BX*1), Z30, Z0
+	VFMADD231PS  128(R8)(BX*1), Z30, Z1
+	VFMADD231PS  256(R8)(BX*1), Z30, Z2
+	VFMADD231PS  384(R8)(BX*1), Z30, Z3
+	VFMADD231PS  512(R8)(BX*1), Z30, Z4
+	VFMADD231PS  640(R8)(BX*1), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -1559,13 +1470,6 @@ odd:
 	VFMADD231PS  640(R8)(AX*1), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -2719,7 +2623,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x1s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -2787,12 +2691,10 @@ resume:
 	VMOVUPS (AX), Z1
 
 begun:
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -2806,8 +2708,8 @@ column:
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z2
-	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -2820,9 +2722,6 @@ odd:
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 
 even:
-	VADDPS Z2, Z0, Z0
-	VADDPS Z3, Z1, Z1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -2846,7 +2745,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x1s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -2914,12 +2813,10 @@ resume:
 	VMOVUPS (AX), Z1
 
 begun:
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -2933,8 +2830,8 @@ column:
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z2
-	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -2947,9 +2844,6 @@ odd:
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 
 even:
-	VADDPS Z2, Z0, Z0
-	VADDPS Z3, Z1, Z1
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -2973,7 +2867,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x2s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -3049,14 +2943,10 @@ resume:
 	VMOVUPS 64(AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3072,10 +2962,10 @@ column:
 	VFMADD231PS  (AX)(R12*1), Z31, Z2
 	VFMADD231PS  64(AX)(R12*1), Z31, Z3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  64(BX), Z30, Z5
-	VFMADD231PS  (BX)(R12*1), Z30, Z6
-	VFMADD231PS  64(BX)(R12*1), Z30, Z7
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  64(BX), Z30, Z1
+	VFMADD231PS  (BX)(R12*1), Z30, Z2
+	VFMADD231PS  64(BX)(R12*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3090,11 +2980,6 @@ odd:
 	VFMADD231PS  64(AX)(R12*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3124,7 +3009,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x2s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -3200,14 +3085,10 @@ resume:
 	VMOVUPS 64(AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3223,10 +3104,10 @@ column:
 	VFMADD231PS  (AX)(R12*1), Z31, Z2
 	VFMADD231PS  128(AX)(R12*1), Z31, Z3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  128(BX), Z30, Z5
-	VFMADD231PS  (BX)(R12*1), Z30, Z6
-	VFMADD231PS  128(BX)(R12*1), Z30, Z7
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  128(BX), Z30, Z1
+	VFMADD231PS  (BX)(R12*1), Z30, Z2
+	VFMADD231PS  128(BX)(R12*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3241,11 +3122,6 @@ odd:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3275,7 +3151,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x3s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x3s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -3359,16 +3235,10 @@ resume:
 	VMOVUPS 128(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3386,12 +3256,12 @@ column:
 	VFMADD231PS  64(AX)(R12*1), Z31, Z4
 	VFMADD231PS  128(AX)(R12*1), Z31, Z5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  64(BX), Z30, Z7
-	VFMADD231PS  128(BX), Z30, Z8
-	VFMADD231PS  (BX)(R12*1), Z30, Z9
-	VFMADD231PS  64(BX)(R12*1), Z30, Z10
-	VFMADD231PS  128(BX)(R12*1), Z30, Z11
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  64(BX), Z30, Z1
+	VFMADD231PS  128(BX), Z30, Z2
+	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	VFMADD231PS  64(BX)(R12*1), Z30, Z4
+	VFMADD231PS  128(BX)(R12*1), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3408,13 +3278,6 @@ odd:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -3450,7 +3313,7 @@ store:
 	RET
 
 // func f32_spmm_1x2x3s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x2x3s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -3534,16 +3397,10 @@ resume:
 	VMOVUPS 128(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -3561,12 +3418,12 @@ column:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z4
 	VFMADD231PS  256(AX)(R12*1), Z31, Z5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  128(BX), Z30, Z7
-	VFMADD231PS  256(BX), Z30, Z8
-	VFMADD231PS  (BX)(R12*1), Z30, Z9
-	VFMADD231PS  128(BX)(R12*1), Z30, Z10
-	VFMADD231PS  256(BX)(R12*1), Z30, Z11
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  128(BX), Z30, Z1
+	VFMADD231PS  256(BX), Z30, Z2
+	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	VFMADD231PS  128(BX)(R12*1), Z30, Z4
+	VFMADD231PS  256(BX)(R12*1), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -3583,13 +3440,6 @@ odd:
 	VFMADD231PS  256(AX)(R12*1), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5321,7 +5171,7 @@ store:
 	RET
 
 // func f32_spmm_1x3x1s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x3x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -5396,13 +5246,10 @@ resume:
 	VMOVUPS (AX), Z2
 
 begun:
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5417,9 +5264,9 @@ column:
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z3
-	VFMADD231PS  (BX)(R12*1), Z30, Z4
-	VFMADD231PS  (BX)(R12*2), Z30, Z5
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
+	VFMADD231PS  (BX)(R12*2), Z30, Z2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5433,10 +5280,6 @@ odd:
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 
 even:
-	VADDPS Z3, Z0, Z0
-	VADDPS Z4, Z1, Z1
-	VADDPS Z5, Z2, Z2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5464,7 +5307,7 @@ store:
 	RET
 
 // func f32_spmm_1x3x1s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x3x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -5539,13 +5382,10 @@ resume:
 	VMOVUPS (AX), Z2
 
 begun:
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5560,9 +5400,9 @@ column:
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z3
-	VFMADD231PS  (BX)(R12*1), Z30, Z4
-	VFMADD231PS  (BX)(R12*2), Z30, Z5
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
+	VFMADD231PS  (BX)(R12*2), Z30, Z2
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5576,10 +5416,6 @@ odd:
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 
 even:
-	VADDPS Z3, Z0, Z0
-	VADDPS Z4, Z1, Z1
-	VADDPS Z5, Z2, Z2
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5607,7 +5443,7 @@ store:
 	RET
 
 // func f32_spmm_1x3x2s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x3x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -5694,16 +5530,10 @@ resume:
 	VMOVUPS 64(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5721,12 +5551,12 @@ column:
 	VFMADD231PS  (AX)(R12*2), Z31, Z4
 	VFMADD231PS  64(AX)(R12*2), Z31, Z5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  64(BX), Z30, Z7
-	VFMADD231PS  (BX)(R12*1), Z30, Z8
-	VFMADD231PS  64(BX)(R12*1), Z30, Z9
-	VFMADD231PS  (BX)(R12*2), Z30, Z10
-	VFMADD231PS  64(BX)(R12*2), Z30, Z11
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  64(BX), Z30, Z1
+	VFMADD231PS  (BX)(R12*1), Z30, Z2
+	VFMADD231PS  64(BX)(R12*1), Z30, Z3
+	VFMADD231PS  (BX)(R12*2), Z30, Z4
+	VFMADD231PS  64(BX)(R12*2), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5743,13 +5573,6 @@ odd:
 	VFMADD231PS  64(AX)(R12*2), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5786,7 +5609,7 @@ store:
 	RET
 
 // func f32_spmm_1x3x2s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x3x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -5873,16 +5696,10 @@ resume:
 	VMOVUPS 64(AX), Z5
 
 begun:
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -5900,12 +5717,12 @@ column:
 	VFMADD231PS  (AX)(R12*2), Z31, Z4
 	VFMADD231PS  128(AX)(R12*2), Z31, Z5
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  128(BX), Z30, Z7
-	VFMADD231PS  (BX)(R12*1), Z30, Z8
-	VFMADD231PS  128(BX)(R12*1), Z30, Z9
-	VFMADD231PS  (BX)(R12*2), Z30, Z10
-	VFMADD231PS  128(BX)(R12*2), Z30, Z11
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  128(BX), Z30, Z1
+	VFMADD231PS  (BX)(R12*1), Z30, Z2
+	VFMADD231PS  128(BX)(R12*1), Z30, Z3
+	VFMADD231PS  (BX)(R12*2), Z30, Z4
+	VFMADD231PS  128(BX)(R12*2), Z30, Z5
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -5922,13 +5739,6 @@ odd:
 	VFMADD231PS  128(AX)(R12*2), Z31, Z5
 
 even:
-	VADDPS Z6, Z0, Z0
-	VADDPS Z7, Z1, Z1
-	VADDPS Z8, Z2, Z2
-	VADDPS Z9, Z3, Z3
-	VADDPS Z10, Z4, Z4
-	VADDPS Z11, Z5, Z5
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -5965,7 +5775,7 @@ store:
 	RET
 
 // func f32_spmm_1x4x1s1_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x4x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -6048,14 +5858,10 @@ resume:
 	VMOVUPS (AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -6071,10 +5877,10 @@ column:
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  (BX)(R12*1), Z30, Z5
-	VFMADD231PS  (BX)(R12*2), Z30, Z6
-	VFMADD231PS  (BX)(R13*1), Z30, Z7
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
+	VFMADD231PS  (BX)(R12*2), Z30, Z2
+	VFMADD231PS  (BX)(R13*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -6089,11 +5895,6 @@ odd:
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -6125,7 +5926,7 @@ store:
 	RET
 
 // func f32_spmm_1x4x1s2_avx512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512F, MMX+
 TEXT ·f32_spmm_1x4x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -6208,14 +6009,10 @@ resume:
 	VMOVUPS (AX), Z3
 
 begun:
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	NEGQ   CX
-	ADDQ   $0x01, CX
-	JG     done
-	JZ     odd
+	NEGQ CX
+	ADDQ $0x01, CX
+	JG   done
+	JZ   odd
 
 column:
 	MOVL         R15, AX
@@ -6231,10 +6028,10 @@ column:
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
 	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  (BX)(R12*1), Z30, Z5
-	VFMADD231PS  (BX)(R12*2), Z30, Z6
-	VFMADD231PS  (BX)(R13*1), Z30, Z7
+	VFMADD231PS  (BX), Z30, Z0
+	VFMADD231PS  (BX)(R12*1), Z30, Z1
+	VFMADD231PS  (BX)(R12*2), Z30, Z2
+	VFMADD231PS  (BX)(R13*1), Z30, Z3
 	ADDQ         $0x02, CX
 	JS           column
 	JNZ          even
@@ -6249,11 +6046,6 @@ odd:
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
 
 even:
-	VADDPS Z4, Z0, Z0
-	VADDPS Z5, Z1, Z1
-	VADDPS Z6, Z2, Z2
-	VADDPS Z7, Z3, Z3
-
 done:
 	TESTL        $0x00000004, 104(DI)
 	JZ           store
@@ -22988,6 +22780,9496 @@ store:
 	VMOVUPS Z22, (AX)
 	ADDQ    BX, AX
 	VMOVUPS Z23, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x1s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x1s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z1
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       (CX), Z1, Z1
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS (R10), Z1
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  (R8)(BX*1), Z30, Z1
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, (R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x1s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x1s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z1
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       (CX), Z1, Z1
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS (R10), Z1
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  (R8)(BX*1), Z30, Z1
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, (R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x2s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x2s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z2
+	VMOVAPS      Z2, Z3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (CX), Z2, Z2
+	VADDPS       64(CX), Z3, Z3
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS (R10), Z2
+	VMOVUPS 64(R10), Z3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z2
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  (R8)(BX*1), Z30, Z2
+	VFMADD231PS  64(R8)(BX*1), Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, 64(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x2s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x2s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z2
+	VMOVAPS      Z2, Z3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       (CX), Z2, Z2
+	VADDPS       64(CX), Z3, Z3
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS (R10), Z2
+	VMOVUPS 64(R10), Z3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z2
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  (R8)(BX*1), Z30, Z2
+	VFMADD231PS  128(R8)(BX*1), Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, 64(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x3s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x3s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z3
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z3, Z5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       (CX), Z3, Z3
+	VADDPS       64(CX), Z4, Z4
+	VADDPS       128(CX), Z5, Z5
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS (R10), Z3
+	VMOVUPS 64(R10), Z4
+	VMOVUPS 128(R10), Z5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z3
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z4
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  (R8)(BX*1), Z30, Z3
+	VFMADD231PS  64(R8)(BX*1), Z30, Z4
+	VFMADD231PS  128(R8)(BX*1), Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z4, 64(R10)
+	VMOVUPS Z5, 128(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x3s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x3s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z3
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z3, Z5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       (CX), Z3, Z3
+	VADDPS       64(CX), Z4, Z4
+	VADDPS       128(CX), Z5, Z5
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS (R10), Z3
+	VMOVUPS 64(R10), Z4
+	VMOVUPS 128(R10), Z5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z3
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z4
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  (R8)(BX*1), Z30, Z3
+	VFMADD231PS  128(R8)(BX*1), Z30, Z4
+	VFMADD231PS  256(R8)(BX*1), Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z4, 64(R10)
+	VMOVUPS Z5, 128(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x4s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x4s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	VADDPS       64(CX), Z5, Z5
+	VADDPS       128(CX), Z6, Z6
+	VADDPS       192(CX), Z7, Z7
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS 192(R10), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      192(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  (R8)(BX*1), Z30, Z4
+	VFMADD231PS  64(R8)(BX*1), Z30, Z5
+	VFMADD231PS  128(R8)(BX*1), Z30, Z6
+	VFMADD231PS  192(R8)(BX*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	VMOVUPS Z6, 128(R10)
+	VMOVUPS Z7, 192(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x4s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x4s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	VADDPS       64(CX), Z5, Z5
+	VADDPS       128(CX), Z6, Z6
+	VADDPS       192(CX), Z7, Z7
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS 192(R10), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      384(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  (R8)(BX*1), Z30, Z4
+	VFMADD231PS  128(R8)(BX*1), Z30, Z5
+	VFMADD231PS  256(R8)(BX*1), Z30, Z6
+	VFMADD231PS  384(R8)(BX*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	VMOVUPS Z6, 128(R10)
+	VMOVUPS Z7, 192(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x5s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x5s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z5
+	VMOVAPS      Z5, Z6
+	VMOVAPS      Z5, Z7
+	VMOVAPS      Z5, Z8
+	VMOVAPS      Z5, Z9
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       (CX), Z5, Z5
+	VADDPS       64(CX), Z6, Z6
+	VADDPS       128(CX), Z7, Z7
+	VADDPS       192(CX), Z8, Z8
+	VADDPS       256(CX), Z9, Z9
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS (R10), Z5
+	VMOVUPS 64(R10), Z6
+	VMOVUPS 128(R10), Z7
+	VMOVUPS 192(R10), Z8
+	VMOVUPS 256(R10), Z9
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z5
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z6
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z7
+	VMOVUPS      192(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z8
+	VMOVUPS      256(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z9
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  256(R8)(AX*1), Z31, Z4
+	VFMADD231PS  (R8)(BX*1), Z30, Z5
+	VFMADD231PS  64(R8)(BX*1), Z30, Z6
+	VFMADD231PS  128(R8)(BX*1), Z30, Z7
+	VFMADD231PS  192(R8)(BX*1), Z30, Z8
+	VFMADD231PS  256(R8)(BX*1), Z30, Z9
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, (R10)
+	VMOVUPS Z6, 64(R10)
+	VMOVUPS Z7, 128(R10)
+	VMOVUPS Z8, 192(R10)
+	VMOVUPS Z9, 256(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x5s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x5s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z5
+	VMOVAPS      Z5, Z6
+	VMOVAPS      Z5, Z7
+	VMOVAPS      Z5, Z8
+	VMOVAPS      Z5, Z9
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       (CX), Z5, Z5
+	VADDPS       64(CX), Z6, Z6
+	VADDPS       128(CX), Z7, Z7
+	VADDPS       192(CX), Z8, Z8
+	VADDPS       256(CX), Z9, Z9
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS (R10), Z5
+	VMOVUPS 64(R10), Z6
+	VMOVUPS 128(R10), Z7
+	VMOVUPS 192(R10), Z8
+	VMOVUPS 256(R10), Z9
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z5
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z6
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z7
+	VMOVUPS      384(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z8
+	VMOVUPS      512(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z9
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  512(R8)(AX*1), Z31, Z4
+	VFMADD231PS  (R8)(BX*1), Z30, Z5
+	VFMADD231PS  128(R8)(BX*1), Z30, Z6
+	VFMADD231PS  256(R8)(BX*1), Z30, Z7
+	VFMADD231PS  384(R8)(BX*1), Z30, Z8
+	VFMADD231PS  512(R8)(BX*1), Z30, Z9
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, (R10)
+	VMOVUPS Z6, 64(R10)
+	VMOVUPS Z7, 128(R10)
+	VMOVUPS Z8, 192(R10)
+	VMOVUPS Z9, 256(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x6s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x6s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	VADDPS       128(CX), Z8, Z8
+	VADDPS       192(CX), Z9, Z9
+	VADDPS       256(CX), Z10, Z10
+	VADDPS       320(CX), Z11, Z11
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	VMOVUPS 128(R10), Z8
+	VMOVUPS 192(R10), Z9
+	VMOVUPS 256(R10), Z10
+	VMOVUPS 320(R10), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      192(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      256(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      320(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  256(R8)(AX*1), Z31, Z4
+	VFMADD231PS  320(R8)(AX*1), Z31, Z5
+	VFMADD231PS  (R8)(BX*1), Z30, Z6
+	VFMADD231PS  64(R8)(BX*1), Z30, Z7
+	VFMADD231PS  128(R8)(BX*1), Z30, Z8
+	VFMADD231PS  192(R8)(BX*1), Z30, Z9
+	VFMADD231PS  256(R8)(BX*1), Z30, Z10
+	VFMADD231PS  320(R8)(BX*1), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, 128(R10)
+	VMOVUPS Z9, 192(R10)
+	VMOVUPS Z10, 256(R10)
+	VMOVUPS Z11, 320(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x6s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x6s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	VADDPS       128(CX), Z8, Z8
+	VADDPS       192(CX), Z9, Z9
+	VADDPS       256(CX), Z10, Z10
+	VADDPS       320(CX), Z11, Z11
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	VMOVUPS 128(R10), Z8
+	VMOVUPS 192(R10), Z9
+	VMOVUPS 256(R10), Z10
+	VMOVUPS 320(R10), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      384(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      512(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      640(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  512(R8)(AX*1), Z31, Z4
+	VFMADD231PS  640(R8)(AX*1), Z31, Z5
+	VFMADD231PS  (R8)(BX*1), Z30, Z6
+	VFMADD231PS  128(R8)(BX*1), Z30, Z7
+	VFMADD231PS  256(R8)(BX*1), Z30, Z8
+	VFMADD231PS  384(R8)(BX*1), Z30, Z9
+	VFMADD231PS  512(R8)(BX*1), Z30, Z10
+	VFMADD231PS  640(R8)(BX*1), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, 128(R10)
+	VMOVUPS Z9, 192(R10)
+	VMOVUPS Z10, 256(R10)
+	VMOVUPS Z11, 320(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x7s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x7s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z7
+	VMOVAPS      Z7, Z8
+	VMOVAPS      Z7, Z9
+	VMOVAPS      Z7, Z10
+	VMOVAPS      Z7, Z11
+	VMOVAPS      Z7, Z12
+	VMOVAPS      Z7, Z13
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       (CX), Z7, Z7
+	VADDPS       64(CX), Z8, Z8
+	VADDPS       128(CX), Z9, Z9
+	VADDPS       192(CX), Z10, Z10
+	VADDPS       256(CX), Z11, Z11
+	VADDPS       320(CX), Z12, Z12
+	VADDPS       384(CX), Z13, Z13
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS (R10), Z7
+	VMOVUPS 64(R10), Z8
+	VMOVUPS 128(R10), Z9
+	VMOVUPS 192(R10), Z10
+	VMOVUPS 256(R10), Z11
+	VMOVUPS 320(R10), Z12
+	VMOVUPS 384(R10), Z13
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z7
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z8
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z9
+	VMOVUPS      192(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z10
+	VMOVUPS      256(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z11
+	VMOVUPS      320(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z12
+	VMOVUPS      384(R8)(AX*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z13
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  256(R8)(AX*1), Z31, Z4
+	VFMADD231PS  320(R8)(AX*1), Z31, Z5
+	VFMADD231PS  384(R8)(AX*1), Z31, Z6
+	VFMADD231PS  (R8)(BX*1), Z30, Z7
+	VFMADD231PS  64(R8)(BX*1), Z30, Z8
+	VFMADD231PS  128(R8)(BX*1), Z30, Z9
+	VFMADD231PS  192(R8)(BX*1), Z30, Z10
+	VFMADD231PS  256(R8)(BX*1), Z30, Z11
+	VFMADD231PS  320(R8)(BX*1), Z30, Z12
+	VFMADD231PS  384(R8)(BX*1), Z30, Z13
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, (R10)
+	VMOVUPS Z8, 64(R10)
+	VMOVUPS Z9, 128(R10)
+	VMOVUPS Z10, 192(R10)
+	VMOVUPS Z11, 256(R10)
+	VMOVUPS Z12, 320(R10)
+	VMOVUPS Z13, 384(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x7s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x7s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z7
+	VMOVAPS      Z7, Z8
+	VMOVAPS      Z7, Z9
+	VMOVAPS      Z7, Z10
+	VMOVAPS      Z7, Z11
+	VMOVAPS      Z7, Z12
+	VMOVAPS      Z7, Z13
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       (CX), Z7, Z7
+	VADDPS       64(CX), Z8, Z8
+	VADDPS       128(CX), Z9, Z9
+	VADDPS       192(CX), Z10, Z10
+	VADDPS       256(CX), Z11, Z11
+	VADDPS       320(CX), Z12, Z12
+	VADDPS       384(CX), Z13, Z13
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS (R10), Z7
+	VMOVUPS 64(R10), Z8
+	VMOVUPS 128(R10), Z9
+	VMOVUPS 192(R10), Z10
+	VMOVUPS 256(R10), Z11
+	VMOVUPS 320(R10), Z12
+	VMOVUPS 384(R10), Z13
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z7
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z8
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z9
+	VMOVUPS      384(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z10
+	VMOVUPS      512(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z11
+	VMOVUPS      640(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z12
+	VMOVUPS      768(R8)(AX*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z13
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  512(R8)(AX*1), Z31, Z4
+	VFMADD231PS  640(R8)(AX*1), Z31, Z5
+	VFMADD231PS  768(R8)(AX*1), Z31, Z6
+	VFMADD231PS  (R8)(BX*1), Z30, Z7
+	VFMADD231PS  128(R8)(BX*1), Z30, Z8
+	VFMADD231PS  256(R8)(BX*1), Z30, Z9
+	VFMADD231PS  384(R8)(BX*1), Z30, Z10
+	VFMADD231PS  512(R8)(BX*1), Z30, Z11
+	VFMADD231PS  640(R8)(BX*1), Z30, Z12
+	VFMADD231PS  768(R8)(BX*1), Z30, Z13
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, (R10)
+	VMOVUPS Z8, 64(R10)
+	VMOVUPS Z9, 128(R10)
+	VMOVUPS Z10, 192(R10)
+	VMOVUPS Z11, 256(R10)
+	VMOVUPS Z12, 320(R10)
+	VMOVUPS Z13, 384(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x8s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x8s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       448(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	VADDPS       128(CX), Z10, Z10
+	VADDPS       192(CX), Z11, Z11
+	VADDPS       256(CX), Z12, Z12
+	VADDPS       320(CX), Z13, Z13
+	VADDPS       384(CX), Z14, Z14
+	VADDPS       448(CX), Z15, Z15
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS 448(DX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	VMOVUPS 128(R10), Z10
+	VMOVUPS 192(R10), Z11
+	VMOVUPS 256(R10), Z12
+	VMOVUPS 320(R10), Z13
+	VMOVUPS 384(R10), Z14
+	VMOVUPS 448(R10), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      128(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      192(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      256(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      320(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      384(R8)(AX*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      448(R8)(AX*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  256(R8)(AX*1), Z31, Z4
+	VFMADD231PS  320(R8)(AX*1), Z31, Z5
+	VFMADD231PS  384(R8)(AX*1), Z31, Z6
+	VFMADD231PS  448(R8)(AX*1), Z31, Z7
+	VFMADD231PS  (R8)(BX*1), Z30, Z8
+	VFMADD231PS  64(R8)(BX*1), Z30, Z9
+	VFMADD231PS  128(R8)(BX*1), Z30, Z10
+	VFMADD231PS  192(R8)(BX*1), Z30, Z11
+	VFMADD231PS  256(R8)(BX*1), Z30, Z12
+	VFMADD231PS  320(R8)(BX*1), Z30, Z13
+	VFMADD231PS  384(R8)(BX*1), Z30, Z14
+	VFMADD231PS  448(R8)(BX*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS Z15, 448(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x8s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x8s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       448(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	VADDPS       128(CX), Z10, Z10
+	VADDPS       192(CX), Z11, Z11
+	VADDPS       256(CX), Z12, Z12
+	VADDPS       320(CX), Z13, Z13
+	VADDPS       384(CX), Z14, Z14
+	VADDPS       448(CX), Z15, Z15
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS 448(DX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	VMOVUPS 128(R10), Z10
+	VMOVUPS 192(R10), Z11
+	VMOVUPS 256(R10), Z12
+	VMOVUPS 320(R10), Z13
+	VMOVUPS 384(R10), Z14
+	VMOVUPS 448(R10), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      256(R8)(AX*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      384(R8)(AX*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      512(R8)(AX*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      640(R8)(AX*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      768(R8)(AX*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      896(R8)(AX*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  512(R8)(AX*1), Z31, Z4
+	VFMADD231PS  640(R8)(AX*1), Z31, Z5
+	VFMADD231PS  768(R8)(AX*1), Z31, Z6
+	VFMADD231PS  896(R8)(AX*1), Z31, Z7
+	VFMADD231PS  (R8)(BX*1), Z30, Z8
+	VFMADD231PS  128(R8)(BX*1), Z30, Z9
+	VFMADD231PS  256(R8)(BX*1), Z30, Z10
+	VFMADD231PS  384(R8)(BX*1), Z30, Z11
+	VFMADD231PS  512(R8)(BX*1), Z30, Z12
+	VFMADD231PS  640(R8)(BX*1), Z30, Z13
+	VFMADD231PS  768(R8)(BX*1), Z30, Z14
+	VFMADD231PS  896(R8)(BX*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS Z15, 448(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x14s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x14s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 512(AX)
+	PREFETCHT0 576(AX)
+	PREFETCHT0 640(AX)
+	PREFETCHT0 704(AX)
+	PREFETCHT0 768(AX)
+	PREFETCHT0 832(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 512(AX)
+	PREFETCHT0 576(AX)
+	PREFETCHT0 640(AX)
+	PREFETCHT0 704(AX)
+	PREFETCHT0 768(AX)
+	PREFETCHT0 832(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z0, Z12
+	VMOVAPS      Z0, Z13
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z14
+	VMOVAPS      Z14, Z15
+	VMOVAPS      Z14, Z16
+	VMOVAPS      Z14, Z17
+	VMOVAPS      Z14, Z18
+	VMOVAPS      Z14, Z19
+	VMOVAPS      Z14, Z20
+	VMOVAPS      Z14, Z21
+	VMOVAPS      Z14, Z22
+	VMOVAPS      Z14, Z23
+	VMOVAPS      Z14, Z24
+	VMOVAPS      Z14, Z25
+	VMOVAPS      Z14, Z26
+	VMOVAPS      Z14, Z27
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       448(AX), Z7, Z7
+	VADDPS       512(AX), Z8, Z8
+	VADDPS       576(AX), Z9, Z9
+	VADDPS       640(AX), Z10, Z10
+	VADDPS       704(AX), Z11, Z11
+	VADDPS       768(AX), Z12, Z12
+	VADDPS       832(AX), Z13, Z13
+	VADDPS       (CX), Z14, Z14
+	VADDPS       64(CX), Z15, Z15
+	VADDPS       128(CX), Z16, Z16
+	VADDPS       192(CX), Z17, Z17
+	VADDPS       256(CX), Z18, Z18
+	VADDPS       320(CX), Z19, Z19
+	VADDPS       384(CX), Z20, Z20
+	VADDPS       448(CX), Z21, Z21
+	VADDPS       512(CX), Z22, Z22
+	VADDPS       576(CX), Z23, Z23
+	VADDPS       640(CX), Z24, Z24
+	VADDPS       704(CX), Z25, Z25
+	VADDPS       768(CX), Z26, Z26
+	VADDPS       832(CX), Z27, Z27
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS 448(DX), Z7
+	VMOVUPS 512(DX), Z8
+	VMOVUPS 576(DX), Z9
+	VMOVUPS 640(DX), Z10
+	VMOVUPS 704(DX), Z11
+	VMOVUPS 768(DX), Z12
+	VMOVUPS 832(DX), Z13
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	VMOVUPS 128(R10), Z16
+	VMOVUPS 192(R10), Z17
+	VMOVUPS 256(R10), Z18
+	VMOVUPS 320(R10), Z19
+	VMOVUPS 384(R10), Z20
+	VMOVUPS 448(R10), Z21
+	VMOVUPS 512(R10), Z22
+	VMOVUPS 576(R10), Z23
+	VMOVUPS 640(R10), Z24
+	VMOVUPS 704(R10), Z25
+	VMOVUPS 768(R10), Z26
+	VMOVUPS 832(R10), Z27
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z14
+	VMOVUPS      64(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z15
+	VMOVUPS      128(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z2
+	VFMADD231PS  Z29, Z30, Z16
+	VMOVUPS      192(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z3
+	VFMADD231PS  Z28, Z30, Z17
+	VMOVUPS      256(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z4
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      320(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z5
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      384(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z20
+	VMOVUPS      448(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z21
+	VMOVUPS      512(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z8
+	VFMADD231PS  Z29, Z30, Z22
+	VMOVUPS      576(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z9
+	VFMADD231PS  Z28, Z30, Z23
+	VMOVUPS      640(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z10
+	VFMADD231PS  Z29, Z30, Z24
+	VMOVUPS      704(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z11
+	VFMADD231PS  Z28, Z30, Z25
+	VMOVUPS      768(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z12
+	VFMADD231PS  Z29, Z30, Z26
+	VMOVUPS      832(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z13
+	VFMADD231PS  Z28, Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  64(R8)(AX*1), Z31, Z1
+	VFMADD231PS  128(R8)(AX*1), Z31, Z2
+	VFMADD231PS  192(R8)(AX*1), Z31, Z3
+	VFMADD231PS  256(R8)(AX*1), Z31, Z4
+	VFMADD231PS  320(R8)(AX*1), Z31, Z5
+	VFMADD231PS  384(R8)(AX*1), Z31, Z6
+	VFMADD231PS  448(R8)(AX*1), Z31, Z7
+	VFMADD231PS  512(R8)(AX*1), Z31, Z8
+	VFMADD231PS  576(R8)(AX*1), Z31, Z9
+	VFMADD231PS  640(R8)(AX*1), Z31, Z10
+	VFMADD231PS  704(R8)(AX*1), Z31, Z11
+	VFMADD231PS  768(R8)(AX*1), Z31, Z12
+	VFMADD231PS  832(R8)(AX*1), Z31, Z13
+	VFMADD231PS  (R8)(BX*1), Z30, Z14
+	VFMADD231PS  64(R8)(BX*1), Z30, Z15
+	VFMADD231PS  128(R8)(BX*1), Z30, Z16
+	VFMADD231PS  192(R8)(BX*1), Z30, Z17
+	VFMADD231PS  256(R8)(BX*1), Z30, Z18
+	VFMADD231PS  320(R8)(BX*1), Z30, Z19
+	VFMADD231PS  384(R8)(BX*1), Z30, Z20
+	VFMADD231PS  448(R8)(BX*1), Z30, Z21
+	VFMADD231PS  512(R8)(BX*1), Z30, Z22
+	VFMADD231PS  576(R8)(BX*1), Z30, Z23
+	VFMADD231PS  640(R8)(BX*1), Z30, Z24
+	VFMADD231PS  704(R8)(BX*1), Z30, Z25
+	VFMADD231PS  768(R8)(BX*1), Z30, Z26
+	VFMADD231PS  832(R8)(BX*1), Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+	VMAXPS       Z24, Z31, Z24
+	VMINPS       Z24, Z30, Z24
+	VMAXPS       Z25, Z31, Z25
+	VMINPS       Z25, Z30, Z25
+	VMAXPS       Z26, Z31, Z26
+	VMINPS       Z26, Z30, Z26
+	VMAXPS       Z27, Z31, Z27
+	VMINPS       Z27, Z30, Z27
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	VMOVUPS Z8, 512(DX)
+	VMOVUPS Z9, 576(DX)
+	VMOVUPS Z10, 640(DX)
+	VMOVUPS Z11, 704(DX)
+	VMOVUPS Z12, 768(DX)
+	VMOVUPS Z13, 832(DX)
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	VMOVUPS Z16, 128(R10)
+	VMOVUPS Z17, 192(R10)
+	VMOVUPS Z18, 256(R10)
+	VMOVUPS Z19, 320(R10)
+	VMOVUPS Z20, 384(R10)
+	VMOVUPS Z21, 448(R10)
+	VMOVUPS Z22, 512(R10)
+	VMOVUPS Z23, 576(R10)
+	VMOVUPS Z24, 640(R10)
+	VMOVUPS Z25, 704(R10)
+	VMOVUPS Z26, 768(R10)
+	VMOVUPS Z27, 832(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_1x14s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_1x14s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 512(AX)
+	PREFETCHT0 576(AX)
+	PREFETCHT0 640(AX)
+	PREFETCHT0 704(AX)
+	PREFETCHT0 768(AX)
+	PREFETCHT0 832(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	PREFETCHT0 512(AX)
+	PREFETCHT0 576(AX)
+	PREFETCHT0 640(AX)
+	PREFETCHT0 704(AX)
+	PREFETCHT0 768(AX)
+	PREFETCHT0 832(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z0, Z12
+	VMOVAPS      Z0, Z13
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z14
+	VMOVAPS      Z14, Z15
+	VMOVAPS      Z14, Z16
+	VMOVAPS      Z14, Z17
+	VMOVAPS      Z14, Z18
+	VMOVAPS      Z14, Z19
+	VMOVAPS      Z14, Z20
+	VMOVAPS      Z14, Z21
+	VMOVAPS      Z14, Z22
+	VMOVAPS      Z14, Z23
+	VMOVAPS      Z14, Z24
+	VMOVAPS      Z14, Z25
+	VMOVAPS      Z14, Z26
+	VMOVAPS      Z14, Z27
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	VADDPS       448(AX), Z7, Z7
+	VADDPS       512(AX), Z8, Z8
+	VADDPS       576(AX), Z9, Z9
+	VADDPS       640(AX), Z10, Z10
+	VADDPS       704(AX), Z11, Z11
+	VADDPS       768(AX), Z12, Z12
+	VADDPS       832(AX), Z13, Z13
+	VADDPS       (CX), Z14, Z14
+	VADDPS       64(CX), Z15, Z15
+	VADDPS       128(CX), Z16, Z16
+	VADDPS       192(CX), Z17, Z17
+	VADDPS       256(CX), Z18, Z18
+	VADDPS       320(CX), Z19, Z19
+	VADDPS       384(CX), Z20, Z20
+	VADDPS       448(CX), Z21, Z21
+	VADDPS       512(CX), Z22, Z22
+	VADDPS       576(CX), Z23, Z23
+	VADDPS       640(CX), Z24, Z24
+	VADDPS       704(CX), Z25, Z25
+	VADDPS       768(CX), Z26, Z26
+	VADDPS       832(CX), Z27, Z27
+	JMP          begun
+
+resume:
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	VMOVUPS 448(DX), Z7
+	VMOVUPS 512(DX), Z8
+	VMOVUPS 576(DX), Z9
+	VMOVUPS 640(DX), Z10
+	VMOVUPS 704(DX), Z11
+	VMOVUPS 768(DX), Z12
+	VMOVUPS 832(DX), Z13
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	VMOVUPS 128(R10), Z16
+	VMOVUPS 192(R10), Z17
+	VMOVUPS 256(R10), Z18
+	VMOVUPS 320(R10), Z19
+	VMOVUPS 384(R10), Z20
+	VMOVUPS 448(R10), Z21
+	VMOVUPS 512(R10), Z22
+	VMOVUPS 576(R10), Z23
+	VMOVUPS 640(R10), Z24
+	VMOVUPS 704(R10), Z25
+	VMOVUPS 768(R10), Z26
+	VMOVUPS 832(R10), Z27
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VMOVUPS      (R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z14
+	VMOVUPS      128(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z15
+	VMOVUPS      256(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z2
+	VFMADD231PS  Z29, Z30, Z16
+	VMOVUPS      384(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z3
+	VFMADD231PS  Z28, Z30, Z17
+	VMOVUPS      512(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z4
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      640(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z5
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      768(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z20
+	VMOVUPS      896(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z21
+	VMOVUPS      1024(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z8
+	VFMADD231PS  Z29, Z30, Z22
+	VMOVUPS      1152(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z9
+	VFMADD231PS  Z28, Z30, Z23
+	VMOVUPS      1280(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z10
+	VFMADD231PS  Z29, Z30, Z24
+	VMOVUPS      1408(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z11
+	VFMADD231PS  Z28, Z30, Z25
+	VMOVUPS      1536(R8)(AX*1), Z29
+	VFMADD231PS  Z29, Z31, Z12
+	VFMADD231PS  Z29, Z30, Z26
+	VMOVUPS      1664(R8)(AX*1), Z28
+	VFMADD231PS  Z28, Z31, Z13
+	VFMADD231PS  Z28, Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	VFMADD231PS  (R8)(AX*1), Z31, Z0
+	VFMADD231PS  128(R8)(AX*1), Z31, Z1
+	VFMADD231PS  256(R8)(AX*1), Z31, Z2
+	VFMADD231PS  384(R8)(AX*1), Z31, Z3
+	VFMADD231PS  512(R8)(AX*1), Z31, Z4
+	VFMADD231PS  640(R8)(AX*1), Z31, Z5
+	VFMADD231PS  768(R8)(AX*1), Z31, Z6
+	VFMADD231PS  896(R8)(AX*1), Z31, Z7
+	VFMADD231PS  1024(R8)(AX*1), Z31, Z8
+	VFMADD231PS  1152(R8)(AX*1), Z31, Z9
+	VFMADD231PS  1280(R8)(AX*1), Z31, Z10
+	VFMADD231PS  1408(R8)(AX*1), Z31, Z11
+	VFMADD231PS  1536(R8)(AX*1), Z31, Z12
+	VFMADD231PS  1664(R8)(AX*1), Z31, Z13
+	VFMADD231PS  (R8)(BX*1), Z30, Z14
+	VFMADD231PS  128(R8)(BX*1), Z30, Z15
+	VFMADD231PS  256(R8)(BX*1), Z30, Z16
+	VFMADD231PS  384(R8)(BX*1), Z30, Z17
+	VFMADD231PS  512(R8)(BX*1), Z30, Z18
+	VFMADD231PS  640(R8)(BX*1), Z30, Z19
+	VFMADD231PS  768(R8)(BX*1), Z30, Z20
+	VFMADD231PS  896(R8)(BX*1), Z30, Z21
+	VFMADD231PS  1024(R8)(BX*1), Z30, Z22
+	VFMADD231PS  1152(R8)(BX*1), Z30, Z23
+	VFMADD231PS  1280(R8)(BX*1), Z30, Z24
+	VFMADD231PS  1408(R8)(BX*1), Z30, Z25
+	VFMADD231PS  1536(R8)(BX*1), Z30, Z26
+	VFMADD231PS  1664(R8)(BX*1), Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+	VMAXPS       Z24, Z31, Z24
+	VMINPS       Z24, Z30, Z24
+	VMAXPS       Z25, Z31, Z25
+	VMINPS       Z25, Z30, Z25
+	VMAXPS       Z26, Z31, Z26
+	VMINPS       Z26, Z30, Z26
+	VMAXPS       Z27, Z31, Z27
+	VMINPS       Z27, Z30, Z27
+
+store:
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	VMOVUPS Z7, 448(DX)
+	VMOVUPS Z8, 512(DX)
+	VMOVUPS Z9, 576(DX)
+	VMOVUPS Z10, 640(DX)
+	VMOVUPS Z11, 704(DX)
+	VMOVUPS Z12, 768(DX)
+	VMOVUPS Z13, 832(DX)
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	VMOVUPS Z16, 128(R10)
+	VMOVUPS Z17, 192(R10)
+	VMOVUPS Z18, 256(R10)
+	VMOVUPS Z19, 320(R10)
+	VMOVUPS Z20, 384(R10)
+	VMOVUPS Z21, 448(R10)
+	VMOVUPS Z22, 512(R10)
+	VMOVUPS Z23, 576(R10)
+	VMOVUPS Z24, 640(R10)
+	VMOVUPS Z25, 704(R10)
+	VMOVUPS Z26, 768(R10)
+	VMOVUPS Z27, 832(R10)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x1s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x1s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z2
+	VMOVAPS      Z2, Z3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	VADDPS       (CX), Z2, Z2
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	VMOVUPS (R10), Z2
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z2
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z2
+	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x1s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x1s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z2
+	VMOVAPS      Z2, Z3
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	VADDPS       (CX), Z2, Z2
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	VMOVUPS (R10), Z2
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z2
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z2
+	VFMADD231PS  (BX)(R12*1), Z30, Z3
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x2s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x2s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	VADDPS       64(CX), Z5, Z5
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      64(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  64(AX)(R12*1), Z31, Z3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z4
+	VFMADD231PS  64(BX), Z30, Z5
+	VFMADD231PS  (BX)(R12*1), Z30, Z6
+	VFMADD231PS  64(BX)(R12*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x2s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x2s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	VADDPS       64(CX), Z5, Z5
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      128(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  128(AX)(R12*1), Z31, Z3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z4
+	VFMADD231PS  128(BX), Z30, Z5
+	VFMADD231PS  (BX)(R12*1), Z30, Z6
+	VFMADD231PS  128(BX)(R12*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x3s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x3s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	VADDPS       64(AX), Z4, Z4
+	VADDPS       128(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	VADDPS       128(CX), Z8, Z8
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z9, Z9
+	VADDPS       64(AX), Z10, Z10
+	VADDPS       128(AX), Z11, Z11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	VMOVUPS 128(R10), Z8
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z10
+	VMOVUPS 128(AX), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      128(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      (AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      64(AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      128(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  128(AX), Z31, Z2
+	VFMADD231PS  (AX)(R12*1), Z31, Z3
+	VFMADD231PS  64(AX)(R12*1), Z31, Z4
+	VFMADD231PS  128(AX)(R12*1), Z31, Z5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z6
+	VFMADD231PS  64(BX), Z30, Z7
+	VFMADD231PS  128(BX), Z30, Z8
+	VFMADD231PS  (BX)(R12*1), Z30, Z9
+	VFMADD231PS  64(BX)(R12*1), Z30, Z10
+	VFMADD231PS  128(BX)(R12*1), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, 128(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x3s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x3s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	VADDPS       64(AX), Z4, Z4
+	VADDPS       128(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	VADDPS       128(CX), Z8, Z8
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z9, Z9
+	VADDPS       64(AX), Z10, Z10
+	VADDPS       128(AX), Z11, Z11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VMOVUPS 128(AX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	VMOVUPS 128(R10), Z8
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z9
+	VMOVUPS 64(AX), Z10
+	VMOVUPS 128(AX), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      256(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      (AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      128(AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      256(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  256(AX), Z31, Z2
+	VFMADD231PS  (AX)(R12*1), Z31, Z3
+	VFMADD231PS  128(AX)(R12*1), Z31, Z4
+	VFMADD231PS  256(AX)(R12*1), Z31, Z5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z6
+	VFMADD231PS  128(BX), Z30, Z7
+	VFMADD231PS  256(BX), Z30, Z8
+	VFMADD231PS  (BX)(R12*1), Z30, Z9
+	VFMADD231PS  128(BX)(R12*1), Z30, Z10
+	VFMADD231PS  256(BX)(R12*1), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	VMOVUPS Z8, 128(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x4s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x4s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	VADDPS       128(AX), Z6, Z6
+	VADDPS       192(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	VADDPS       128(CX), Z10, Z10
+	VADDPS       192(CX), Z11, Z11
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z12, Z12
+	VADDPS       64(AX), Z13, Z13
+	VADDPS       128(AX), Z14, Z14
+	VADDPS       192(AX), Z15, Z15
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	VMOVUPS 128(R10), Z10
+	VMOVUPS 192(R10), Z11
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS 128(AX), Z14
+	VMOVUPS 192(AX), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      128(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      192(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      (AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      64(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      128(AX)(R12*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      192(AX)(R12*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  128(AX), Z31, Z2
+	VFMADD231PS  192(AX), Z31, Z3
+	VFMADD231PS  (AX)(R12*1), Z31, Z4
+	VFMADD231PS  64(AX)(R12*1), Z31, Z5
+	VFMADD231PS  128(AX)(R12*1), Z31, Z6
+	VFMADD231PS  192(AX)(R12*1), Z31, Z7
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z8
+	VFMADD231PS  64(BX), Z30, Z9
+	VFMADD231PS  128(BX), Z30, Z10
+	VFMADD231PS  192(BX), Z30, Z11
+	VFMADD231PS  (BX)(R12*1), Z30, Z12
+	VFMADD231PS  64(BX)(R12*1), Z30, Z13
+	VFMADD231PS  128(BX)(R12*1), Z30, Z14
+	VFMADD231PS  192(BX)(R12*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS Z11, 192(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	VMOVUPS Z15, 192(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x4s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x4s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	VADDPS       128(AX), Z6, Z6
+	VADDPS       192(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	VADDPS       128(CX), Z10, Z10
+	VADDPS       192(CX), Z11, Z11
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z12, Z12
+	VADDPS       64(AX), Z13, Z13
+	VADDPS       128(AX), Z14, Z14
+	VADDPS       192(AX), Z15, Z15
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	VMOVUPS 128(R10), Z10
+	VMOVUPS 192(R10), Z11
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS 128(AX), Z14
+	VMOVUPS 192(AX), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      256(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      384(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      (AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      128(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      256(AX)(R12*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      384(AX)(R12*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  256(AX), Z31, Z2
+	VFMADD231PS  384(AX), Z31, Z3
+	VFMADD231PS  (AX)(R12*1), Z31, Z4
+	VFMADD231PS  128(AX)(R12*1), Z31, Z5
+	VFMADD231PS  256(AX)(R12*1), Z31, Z6
+	VFMADD231PS  384(AX)(R12*1), Z31, Z7
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z8
+	VFMADD231PS  128(BX), Z30, Z9
+	VFMADD231PS  256(BX), Z30, Z10
+	VFMADD231PS  384(BX), Z30, Z11
+	VFMADD231PS  (BX)(R12*1), Z30, Z12
+	VFMADD231PS  128(BX)(R12*1), Z30, Z13
+	VFMADD231PS  256(BX)(R12*1), Z30, Z14
+	VFMADD231PS  384(BX)(R12*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS Z11, 192(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	VMOVUPS Z14, 128(AX)
+	VMOVUPS Z15, 192(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x5s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x5s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z10
+	VMOVAPS      Z10, Z11
+	VMOVAPS      Z10, Z12
+	VMOVAPS      Z10, Z13
+	VMOVAPS      Z10, Z14
+	VMOVAPS      Z10, Z15
+	VMOVAPS      Z10, Z16
+	VMOVAPS      Z10, Z17
+	VMOVAPS      Z10, Z18
+	VMOVAPS      Z10, Z19
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	VADDPS       64(AX), Z6, Z6
+	VADDPS       128(AX), Z7, Z7
+	VADDPS       192(AX), Z8, Z8
+	VADDPS       256(AX), Z9, Z9
+	VADDPS       (CX), Z10, Z10
+	VADDPS       64(CX), Z11, Z11
+	VADDPS       128(CX), Z12, Z12
+	VADDPS       192(CX), Z13, Z13
+	VADDPS       256(CX), Z14, Z14
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z15, Z15
+	VADDPS       64(AX), Z16, Z16
+	VADDPS       128(AX), Z17, Z17
+	VADDPS       192(AX), Z18, Z18
+	VADDPS       256(AX), Z19, Z19
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z8
+	VMOVUPS 256(AX), Z9
+	VMOVUPS (R10), Z10
+	VMOVUPS 64(R10), Z11
+	VMOVUPS 128(R10), Z12
+	VMOVUPS 192(R10), Z13
+	VMOVUPS 256(R10), Z14
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z15
+	VMOVUPS 64(AX), Z16
+	VMOVUPS 128(AX), Z17
+	VMOVUPS 192(AX), Z18
+	VMOVUPS 256(AX), Z19
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z10
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z11
+	VMOVUPS      128(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z12
+	VMOVUPS      192(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z13
+	VMOVUPS      256(AX), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z14
+	VMOVUPS      (AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z15
+	VMOVUPS      64(AX)(R12*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z16
+	VMOVUPS      128(AX)(R12*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z17
+	VMOVUPS      192(AX)(R12*1), Z21
+	VFMADD231PS  Z21, Z31, Z8
+	VFMADD231PS  Z21, Z30, Z18
+	VMOVUPS      256(AX)(R12*1), Z20
+	VFMADD231PS  Z20, Z31, Z9
+	VFMADD231PS  Z20, Z30, Z19
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  128(AX), Z31, Z2
+	VFMADD231PS  192(AX), Z31, Z3
+	VFMADD231PS  256(AX), Z31, Z4
+	VFMADD231PS  (AX)(R12*1), Z31, Z5
+	VFMADD231PS  64(AX)(R12*1), Z31, Z6
+	VFMADD231PS  128(AX)(R12*1), Z31, Z7
+	VFMADD231PS  192(AX)(R12*1), Z31, Z8
+	VFMADD231PS  256(AX)(R12*1), Z31, Z9
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z10
+	VFMADD231PS  64(BX), Z30, Z11
+	VFMADD231PS  128(BX), Z30, Z12
+	VFMADD231PS  192(BX), Z30, Z13
+	VFMADD231PS  256(BX), Z30, Z14
+	VFMADD231PS  (BX)(R12*1), Z30, Z15
+	VFMADD231PS  64(BX)(R12*1), Z30, Z16
+	VFMADD231PS  128(BX)(R12*1), Z30, Z17
+	VFMADD231PS  192(BX)(R12*1), Z30, Z18
+	VFMADD231PS  256(BX)(R12*1), Z30, Z19
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z8, 192(AX)
+	VMOVUPS Z9, 256(AX)
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, 64(R10)
+	VMOVUPS Z12, 128(R10)
+	VMOVUPS Z13, 192(R10)
+	VMOVUPS Z14, 256(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	VMOVUPS Z18, 192(AX)
+	VMOVUPS Z19, 256(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x5s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x5s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z10
+	VMOVAPS      Z10, Z11
+	VMOVAPS      Z10, Z12
+	VMOVAPS      Z10, Z13
+	VMOVAPS      Z10, Z14
+	VMOVAPS      Z10, Z15
+	VMOVAPS      Z10, Z16
+	VMOVAPS      Z10, Z17
+	VMOVAPS      Z10, Z18
+	VMOVAPS      Z10, Z19
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	VADDPS       64(AX), Z6, Z6
+	VADDPS       128(AX), Z7, Z7
+	VADDPS       192(AX), Z8, Z8
+	VADDPS       256(AX), Z9, Z9
+	VADDPS       (CX), Z10, Z10
+	VADDPS       64(CX), Z11, Z11
+	VADDPS       128(CX), Z12, Z12
+	VADDPS       192(CX), Z13, Z13
+	VADDPS       256(CX), Z14, Z14
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z15, Z15
+	VADDPS       64(AX), Z16, Z16
+	VADDPS       128(AX), Z17, Z17
+	VADDPS       192(AX), Z18, Z18
+	VADDPS       256(AX), Z19, Z19
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z8
+	VMOVUPS 256(AX), Z9
+	VMOVUPS (R10), Z10
+	VMOVUPS 64(R10), Z11
+	VMOVUPS 128(R10), Z12
+	VMOVUPS 192(R10), Z13
+	VMOVUPS 256(R10), Z14
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z15
+	VMOVUPS 64(AX), Z16
+	VMOVUPS 128(AX), Z17
+	VMOVUPS 192(AX), Z18
+	VMOVUPS 256(AX), Z19
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z10
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z11
+	VMOVUPS      256(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z12
+	VMOVUPS      384(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z13
+	VMOVUPS      512(AX), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z14
+	VMOVUPS      (AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z15
+	VMOVUPS      128(AX)(R12*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z16
+	VMOVUPS      256(AX)(R12*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z17
+	VMOVUPS      384(AX)(R12*1), Z21
+	VFMADD231PS  Z21, Z31, Z8
+	VFMADD231PS  Z21, Z30, Z18
+	VMOVUPS      512(AX)(R12*1), Z20
+	VFMADD231PS  Z20, Z31, Z9
+	VFMADD231PS  Z20, Z30, Z19
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  256(AX), Z31, Z2
+	VFMADD231PS  384(AX), Z31, Z3
+	VFMADD231PS  512(AX), Z31, Z4
+	VFMADD231PS  (AX)(R12*1), Z31, Z5
+	VFMADD231PS  128(AX)(R12*1), Z31, Z6
+	VFMADD231PS  256(AX)(R12*1), Z31, Z7
+	VFMADD231PS  384(AX)(R12*1), Z31, Z8
+	VFMADD231PS  512(AX)(R12*1), Z31, Z9
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z10
+	VFMADD231PS  128(BX), Z30, Z11
+	VFMADD231PS  256(BX), Z30, Z12
+	VFMADD231PS  384(BX), Z30, Z13
+	VFMADD231PS  512(BX), Z30, Z14
+	VFMADD231PS  (BX)(R12*1), Z30, Z15
+	VFMADD231PS  128(BX)(R12*1), Z30, Z16
+	VFMADD231PS  256(BX)(R12*1), Z30, Z17
+	VFMADD231PS  384(BX)(R12*1), Z30, Z18
+	VFMADD231PS  512(BX)(R12*1), Z30, Z19
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z8, 192(AX)
+	VMOVUPS Z9, 256(AX)
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, 64(R10)
+	VMOVUPS Z12, 128(R10)
+	VMOVUPS Z13, 192(R10)
+	VMOVUPS Z14, 256(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, 64(AX)
+	VMOVUPS Z17, 128(AX)
+	VMOVUPS Z18, 192(AX)
+	VMOVUPS Z19, 256(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x6s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x6s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	VMOVAPS      Z12, Z16
+	VMOVAPS      Z12, Z17
+	VMOVAPS      Z12, Z18
+	VMOVAPS      Z12, Z19
+	VMOVAPS      Z12, Z20
+	VMOVAPS      Z12, Z21
+	VMOVAPS      Z12, Z22
+	VMOVAPS      Z12, Z23
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	VADDPS       128(AX), Z8, Z8
+	VADDPS       192(AX), Z9, Z9
+	VADDPS       256(AX), Z10, Z10
+	VADDPS       320(AX), Z11, Z11
+	VADDPS       (CX), Z12, Z12
+	VADDPS       64(CX), Z13, Z13
+	VADDPS       128(CX), Z14, Z14
+	VADDPS       192(CX), Z15, Z15
+	VADDPS       256(CX), Z16, Z16
+	VADDPS       320(CX), Z17, Z17
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z18, Z18
+	VADDPS       64(AX), Z19, Z19
+	VADDPS       128(AX), Z20, Z20
+	VADDPS       192(AX), Z21, Z21
+	VADDPS       256(AX), Z22, Z22
+	VADDPS       320(AX), Z23, Z23
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS 128(AX), Z8
+	VMOVUPS 192(AX), Z9
+	VMOVUPS 256(AX), Z10
+	VMOVUPS 320(AX), Z11
+	VMOVUPS (R10), Z12
+	VMOVUPS 64(R10), Z13
+	VMOVUPS 128(R10), Z14
+	VMOVUPS 192(R10), Z15
+	VMOVUPS 256(R10), Z16
+	VMOVUPS 320(R10), Z17
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS 128(AX), Z20
+	VMOVUPS 192(AX), Z21
+	VMOVUPS 256(AX), Z22
+	VMOVUPS 320(AX), Z23
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z12
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z13
+	VMOVUPS      128(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z14
+	VMOVUPS      192(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z15
+	VMOVUPS      256(AX), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z16
+	VMOVUPS      320(AX), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z17
+	VMOVUPS      (AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      64(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      128(AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z8
+	VFMADD231PS  Z27, Z30, Z20
+	VMOVUPS      192(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z9
+	VFMADD231PS  Z26, Z30, Z21
+	VMOVUPS      256(AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z10
+	VFMADD231PS  Z25, Z30, Z22
+	VMOVUPS      320(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z11
+	VFMADD231PS  Z24, Z30, Z23
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  128(AX), Z31, Z2
+	VFMADD231PS  192(AX), Z31, Z3
+	VFMADD231PS  256(AX), Z31, Z4
+	VFMADD231PS  320(AX), Z31, Z5
+	VFMADD231PS  (AX)(R12*1), Z31, Z6
+	VFMADD231PS  64(AX)(R12*1), Z31, Z7
+	VFMADD231PS  128(AX)(R12*1), Z31, Z8
+	VFMADD231PS  192(AX)(R12*1), Z31, Z9
+	VFMADD231PS  256(AX)(R12*1), Z31, Z10
+	VFMADD231PS  320(AX)(R12*1), Z31, Z11
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z12
+	VFMADD231PS  64(BX), Z30, Z13
+	VFMADD231PS  128(BX), Z30, Z14
+	VFMADD231PS  192(BX), Z30, Z15
+	VFMADD231PS  256(BX), Z30, Z16
+	VFMADD231PS  320(BX), Z30, Z17
+	VFMADD231PS  (BX)(R12*1), Z30, Z18
+	VFMADD231PS  64(BX)(R12*1), Z30, Z19
+	VFMADD231PS  128(BX)(R12*1), Z30, Z20
+	VFMADD231PS  192(BX)(R12*1), Z30, Z21
+	VFMADD231PS  256(BX)(R12*1), Z30, Z22
+	VFMADD231PS  320(BX)(R12*1), Z30, Z23
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	VMOVUPS Z9, 192(AX)
+	VMOVUPS Z10, 256(AX)
+	VMOVUPS Z11, 320(AX)
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	VMOVUPS Z14, 128(R10)
+	VMOVUPS Z15, 192(R10)
+	VMOVUPS Z16, 256(R10)
+	VMOVUPS Z17, 320(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	VMOVUPS Z21, 192(AX)
+	VMOVUPS Z22, 256(AX)
+	VMOVUPS Z23, 320(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x6s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x6s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	VMOVAPS      Z12, Z16
+	VMOVAPS      Z12, Z17
+	VMOVAPS      Z12, Z18
+	VMOVAPS      Z12, Z19
+	VMOVAPS      Z12, Z20
+	VMOVAPS      Z12, Z21
+	VMOVAPS      Z12, Z22
+	VMOVAPS      Z12, Z23
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	VADDPS       128(AX), Z8, Z8
+	VADDPS       192(AX), Z9, Z9
+	VADDPS       256(AX), Z10, Z10
+	VADDPS       320(AX), Z11, Z11
+	VADDPS       (CX), Z12, Z12
+	VADDPS       64(CX), Z13, Z13
+	VADDPS       128(CX), Z14, Z14
+	VADDPS       192(CX), Z15, Z15
+	VADDPS       256(CX), Z16, Z16
+	VADDPS       320(CX), Z17, Z17
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z18, Z18
+	VADDPS       64(AX), Z19, Z19
+	VADDPS       128(AX), Z20, Z20
+	VADDPS       192(AX), Z21, Z21
+	VADDPS       256(AX), Z22, Z22
+	VADDPS       320(AX), Z23, Z23
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS 128(AX), Z8
+	VMOVUPS 192(AX), Z9
+	VMOVUPS 256(AX), Z10
+	VMOVUPS 320(AX), Z11
+	VMOVUPS (R10), Z12
+	VMOVUPS 64(R10), Z13
+	VMOVUPS 128(R10), Z14
+	VMOVUPS 192(R10), Z15
+	VMOVUPS 256(R10), Z16
+	VMOVUPS 320(R10), Z17
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z18
+	VMOVUPS 64(AX), Z19
+	VMOVUPS 128(AX), Z20
+	VMOVUPS 192(AX), Z21
+	VMOVUPS 256(AX), Z22
+	VMOVUPS 320(AX), Z23
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z12
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z13
+	VMOVUPS      256(AX), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z14
+	VMOVUPS      384(AX), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z15
+	VMOVUPS      512(AX), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z16
+	VMOVUPS      640(AX), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z17
+	VMOVUPS      (AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      128(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      256(AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z8
+	VFMADD231PS  Z27, Z30, Z20
+	VMOVUPS      384(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z9
+	VFMADD231PS  Z26, Z30, Z21
+	VMOVUPS      512(AX)(R12*1), Z25
+	VFMADD231PS  Z25, Z31, Z10
+	VFMADD231PS  Z25, Z30, Z22
+	VMOVUPS      640(AX)(R12*1), Z24
+	VFMADD231PS  Z24, Z31, Z11
+	VFMADD231PS  Z24, Z30, Z23
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  256(AX), Z31, Z2
+	VFMADD231PS  384(AX), Z31, Z3
+	VFMADD231PS  512(AX), Z31, Z4
+	VFMADD231PS  640(AX), Z31, Z5
+	VFMADD231PS  (AX)(R12*1), Z31, Z6
+	VFMADD231PS  128(AX)(R12*1), Z31, Z7
+	VFMADD231PS  256(AX)(R12*1), Z31, Z8
+	VFMADD231PS  384(AX)(R12*1), Z31, Z9
+	VFMADD231PS  512(AX)(R12*1), Z31, Z10
+	VFMADD231PS  640(AX)(R12*1), Z31, Z11
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z12
+	VFMADD231PS  128(BX), Z30, Z13
+	VFMADD231PS  256(BX), Z30, Z14
+	VFMADD231PS  384(BX), Z30, Z15
+	VFMADD231PS  512(BX), Z30, Z16
+	VFMADD231PS  640(BX), Z30, Z17
+	VFMADD231PS  (BX)(R12*1), Z30, Z18
+	VFMADD231PS  128(BX)(R12*1), Z30, Z19
+	VFMADD231PS  256(BX)(R12*1), Z30, Z20
+	VFMADD231PS  384(BX)(R12*1), Z30, Z21
+	VFMADD231PS  512(BX)(R12*1), Z30, Z22
+	VFMADD231PS  640(BX)(R12*1), Z30, Z23
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	VMOVUPS Z9, 192(AX)
+	VMOVUPS Z10, 256(AX)
+	VMOVUPS Z11, 320(AX)
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	VMOVUPS Z14, 128(R10)
+	VMOVUPS Z15, 192(R10)
+	VMOVUPS Z16, 256(R10)
+	VMOVUPS Z17, 320(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	VMOVUPS Z20, 128(AX)
+	VMOVUPS Z21, 192(AX)
+	VMOVUPS Z22, 256(AX)
+	VMOVUPS Z23, 320(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x7s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x7s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z0, Z12
+	VMOVAPS      Z0, Z13
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z14
+	VMOVAPS      Z14, Z15
+	VMOVAPS      Z14, Z16
+	VMOVAPS      Z14, Z17
+	VMOVAPS      Z14, Z18
+	VMOVAPS      Z14, Z19
+	VMOVAPS      Z14, Z20
+	VMOVAPS      Z14, Z21
+	VMOVAPS      Z14, Z22
+	VMOVAPS      Z14, Z23
+	VMOVAPS      Z14, Z24
+	VMOVAPS      Z14, Z25
+	VMOVAPS      Z14, Z26
+	VMOVAPS      Z14, Z27
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	ADDQ         BX, AX
+	VADDPS       (AX), Z7, Z7
+	VADDPS       64(AX), Z8, Z8
+	VADDPS       128(AX), Z9, Z9
+	VADDPS       192(AX), Z10, Z10
+	VADDPS       256(AX), Z11, Z11
+	VADDPS       320(AX), Z12, Z12
+	VADDPS       384(AX), Z13, Z13
+	VADDPS       (CX), Z14, Z14
+	VADDPS       64(CX), Z15, Z15
+	VADDPS       128(CX), Z16, Z16
+	VADDPS       192(CX), Z17, Z17
+	VADDPS       256(CX), Z18, Z18
+	VADDPS       320(CX), Z19, Z19
+	VADDPS       384(CX), Z20, Z20
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z21, Z21
+	VADDPS       64(AX), Z22, Z22
+	VADDPS       128(AX), Z23, Z23
+	VADDPS       192(AX), Z24, Z24
+	VADDPS       256(AX), Z25, Z25
+	VADDPS       320(AX), Z26, Z26
+	VADDPS       384(AX), Z27, Z27
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z8
+	VMOVUPS 128(AX), Z9
+	VMOVUPS 192(AX), Z10
+	VMOVUPS 256(AX), Z11
+	VMOVUPS 320(AX), Z12
+	VMOVUPS 384(AX), Z13
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	VMOVUPS 128(R10), Z16
+	VMOVUPS 192(R10), Z17
+	VMOVUPS 256(R10), Z18
+	VMOVUPS 320(R10), Z19
+	VMOVUPS 384(R10), Z20
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z21
+	VMOVUPS 64(AX), Z22
+	VMOVUPS 128(AX), Z23
+	VMOVUPS 192(AX), Z24
+	VMOVUPS 256(AX), Z25
+	VMOVUPS 320(AX), Z26
+	VMOVUPS 384(AX), Z27
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z14
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z15
+	VMOVUPS      128(AX), Z29
+	VFMADD231PS  Z29, Z31, Z2
+	VFMADD231PS  Z29, Z30, Z16
+	VMOVUPS      192(AX), Z28
+	VFMADD231PS  Z28, Z31, Z3
+	VFMADD231PS  Z28, Z30, Z17
+	VMOVUPS      256(AX), Z29
+	VFMADD231PS  Z29, Z31, Z4
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      320(AX), Z28
+	VFMADD231PS  Z28, Z31, Z5
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      384(AX), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z20
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z21
+	VMOVUPS      64(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z8
+	VFMADD231PS  Z29, Z30, Z22
+	VMOVUPS      128(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z9
+	VFMADD231PS  Z28, Z30, Z23
+	VMOVUPS      192(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z10
+	VFMADD231PS  Z29, Z30, Z24
+	VMOVUPS      256(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z11
+	VFMADD231PS  Z28, Z30, Z25
+	VMOVUPS      320(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z12
+	VFMADD231PS  Z29, Z30, Z26
+	VMOVUPS      384(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z13
+	VFMADD231PS  Z28, Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  128(AX), Z31, Z2
+	VFMADD231PS  192(AX), Z31, Z3
+	VFMADD231PS  256(AX), Z31, Z4
+	VFMADD231PS  320(AX), Z31, Z5
+	VFMADD231PS  384(AX), Z31, Z6
+	VFMADD231PS  (AX)(R12*1), Z31, Z7
+	VFMADD231PS  64(AX)(R12*1), Z31, Z8
+	VFMADD231PS  128(AX)(R12*1), Z31, Z9
+	VFMADD231PS  192(AX)(R12*1), Z31, Z10
+	VFMADD231PS  256(AX)(R12*1), Z31, Z11
+	VFMADD231PS  320(AX)(R12*1), Z31, Z12
+	VFMADD231PS  384(AX)(R12*1), Z31, Z13
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z14
+	VFMADD231PS  64(BX), Z30, Z15
+	VFMADD231PS  128(BX), Z30, Z16
+	VFMADD231PS  192(BX), Z30, Z17
+	VFMADD231PS  256(BX), Z30, Z18
+	VFMADD231PS  320(BX), Z30, Z19
+	VFMADD231PS  384(BX), Z30, Z20
+	VFMADD231PS  (BX)(R12*1), Z30, Z21
+	VFMADD231PS  64(BX)(R12*1), Z30, Z22
+	VFMADD231PS  128(BX)(R12*1), Z30, Z23
+	VFMADD231PS  192(BX)(R12*1), Z30, Z24
+	VFMADD231PS  256(BX)(R12*1), Z30, Z25
+	VFMADD231PS  320(BX)(R12*1), Z30, Z26
+	VFMADD231PS  384(BX)(R12*1), Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+	VMAXPS       Z24, Z31, Z24
+	VMINPS       Z24, Z30, Z24
+	VMAXPS       Z25, Z31, Z25
+	VMINPS       Z25, Z30, Z25
+	VMAXPS       Z26, Z31, Z26
+	VMINPS       Z26, Z30, Z26
+	VMAXPS       Z27, Z31, Z27
+	VMINPS       Z27, Z30, Z27
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, 64(AX)
+	VMOVUPS Z9, 128(AX)
+	VMOVUPS Z10, 192(AX)
+	VMOVUPS Z11, 256(AX)
+	VMOVUPS Z12, 320(AX)
+	VMOVUPS Z13, 384(AX)
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	VMOVUPS Z16, 128(R10)
+	VMOVUPS Z17, 192(R10)
+	VMOVUPS Z18, 256(R10)
+	VMOVUPS Z19, 320(R10)
+	VMOVUPS Z20, 384(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z23, 128(AX)
+	VMOVUPS Z24, 192(AX)
+	VMOVUPS Z25, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z27, 384(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_2x7s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_2x7s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z0, Z12
+	VMOVAPS      Z0, Z13
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z14
+	VMOVAPS      Z14, Z15
+	VMOVAPS      Z14, Z16
+	VMOVAPS      Z14, Z17
+	VMOVAPS      Z14, Z18
+	VMOVAPS      Z14, Z19
+	VMOVAPS      Z14, Z20
+	VMOVAPS      Z14, Z21
+	VMOVAPS      Z14, Z22
+	VMOVAPS      Z14, Z23
+	VMOVAPS      Z14, Z24
+	VMOVAPS      Z14, Z25
+	VMOVAPS      Z14, Z26
+	VMOVAPS      Z14, Z27
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	VADDPS       128(AX), Z2, Z2
+	VADDPS       192(AX), Z3, Z3
+	VADDPS       256(AX), Z4, Z4
+	VADDPS       320(AX), Z5, Z5
+	VADDPS       384(AX), Z6, Z6
+	ADDQ         BX, AX
+	VADDPS       (AX), Z7, Z7
+	VADDPS       64(AX), Z8, Z8
+	VADDPS       128(AX), Z9, Z9
+	VADDPS       192(AX), Z10, Z10
+	VADDPS       256(AX), Z11, Z11
+	VADDPS       320(AX), Z12, Z12
+	VADDPS       384(AX), Z13, Z13
+	VADDPS       (CX), Z14, Z14
+	VADDPS       64(CX), Z15, Z15
+	VADDPS       128(CX), Z16, Z16
+	VADDPS       192(CX), Z17, Z17
+	VADDPS       256(CX), Z18, Z18
+	VADDPS       320(CX), Z19, Z19
+	VADDPS       384(CX), Z20, Z20
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z21, Z21
+	VADDPS       64(AX), Z22, Z22
+	VADDPS       128(AX), Z23, Z23
+	VADDPS       192(AX), Z24, Z24
+	VADDPS       256(AX), Z25, Z25
+	VADDPS       320(AX), Z26, Z26
+	VADDPS       384(AX), Z27, Z27
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	VMOVUPS 256(DX), Z4
+	VMOVUPS 320(DX), Z5
+	VMOVUPS 384(DX), Z6
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z7
+	VMOVUPS 64(AX), Z8
+	VMOVUPS 128(AX), Z9
+	VMOVUPS 192(AX), Z10
+	VMOVUPS 256(AX), Z11
+	VMOVUPS 320(AX), Z12
+	VMOVUPS 384(AX), Z13
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	VMOVUPS 128(R10), Z16
+	VMOVUPS 192(R10), Z17
+	VMOVUPS 256(R10), Z18
+	VMOVUPS 320(R10), Z19
+	VMOVUPS 384(R10), Z20
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z21
+	VMOVUPS 64(AX), Z22
+	VMOVUPS 128(AX), Z23
+	VMOVUPS 192(AX), Z24
+	VMOVUPS 256(AX), Z25
+	VMOVUPS 320(AX), Z26
+	VMOVUPS 384(AX), Z27
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z14
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z15
+	VMOVUPS      256(AX), Z29
+	VFMADD231PS  Z29, Z31, Z2
+	VFMADD231PS  Z29, Z30, Z16
+	VMOVUPS      384(AX), Z28
+	VFMADD231PS  Z28, Z31, Z3
+	VFMADD231PS  Z28, Z30, Z17
+	VMOVUPS      512(AX), Z29
+	VFMADD231PS  Z29, Z31, Z4
+	VFMADD231PS  Z29, Z30, Z18
+	VMOVUPS      640(AX), Z28
+	VFMADD231PS  Z28, Z31, Z5
+	VFMADD231PS  Z28, Z30, Z19
+	VMOVUPS      768(AX), Z29
+	VFMADD231PS  Z29, Z31, Z6
+	VFMADD231PS  Z29, Z30, Z20
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z7
+	VFMADD231PS  Z28, Z30, Z21
+	VMOVUPS      128(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z8
+	VFMADD231PS  Z29, Z30, Z22
+	VMOVUPS      256(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z9
+	VFMADD231PS  Z28, Z30, Z23
+	VMOVUPS      384(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z10
+	VFMADD231PS  Z29, Z30, Z24
+	VMOVUPS      512(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z11
+	VFMADD231PS  Z28, Z30, Z25
+	VMOVUPS      640(AX)(R12*1), Z29
+	VFMADD231PS  Z29, Z31, Z12
+	VFMADD231PS  Z29, Z30, Z26
+	VMOVUPS      768(AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z13
+	VFMADD231PS  Z28, Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  256(AX), Z31, Z2
+	VFMADD231PS  384(AX), Z31, Z3
+	VFMADD231PS  512(AX), Z31, Z4
+	VFMADD231PS  640(AX), Z31, Z5
+	VFMADD231PS  768(AX), Z31, Z6
+	VFMADD231PS  (AX)(R12*1), Z31, Z7
+	VFMADD231PS  128(AX)(R12*1), Z31, Z8
+	VFMADD231PS  256(AX)(R12*1), Z31, Z9
+	VFMADD231PS  384(AX)(R12*1), Z31, Z10
+	VFMADD231PS  512(AX)(R12*1), Z31, Z11
+	VFMADD231PS  640(AX)(R12*1), Z31, Z12
+	VFMADD231PS  768(AX)(R12*1), Z31, Z13
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z14
+	VFMADD231PS  128(BX), Z30, Z15
+	VFMADD231PS  256(BX), Z30, Z16
+	VFMADD231PS  384(BX), Z30, Z17
+	VFMADD231PS  512(BX), Z30, Z18
+	VFMADD231PS  640(BX), Z30, Z19
+	VFMADD231PS  768(BX), Z30, Z20
+	VFMADD231PS  (BX)(R12*1), Z30, Z21
+	VFMADD231PS  128(BX)(R12*1), Z30, Z22
+	VFMADD231PS  256(BX)(R12*1), Z30, Z23
+	VFMADD231PS  384(BX)(R12*1), Z30, Z24
+	VFMADD231PS  512(BX)(R12*1), Z30, Z25
+	VFMADD231PS  640(BX)(R12*1), Z30, Z26
+	VFMADD231PS  768(BX)(R12*1), Z30, Z27
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+	VMAXPS       Z16, Z31, Z16
+	VMINPS       Z16, Z30, Z16
+	VMAXPS       Z17, Z31, Z17
+	VMINPS       Z17, Z30, Z17
+	VMAXPS       Z18, Z31, Z18
+	VMINPS       Z18, Z30, Z18
+	VMAXPS       Z19, Z31, Z19
+	VMINPS       Z19, Z30, Z19
+	VMAXPS       Z20, Z31, Z20
+	VMINPS       Z20, Z30, Z20
+	VMAXPS       Z21, Z31, Z21
+	VMINPS       Z21, Z30, Z21
+	VMAXPS       Z22, Z31, Z22
+	VMINPS       Z22, Z30, Z22
+	VMAXPS       Z23, Z31, Z23
+	VMINPS       Z23, Z30, Z23
+	VMAXPS       Z24, Z31, Z24
+	VMINPS       Z24, Z30, Z24
+	VMAXPS       Z25, Z31, Z25
+	VMINPS       Z25, Z30, Z25
+	VMAXPS       Z26, Z31, Z26
+	VMINPS       Z26, Z30, Z26
+	VMAXPS       Z27, Z31, Z27
+	VMINPS       Z27, Z30, Z27
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	VMOVUPS Z2, 128(DX)
+	VMOVUPS Z3, 192(DX)
+	VMOVUPS Z4, 256(DX)
+	VMOVUPS Z5, 320(DX)
+	VMOVUPS Z6, 384(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, 64(AX)
+	VMOVUPS Z9, 128(AX)
+	VMOVUPS Z10, 192(AX)
+	VMOVUPS Z11, 256(AX)
+	VMOVUPS Z12, 320(AX)
+	VMOVUPS Z13, 384(AX)
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	VMOVUPS Z16, 128(R10)
+	VMOVUPS Z17, 192(R10)
+	VMOVUPS Z18, 256(R10)
+	VMOVUPS Z19, 320(R10)
+	VMOVUPS Z20, 384(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, 64(AX)
+	VMOVUPS Z23, 128(AX)
+	VMOVUPS Z24, 192(AX)
+	VMOVUPS Z25, 256(AX)
+	VMOVUPS Z26, 320(AX)
+	VMOVUPS Z27, 384(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x1s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_3x1s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z3
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z3, Z5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       (CX), Z3, Z3
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS (R10), Z3
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z3
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z4
+	VMOVUPS      (AX)(R12*2), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	VFMADD231PS  (AX)(R12*2), Z31, Z2
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z3
+	VFMADD231PS  (BX)(R12*1), Z30, Z4
+	VFMADD231PS  (BX)(R12*2), Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x1s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_3x1s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z3
+	VMOVAPS      Z3, Z4
+	VMOVAPS      Z3, Z5
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       (CX), Z3, Z3
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS (R10), Z3
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z3
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z4
+	VMOVUPS      (AX)(R12*2), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	VFMADD231PS  (AX)(R12*2), Z31, Z2
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z3
+	VFMADD231PS  (BX)(R12*1), Z30, Z4
+	VFMADD231PS  (BX)(R12*2), Z30, Z5
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x2s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_3x2s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z8, Z8
+	VADDPS       64(AX), Z9, Z9
+	ADDQ         BX, AX
+	VADDPS       (AX), Z10, Z10
+	VADDPS       64(AX), Z11, Z11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      64(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      (AX)(R12*2), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      64(AX)(R12*2), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  64(AX)(R12*1), Z31, Z3
+	VFMADD231PS  (AX)(R12*2), Z31, Z4
+	VFMADD231PS  64(AX)(R12*2), Z31, Z5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z6
+	VFMADD231PS  64(BX), Z30, Z7
+	VFMADD231PS  (BX)(R12*1), Z30, Z8
+	VFMADD231PS  64(BX)(R12*1), Z30, Z9
+	VFMADD231PS  (BX)(R12*2), Z30, Z10
+	VFMADD231PS  64(BX)(R12*2), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_3x2s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_3x2s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	VADDPS       (CX), Z6, Z6
+	VADDPS       64(CX), Z7, Z7
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z8, Z8
+	VADDPS       64(AX), Z9, Z9
+	ADDQ         BX, AX
+	VADDPS       (AX), Z10, Z10
+	VADDPS       64(AX), Z11, Z11
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z6
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z7
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z8
+	VMOVUPS      128(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z9
+	VMOVUPS      (AX)(R12*2), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z10
+	VMOVUPS      128(AX)(R12*2), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  128(AX)(R12*1), Z31, Z3
+	VFMADD231PS  (AX)(R12*2), Z31, Z4
+	VFMADD231PS  128(AX)(R12*2), Z31, Z5
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z6
+	VFMADD231PS  128(BX), Z30, Z7
+	VFMADD231PS  (BX)(R12*1), Z30, Z8
+	VFMADD231PS  128(BX)(R12*1), Z30, Z9
+	VFMADD231PS  (BX)(R12*2), Z30, Z10
+	VFMADD231PS  128(BX)(R12*2), Z30, Z11
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x1s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_4x1s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	ADDQ         BX, AX
+	VADDPS       (AX), Z7, Z7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+	VMOVUPS (R10), Z4
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      (AX)(R12*2), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      (AX)(R13*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	VFMADD231PS  (AX)(R12*2), Z31, Z2
+	VFMADD231PS  (AX)(R13*1), Z31, Z3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z4
+	VFMADD231PS  (BX)(R12*1), Z30, Z5
+	VFMADD231PS  (BX)(R12*2), Z30, Z6
+	VFMADD231PS  (BX)(R13*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x1s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_4x1s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	ADDQ         BX, AX
+	VADDPS       (AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	ADDQ         BX, AX
+	VADDPS       (AX), Z3, Z3
+	VADDPS       (CX), Z4, Z4
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	ADDQ         BX, AX
+	VADDPS       (AX), Z7, Z7
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z1
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z3
+	VMOVUPS (R10), Z4
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z7
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z4
+	VMOVUPS      (AX)(R12*1), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z5
+	VMOVUPS      (AX)(R12*2), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z6
+	VMOVUPS      (AX)(R13*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  (AX)(R12*1), Z31, Z1
+	VFMADD231PS  (AX)(R12*2), Z31, Z2
+	VFMADD231PS  (AX)(R13*1), Z31, Z3
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z4
+	VFMADD231PS  (BX)(R12*1), Z30, Z5
+	VFMADD231PS  (BX)(R12*2), Z30, Z6
+	VFMADD231PS  (BX)(R13*1), Z30, Z7
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, (R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    BX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x2s1_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_4x2s1_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z10, Z10
+	VADDPS       64(AX), Z11, Z11
+	ADDQ         BX, AX
+	VADDPS       (AX), Z12, Z12
+	VADDPS       64(AX), Z13, Z13
+	ADDQ         BX, AX
+	VADDPS       (AX), Z14, Z14
+	VADDPS       64(AX), Z15, Z15
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      64(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      64(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      (AX)(R12*2), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      64(AX)(R12*2), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      (AX)(R13*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      64(AX)(R13*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  64(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  64(AX)(R12*1), Z31, Z3
+	VFMADD231PS  (AX)(R12*2), Z31, Z4
+	VFMADD231PS  64(AX)(R12*2), Z31, Z5
+	VFMADD231PS  (AX)(R13*1), Z31, Z6
+	VFMADD231PS  64(AX)(R13*1), Z31, Z7
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z8
+	VFMADD231PS  64(BX), Z30, Z9
+	VFMADD231PS  (BX)(R12*1), Z30, Z10
+	VFMADD231PS  64(BX)(R12*1), Z30, Z11
+	VFMADD231PS  (BX)(R12*2), Z30, Z12
+	VFMADD231PS  64(BX)(R12*2), Z30, Z13
+	VFMADD231PS  (BX)(R13*1), Z30, Z14
+	VFMADD231PS  64(BX)(R13*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    $0x10, SI
+	CMPQ    SI, (SP)
+	JLS     entry
+	VZEROUPPER
+	RET
+
+// func f32_spmm_pair_4x2s2_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_spmm_pair_4x2s2_avx512(SB), $128-8
+	MOVQ  a+0(FP), DI
+	MOVQ  (DI), SI
+	MOVQ  8(DI), AX
+	SHLQ  $0x04, AX
+	LEAQ  -16(SI)(AX*1), AX
+	MOVQ  AX, (SP)
+	MOVQ  40(DI), R8
+	MOVQ  64(DI), R12
+	LEAQ  (R12)(R12*2), R13
+	MOVQ  16(DI), R9
+	MOVQ  24(DI), R11
+	MOVL  (SI), R14
+	IMULQ 88(DI), R14
+	ADDQ  48(DI), R14
+	MOVL  4(SI), R15
+	IMULQ 88(DI), R15
+	ADDQ  48(DI), R15
+
+entry:
+	MOVQ       R14, DX
+	MOVQ       R15, R10
+	MOVL       16(SI), R14
+	IMULQ      88(DI), R14
+	ADDQ       48(DI), R14
+	MOVL       20(SI), R15
+	IMULQ      88(DI), R15
+	ADDQ       48(DI), R15
+	TESTL      $0x00000008, 104(DI)
+	JZ         fetched
+	MOVL       32(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVL       36(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       72(DI), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       BX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 1024(R11)
+	PREFETCHT0 1024(R9)
+
+fetched:
+	TESTL        $0x00000001, 104(DI)
+	JZ           resume
+	MOVQ         32(DI), BX
+	MOVL         (SI), AX
+	VBROADCASTSS (BX)(AX*4), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+	VMOVAPS      Z0, Z7
+	MOVL         4(SI), AX
+	VBROADCASTSS (BX)(AX*4), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VMOVAPS      Z8, Z12
+	VMOVAPS      Z8, Z13
+	VMOVAPS      Z8, Z14
+	VMOVAPS      Z8, Z15
+	TESTL        $0x00000002, 104(DI)
+	JZ           begun
+	MOVL         4(SI), CX
+	IMULQ        96(DI), CX
+	ADDQ         56(DI), CX
+	MOVL         (SI), AX
+	IMULQ        96(DI), AX
+	ADDQ         56(DI), AX
+	MOVQ         80(DI), BX
+	VADDPS       (AX), Z0, Z0
+	VADDPS       64(AX), Z1, Z1
+	ADDQ         BX, AX
+	VADDPS       (AX), Z2, Z2
+	VADDPS       64(AX), Z3, Z3
+	ADDQ         BX, AX
+	VADDPS       (AX), Z4, Z4
+	VADDPS       64(AX), Z5, Z5
+	ADDQ         BX, AX
+	VADDPS       (AX), Z6, Z6
+	VADDPS       64(AX), Z7, Z7
+	VADDPS       (CX), Z8, Z8
+	VADDPS       64(CX), Z9, Z9
+	MOVQ         CX, AX
+	ADDQ         BX, AX
+	VADDPS       (AX), Z10, Z10
+	VADDPS       64(AX), Z11, Z11
+	ADDQ         BX, AX
+	VADDPS       (AX), Z12, Z12
+	VADDPS       64(AX), Z13, Z13
+	ADDQ         BX, AX
+	VADDPS       (AX), Z14, Z14
+	VADDPS       64(AX), Z15, Z15
+	JMP          begun
+
+resume:
+	MOVQ    72(DI), BX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	ADDQ    BX, AX
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+
+begun:
+	MOVL 8(SI), CX
+	LEAQ (R9)(CX*4), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   apart
+
+both:
+	MOVL         (R9)(CX*4), AX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VMOVUPS      (AX), Z29
+	VFMADD231PS  Z29, Z31, Z0
+	VFMADD231PS  Z29, Z30, Z8
+	VMOVUPS      128(AX), Z28
+	VFMADD231PS  Z28, Z31, Z1
+	VFMADD231PS  Z28, Z30, Z9
+	VMOVUPS      (AX)(R12*1), Z27
+	VFMADD231PS  Z27, Z31, Z2
+	VFMADD231PS  Z27, Z30, Z10
+	VMOVUPS      128(AX)(R12*1), Z26
+	VFMADD231PS  Z26, Z31, Z3
+	VFMADD231PS  Z26, Z30, Z11
+	VMOVUPS      (AX)(R12*2), Z25
+	VFMADD231PS  Z25, Z31, Z4
+	VFMADD231PS  Z25, Z30, Z12
+	VMOVUPS      128(AX)(R12*2), Z24
+	VFMADD231PS  Z24, Z31, Z5
+	VFMADD231PS  Z24, Z30, Z13
+	VMOVUPS      (AX)(R13*1), Z23
+	VFMADD231PS  Z23, Z31, Z6
+	VFMADD231PS  Z23, Z30, Z14
+	VMOVUPS      128(AX)(R13*1), Z22
+	VFMADD231PS  Z22, Z31, Z7
+	VFMADD231PS  Z22, Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          both
+
+apart:
+	MOVL 12(SI), CX
+	LEAQ (R9)(CX*8), R9
+	LEAQ (R11)(CX*8), R11
+	NEGQ CX
+	JZ   done
+
+each:
+	MOVQ         (R9)(CX*8), BX
+	MOVL         BX, AX
+	SHRQ         $0x20, BX
+	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVSLDUP    Z30, Z31
+	VMOVSHDUP    Z30, Z30
+	ADDQ         R8, AX
+	VFMADD231PS  (AX), Z31, Z0
+	VFMADD231PS  128(AX), Z31, Z1
+	VFMADD231PS  (AX)(R12*1), Z31, Z2
+	VFMADD231PS  128(AX)(R12*1), Z31, Z3
+	VFMADD231PS  (AX)(R12*2), Z31, Z4
+	VFMADD231PS  128(AX)(R12*2), Z31, Z5
+	VFMADD231PS  (AX)(R13*1), Z31, Z6
+	VFMADD231PS  128(AX)(R13*1), Z31, Z7
+	ADDQ         R8, BX
+	VFMADD231PS  (BX), Z30, Z8
+	VFMADD231PS  128(BX), Z30, Z9
+	VFMADD231PS  (BX)(R12*1), Z30, Z10
+	VFMADD231PS  128(BX)(R12*1), Z30, Z11
+	VFMADD231PS  (BX)(R12*2), Z30, Z12
+	VFMADD231PS  128(BX)(R12*2), Z30, Z13
+	VFMADD231PS  (BX)(R13*1), Z30, Z14
+	VFMADD231PS  128(BX)(R13*1), Z30, Z15
+	ADDQ         $0x01, CX
+	JNZ          each
+
+done:
+	TESTL        $0x00000004, 104(DI)
+	JZ           store
+	VBROADCASTSS 108(DI), Z31
+	VBROADCASTSS 112(DI), Z30
+	VMAXPS       Z0, Z31, Z0
+	VMINPS       Z0, Z30, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMINPS       Z1, Z30, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMINPS       Z2, Z30, Z2
+	VMAXPS       Z3, Z31, Z3
+	VMINPS       Z3, Z30, Z3
+	VMAXPS       Z4, Z31, Z4
+	VMINPS       Z4, Z30, Z4
+	VMAXPS       Z5, Z31, Z5
+	VMINPS       Z5, Z30, Z5
+	VMAXPS       Z6, Z31, Z6
+	VMINPS       Z6, Z30, Z6
+	VMAXPS       Z7, Z31, Z7
+	VMINPS       Z7, Z30, Z7
+	VMAXPS       Z8, Z31, Z8
+	VMINPS       Z8, Z30, Z8
+	VMAXPS       Z9, Z31, Z9
+	VMINPS       Z9, Z30, Z9
+	VMAXPS       Z10, Z31, Z10
+	VMINPS       Z10, Z30, Z10
+	VMAXPS       Z11, Z31, Z11
+	VMINPS       Z11, Z30, Z11
+	VMAXPS       Z12, Z31, Z12
+	VMINPS       Z12, Z30, Z12
+	VMAXPS       Z13, Z31, Z13
+	VMINPS       Z13, Z30, Z13
+	VMAXPS       Z14, Z31, Z14
+	VMINPS       Z14, Z30, Z14
+	VMAXPS       Z15, Z31, Z15
+	VMINPS       Z15, Z30, Z15
+
+store:
+	MOVQ    72(DI), BX
+	VMOVUPS Z0, (DX)
+	VMOVUPS Z1, 64(DX)
+	MOVQ    DX, AX
+	ADDQ    BX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	MOVQ    R10, AX
+	ADDQ    BX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    BX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
 	ADDQ    $0x10, SI
 	CMPQ    SI, (SP)
 	JLS     entry

@@ -9,114 +9,154 @@ import "github.com/nnz-dev/nnz/kernels/isa"
 // neonKernels lists the NEON kernels.
 func neonKernels() []Kernel {
 	return []Kernel{
-		{"f32_spmm_1x1x1s1_neon", isa.NEON, 1, Shape{1, 1}, 1, f32_spmm_1x1x1s1_neon},
-		{"f32_spmm_1x1x1s2_neon", isa.NEON, 1, Shape{1, 1}, 2, f32_spmm_1x1x1s2_neon},
-		{"f32_spmm_1x1x2s1_neon", isa.NEON, 1, Shape{1, 2}, 1, f32_spmm_1x1x2s1_neon},
-		{"f32_spmm_1x1x2s2_neon", isa.NEON, 1, Shape{1, 2}, 2, f32_spmm_1x1x2s2_neon},
-		{"f32_spmm_1x1x3s1_neon", isa.NEON, 1, Shape{1, 3}, 1, f32_spmm_1x1x3s1_neon},
-		{"f32_spmm_1x1x3s2_neon", isa.NEON, 1, Shape{1, 3}, 2, f32_spmm_1x1x3s2_neon},
-		{"f32_spmm_1x1x4s1_neon", isa.NEON, 1, Shape{1, 4}, 1, f32_spmm_1x1x4s1_neon},
-		{"f32_spmm_1x1x4s2_neon", isa.NEON, 1, Shape{1, 4}, 2, f32_spmm_1x1x4s2_neon},
-		{"f32_spmm_1x1x5s1_neon", isa.NEON, 1, Shape{1, 5}, 1, f32_spmm_1x1x5s1_neon},
-		{"f32_spmm_1x1x5s2_neon", isa.NEON, 1, Shape{1, 5}, 2, f32_spmm_1x1x5s2_neon},
-		{"f32_spmm_1x1x6s1_neon", isa.NEON, 1, Shape{1, 6}, 1, f32_spmm_1x1x6s1_neon},
-		{"f32_spmm_1x1x6s2_neon", isa.NEON, 1, Shape{1, 6}, 2, f32_spmm_1x1x6s2_neon},
-		{"f32_spmm_1x1x7s1_neon", isa.NEON, 1, Shape{1, 7}, 1, f32_spmm_1x1x7s1_neon},
-		{"f32_spmm_1x1x7s2_neon", isa.NEON, 1, Shape{1, 7}, 2, f32_spmm_1x1x7s2_neon},
-		{"f32_spmm_1x1x8s1_neon", isa.NEON, 1, Shape{1, 8}, 1, f32_spmm_1x1x8s1_neon},
-		{"f32_spmm_1x1x8s2_neon", isa.NEON, 1, Shape{1, 8}, 2, f32_spmm_1x1x8s2_neon},
-		{"f32_spmm_1x1x10s1_neon", isa.NEON, 1, Shape{1, 10}, 1, f32_spmm_1x1x10s1_neon},
-		{"f32_spmm_1x1x10s2_neon", isa.NEON, 1, Shape{1, 10}, 2, f32_spmm_1x1x10s2_neon},
-		{"f32_spmm_1x1x12s1_neon", isa.NEON, 1, Shape{1, 12}, 1, f32_spmm_1x1x12s1_neon},
-		{"f32_spmm_1x1x12s2_neon", isa.NEON, 1, Shape{1, 12}, 2, f32_spmm_1x1x12s2_neon},
-		{"f32_spmm_1x1x14s1_neon", isa.NEON, 1, Shape{1, 14}, 1, f32_spmm_1x1x14s1_neon},
-		{"f32_spmm_1x1x14s2_neon", isa.NEON, 1, Shape{1, 14}, 2, f32_spmm_1x1x14s2_neon},
-		{"f32_spmm_1x1x16s1_neon", isa.NEON, 1, Shape{1, 16}, 1, f32_spmm_1x1x16s1_neon},
-		{"f32_spmm_1x1x16s2_neon", isa.NEON, 1, Shape{1, 16}, 2, f32_spmm_1x1x16s2_neon},
-		{"f32_spmm_1x2x1s1_neon", isa.NEON, 1, Shape{2, 1}, 1, f32_spmm_1x2x1s1_neon},
-		{"f32_spmm_1x2x1s2_neon", isa.NEON, 1, Shape{2, 1}, 2, f32_spmm_1x2x1s2_neon},
-		{"f32_spmm_1x2x2s1_neon", isa.NEON, 1, Shape{2, 2}, 1, f32_spmm_1x2x2s1_neon},
-		{"f32_spmm_1x2x2s2_neon", isa.NEON, 1, Shape{2, 2}, 2, f32_spmm_1x2x2s2_neon},
-		{"f32_spmm_1x2x3s1_neon", isa.NEON, 1, Shape{2, 3}, 1, f32_spmm_1x2x3s1_neon},
-		{"f32_spmm_1x2x3s2_neon", isa.NEON, 1, Shape{2, 3}, 2, f32_spmm_1x2x3s2_neon},
-		{"f32_spmm_1x2x4s1_neon", isa.NEON, 1, Shape{2, 4}, 1, f32_spmm_1x2x4s1_neon},
-		{"f32_spmm_1x2x4s2_neon", isa.NEON, 1, Shape{2, 4}, 2, f32_spmm_1x2x4s2_neon},
-		{"f32_spmm_1x2x5s1_neon", isa.NEON, 1, Shape{2, 5}, 1, f32_spmm_1x2x5s1_neon},
-		{"f32_spmm_1x2x5s2_neon", isa.NEON, 1, Shape{2, 5}, 2, f32_spmm_1x2x5s2_neon},
-		{"f32_spmm_1x2x6s1_neon", isa.NEON, 1, Shape{2, 6}, 1, f32_spmm_1x2x6s1_neon},
-		{"f32_spmm_1x2x6s2_neon", isa.NEON, 1, Shape{2, 6}, 2, f32_spmm_1x2x6s2_neon},
-		{"f32_spmm_1x2x7s1_neon", isa.NEON, 1, Shape{2, 7}, 1, f32_spmm_1x2x7s1_neon},
-		{"f32_spmm_1x2x7s2_neon", isa.NEON, 1, Shape{2, 7}, 2, f32_spmm_1x2x7s2_neon},
-		{"f32_spmm_1x4x1s1_neon", isa.NEON, 1, Shape{4, 1}, 1, f32_spmm_1x4x1s1_neon},
-		{"f32_spmm_1x4x1s2_neon", isa.NEON, 1, Shape{4, 1}, 2, f32_spmm_1x4x1s2_neon},
-		{"f32_spmm_1x4x2s1_neon", isa.NEON, 1, Shape{4, 2}, 1, f32_spmm_1x4x2s1_neon},
-		{"f32_spmm_1x4x2s2_neon", isa.NEON, 1, Shape{4, 2}, 2, f32_spmm_1x4x2s2_neon},
-		{"f32_spmm_1x4x4s1_neon", isa.NEON, 1, Shape{4, 4}, 1, f32_spmm_1x4x4s1_neon},
-		{"f32_spmm_1x4x4s2_neon", isa.NEON, 1, Shape{4, 4}, 2, f32_spmm_1x4x4s2_neon},
-		{"f32_spmm_1x4x7s1_neon", isa.NEON, 1, Shape{4, 7}, 1, f32_spmm_1x4x7s1_neon},
-		{"f32_spmm_1x4x7s2_neon", isa.NEON, 1, Shape{4, 7}, 2, f32_spmm_1x4x7s2_neon},
-		{"f32_spmm_2x1x1s1_neon", isa.NEON, 2, Shape{1, 1}, 1, f32_spmm_2x1x1s1_neon},
-		{"f32_spmm_2x1x1s2_neon", isa.NEON, 2, Shape{1, 1}, 2, f32_spmm_2x1x1s2_neon},
-		{"f32_spmm_2x1x2s1_neon", isa.NEON, 2, Shape{1, 2}, 1, f32_spmm_2x1x2s1_neon},
-		{"f32_spmm_2x1x2s2_neon", isa.NEON, 2, Shape{1, 2}, 2, f32_spmm_2x1x2s2_neon},
-		{"f32_spmm_2x1x3s1_neon", isa.NEON, 2, Shape{1, 3}, 1, f32_spmm_2x1x3s1_neon},
-		{"f32_spmm_2x1x3s2_neon", isa.NEON, 2, Shape{1, 3}, 2, f32_spmm_2x1x3s2_neon},
-		{"f32_spmm_2x1x4s1_neon", isa.NEON, 2, Shape{1, 4}, 1, f32_spmm_2x1x4s1_neon},
-		{"f32_spmm_2x1x4s2_neon", isa.NEON, 2, Shape{1, 4}, 2, f32_spmm_2x1x4s2_neon},
-		{"f32_spmm_2x1x5s1_neon", isa.NEON, 2, Shape{1, 5}, 1, f32_spmm_2x1x5s1_neon},
-		{"f32_spmm_2x1x5s2_neon", isa.NEON, 2, Shape{1, 5}, 2, f32_spmm_2x1x5s2_neon},
-		{"f32_spmm_2x1x6s1_neon", isa.NEON, 2, Shape{1, 6}, 1, f32_spmm_2x1x6s1_neon},
-		{"f32_spmm_2x1x6s2_neon", isa.NEON, 2, Shape{1, 6}, 2, f32_spmm_2x1x6s2_neon},
-		{"f32_spmm_2x1x7s1_neon", isa.NEON, 2, Shape{1, 7}, 1, f32_spmm_2x1x7s1_neon},
-		{"f32_spmm_2x1x7s2_neon", isa.NEON, 2, Shape{1, 7}, 2, f32_spmm_2x1x7s2_neon},
-		{"f32_spmm_2x1x8s1_neon", isa.NEON, 2, Shape{1, 8}, 1, f32_spmm_2x1x8s1_neon},
-		{"f32_spmm_2x1x8s2_neon", isa.NEON, 2, Shape{1, 8}, 2, f32_spmm_2x1x8s2_neon},
-		{"f32_spmm_2x1x10s1_neon", isa.NEON, 2, Shape{1, 10}, 1, f32_spmm_2x1x10s1_neon},
-		{"f32_spmm_2x1x10s2_neon", isa.NEON, 2, Shape{1, 10}, 2, f32_spmm_2x1x10s2_neon},
-		{"f32_spmm_2x1x12s1_neon", isa.NEON, 2, Shape{1, 12}, 1, f32_spmm_2x1x12s1_neon},
-		{"f32_spmm_2x1x12s2_neon", isa.NEON, 2, Shape{1, 12}, 2, f32_spmm_2x1x12s2_neon},
-		{"f32_spmm_2x1x14s1_neon", isa.NEON, 2, Shape{1, 14}, 1, f32_spmm_2x1x14s1_neon},
-		{"f32_spmm_2x1x14s2_neon", isa.NEON, 2, Shape{1, 14}, 2, f32_spmm_2x1x14s2_neon},
-		{"f32_spmm_2x2x1s1_neon", isa.NEON, 2, Shape{2, 1}, 1, f32_spmm_2x2x1s1_neon},
-		{"f32_spmm_2x2x1s2_neon", isa.NEON, 2, Shape{2, 1}, 2, f32_spmm_2x2x1s2_neon},
-		{"f32_spmm_2x2x2s1_neon", isa.NEON, 2, Shape{2, 2}, 1, f32_spmm_2x2x2s1_neon},
-		{"f32_spmm_2x2x2s2_neon", isa.NEON, 2, Shape{2, 2}, 2, f32_spmm_2x2x2s2_neon},
-		{"f32_spmm_2x2x3s1_neon", isa.NEON, 2, Shape{2, 3}, 1, f32_spmm_2x2x3s1_neon},
-		{"f32_spmm_2x2x3s2_neon", isa.NEON, 2, Shape{2, 3}, 2, f32_spmm_2x2x3s2_neon},
-		{"f32_spmm_2x2x4s1_neon", isa.NEON, 2, Shape{2, 4}, 1, f32_spmm_2x2x4s1_neon},
-		{"f32_spmm_2x2x4s2_neon", isa.NEON, 2, Shape{2, 4}, 2, f32_spmm_2x2x4s2_neon},
-		{"f32_spmm_2x2x5s1_neon", isa.NEON, 2, Shape{2, 5}, 1, f32_spmm_2x2x5s1_neon},
-		{"f32_spmm_2x2x5s2_neon", isa.NEON, 2, Shape{2, 5}, 2, f32_spmm_2x2x5s2_neon},
-		{"f32_spmm_2x2x6s1_neon", isa.NEON, 2, Shape{2, 6}, 1, f32_spmm_2x2x6s1_neon},
-		{"f32_spmm_2x2x6s2_neon", isa.NEON, 2, Shape{2, 6}, 2, f32_spmm_2x2x6s2_neon},
-		{"f32_spmm_2x2x7s1_neon", isa.NEON, 2, Shape{2, 7}, 1, f32_spmm_2x2x7s1_neon},
-		{"f32_spmm_2x2x7s2_neon", isa.NEON, 2, Shape{2, 7}, 2, f32_spmm_2x2x7s2_neon},
-		{"f32_spmm_4x1x1s1_neon", isa.NEON, 4, Shape{1, 1}, 1, f32_spmm_4x1x1s1_neon},
-		{"f32_spmm_4x1x1s2_neon", isa.NEON, 4, Shape{1, 1}, 2, f32_spmm_4x1x1s2_neon},
-		{"f32_spmm_4x1x2s1_neon", isa.NEON, 4, Shape{1, 2}, 1, f32_spmm_4x1x2s1_neon},
-		{"f32_spmm_4x1x2s2_neon", isa.NEON, 4, Shape{1, 2}, 2, f32_spmm_4x1x2s2_neon},
-		{"f32_spmm_4x1x3s1_neon", isa.NEON, 4, Shape{1, 3}, 1, f32_spmm_4x1x3s1_neon},
-		{"f32_spmm_4x1x3s2_neon", isa.NEON, 4, Shape{1, 3}, 2, f32_spmm_4x1x3s2_neon},
-		{"f32_spmm_4x1x4s1_neon", isa.NEON, 4, Shape{1, 4}, 1, f32_spmm_4x1x4s1_neon},
-		{"f32_spmm_4x1x4s2_neon", isa.NEON, 4, Shape{1, 4}, 2, f32_spmm_4x1x4s2_neon},
-		{"f32_spmm_4x1x5s1_neon", isa.NEON, 4, Shape{1, 5}, 1, f32_spmm_4x1x5s1_neon},
-		{"f32_spmm_4x1x5s2_neon", isa.NEON, 4, Shape{1, 5}, 2, f32_spmm_4x1x5s2_neon},
-		{"f32_spmm_4x1x6s1_neon", isa.NEON, 4, Shape{1, 6}, 1, f32_spmm_4x1x6s1_neon},
-		{"f32_spmm_4x1x6s2_neon", isa.NEON, 4, Shape{1, 6}, 2, f32_spmm_4x1x6s2_neon},
-		{"f32_spmm_4x1x7s1_neon", isa.NEON, 4, Shape{1, 7}, 1, f32_spmm_4x1x7s1_neon},
-		{"f32_spmm_4x1x7s2_neon", isa.NEON, 4, Shape{1, 7}, 2, f32_spmm_4x1x7s2_neon},
-		{"f32_spmm_4x2x1s1_neon", isa.NEON, 4, Shape{2, 1}, 1, f32_spmm_4x2x1s1_neon},
-		{"f32_spmm_4x2x1s2_neon", isa.NEON, 4, Shape{2, 1}, 2, f32_spmm_4x2x1s2_neon},
-		{"f32_spmm_4x2x2s1_neon", isa.NEON, 4, Shape{2, 2}, 1, f32_spmm_4x2x2s1_neon},
-		{"f32_spmm_4x2x2s2_neon", isa.NEON, 4, Shape{2, 2}, 2, f32_spmm_4x2x2s2_neon},
-		{"f32_spmm_4x2x3s1_neon", isa.NEON, 4, Shape{2, 3}, 1, f32_spmm_4x2x3s1_neon},
-		{"f32_spmm_4x2x3s2_neon", isa.NEON, 4, Shape{2, 3}, 2, f32_spmm_4x2x3s2_neon},
-		{"f32_spmm_8x1x1s1_neon", isa.NEON, 8, Shape{1, 1}, 1, f32_spmm_8x1x1s1_neon},
-		{"f32_spmm_8x1x1s2_neon", isa.NEON, 8, Shape{1, 1}, 2, f32_spmm_8x1x1s2_neon},
-		{"f32_spmm_8x1x2s1_neon", isa.NEON, 8, Shape{1, 2}, 1, f32_spmm_8x1x2s1_neon},
-		{"f32_spmm_8x1x2s2_neon", isa.NEON, 8, Shape{1, 2}, 2, f32_spmm_8x1x2s2_neon},
-		{"f32_spmm_8x1x3s1_neon", isa.NEON, 8, Shape{1, 3}, 1, f32_spmm_8x1x3s1_neon},
-		{"f32_spmm_8x1x3s2_neon", isa.NEON, 8, Shape{1, 3}, 2, f32_spmm_8x1x3s2_neon},
+		{"f32_spmm_1x1x1s1_neon", isa.NEON, 1, false, Shape{1, 1}, 1, f32_spmm_1x1x1s1_neon},
+		{"f32_spmm_1x1x1s2_neon", isa.NEON, 1, false, Shape{1, 1}, 2, f32_spmm_1x1x1s2_neon},
+		{"f32_spmm_1x1x2s1_neon", isa.NEON, 1, false, Shape{1, 2}, 1, f32_spmm_1x1x2s1_neon},
+		{"f32_spmm_1x1x2s2_neon", isa.NEON, 1, false, Shape{1, 2}, 2, f32_spmm_1x1x2s2_neon},
+		{"f32_spmm_1x1x3s1_neon", isa.NEON, 1, false, Shape{1, 3}, 1, f32_spmm_1x1x3s1_neon},
+		{"f32_spmm_1x1x3s2_neon", isa.NEON, 1, false, Shape{1, 3}, 2, f32_spmm_1x1x3s2_neon},
+		{"f32_spmm_1x1x4s1_neon", isa.NEON, 1, false, Shape{1, 4}, 1, f32_spmm_1x1x4s1_neon},
+		{"f32_spmm_1x1x4s2_neon", isa.NEON, 1, false, Shape{1, 4}, 2, f32_spmm_1x1x4s2_neon},
+		{"f32_spmm_1x1x5s1_neon", isa.NEON, 1, false, Shape{1, 5}, 1, f32_spmm_1x1x5s1_neon},
+		{"f32_spmm_1x1x5s2_neon", isa.NEON, 1, false, Shape{1, 5}, 2, f32_spmm_1x1x5s2_neon},
+		{"f32_spmm_1x1x6s1_neon", isa.NEON, 1, false, Shape{1, 6}, 1, f32_spmm_1x1x6s1_neon},
+		{"f32_spmm_1x1x6s2_neon", isa.NEON, 1, false, Shape{1, 6}, 2, f32_spmm_1x1x6s2_neon},
+		{"f32_spmm_1x1x7s1_neon", isa.NEON, 1, false, Shape{1, 7}, 1, f32_spmm_1x1x7s1_neon},
+		{"f32_spmm_1x1x7s2_neon", isa.NEON, 1, false, Shape{1, 7}, 2, f32_spmm_1x1x7s2_neon},
+		{"f32_spmm_1x1x8s1_neon", isa.NEON, 1, false, Shape{1, 8}, 1, f32_spmm_1x1x8s1_neon},
+		{"f32_spmm_1x1x8s2_neon", isa.NEON, 1, false, Shape{1, 8}, 2, f32_spmm_1x1x8s2_neon},
+		{"f32_spmm_1x1x10s1_neon", isa.NEON, 1, false, Shape{1, 10}, 1, f32_spmm_1x1x10s1_neon},
+		{"f32_spmm_1x1x10s2_neon", isa.NEON, 1, false, Shape{1, 10}, 2, f32_spmm_1x1x10s2_neon},
+		{"f32_spmm_1x1x12s1_neon", isa.NEON, 1, false, Shape{1, 12}, 1, f32_spmm_1x1x12s1_neon},
+		{"f32_spmm_1x1x12s2_neon", isa.NEON, 1, false, Shape{1, 12}, 2, f32_spmm_1x1x12s2_neon},
+		{"f32_spmm_1x1x14s1_neon", isa.NEON, 1, false, Shape{1, 14}, 1, f32_spmm_1x1x14s1_neon},
+		{"f32_spmm_1x1x14s2_neon", isa.NEON, 1, false, Shape{1, 14}, 2, f32_spmm_1x1x14s2_neon},
+		{"f32_spmm_1x1x16s1_neon", isa.NEON, 1, false, Shape{1, 16}, 1, f32_spmm_1x1x16s1_neon},
+		{"f32_spmm_1x1x16s2_neon", isa.NEON, 1, false, Shape{1, 16}, 2, f32_spmm_1x1x16s2_neon},
+		{"f32_spmm_1x2x1s1_neon", isa.NEON, 1, false, Shape{2, 1}, 1, f32_spmm_1x2x1s1_neon},
+		{"f32_spmm_1x2x1s2_neon", isa.NEON, 1, false, Shape{2, 1}, 2, f32_spmm_1x2x1s2_neon},
+		{"f32_spmm_1x2x2s1_neon", isa.NEON, 1, false, Shape{2, 2}, 1, f32_spmm_1x2x2s1_neon},
+		{"f32_spmm_1x2x2s2_neon", isa.NEON, 1, false, Shape{2, 2}, 2, f32_spmm_1x2x2s2_neon},
+		{"f32_spmm_1x2x3s1_neon", isa.NEON, 1, false, Shape{2, 3}, 1, f32_spmm_1x2x3s1_neon},
+		{"f32_spmm_1x2x3s2_neon", isa.NEON, 1, false, Shape{2, 3}, 2, f32_spmm_1x2x3s2_neon},
+		{"f32_spmm_1x2x4s1_neon", isa.NEON, 1, false, Shape{2, 4}, 1, f32_spmm_1x2x4s1_neon},
+		{"f32_spmm_1x2x4s2_neon", isa.NEON, 1, false, Shape{2, 4}, 2, f32_spmm_1x2x4s2_neon},
+		{"f32_spmm_1x2x5s1_neon", isa.NEON, 1, false, Shape{2, 5}, 1, f32_spmm_1x2x5s1_neon},
+		{"f32_spmm_1x2x5s2_neon", isa.NEON, 1, false, Shape{2, 5}, 2, f32_spmm_1x2x5s2_neon},
+		{"f32_spmm_1x2x6s1_neon", isa.NEON, 1, false, Shape{2, 6}, 1, f32_spmm_1x2x6s1_neon},
+		{"f32_spmm_1x2x6s2_neon", isa.NEON, 1, false, Shape{2, 6}, 2, f32_spmm_1x2x6s2_neon},
+		{"f32_spmm_1x2x7s1_neon", isa.NEON, 1, false, Shape{2, 7}, 1, f32_spmm_1x2x7s1_neon},
+		{"f32_spmm_1x2x7s2_neon", isa.NEON, 1, false, Shape{2, 7}, 2, f32_spmm_1x2x7s2_neon},
+		{"f32_spmm_1x4x1s1_neon", isa.NEON, 1, false, Shape{4, 1}, 1, f32_spmm_1x4x1s1_neon},
+		{"f32_spmm_1x4x1s2_neon", isa.NEON, 1, false, Shape{4, 1}, 2, f32_spmm_1x4x1s2_neon},
+		{"f32_spmm_1x4x2s1_neon", isa.NEON, 1, false, Shape{4, 2}, 1, f32_spmm_1x4x2s1_neon},
+		{"f32_spmm_1x4x2s2_neon", isa.NEON, 1, false, Shape{4, 2}, 2, f32_spmm_1x4x2s2_neon},
+		{"f32_spmm_1x4x4s1_neon", isa.NEON, 1, false, Shape{4, 4}, 1, f32_spmm_1x4x4s1_neon},
+		{"f32_spmm_1x4x4s2_neon", isa.NEON, 1, false, Shape{4, 4}, 2, f32_spmm_1x4x4s2_neon},
+		{"f32_spmm_1x4x7s1_neon", isa.NEON, 1, false, Shape{4, 7}, 1, f32_spmm_1x4x7s1_neon},
+		{"f32_spmm_1x4x7s2_neon", isa.NEON, 1, false, Shape{4, 7}, 2, f32_spmm_1x4x7s2_neon},
+		{"f32_spmm_2x1x1s1_neon", isa.NEON, 2, false, Shape{1, 1}, 1, f32_spmm_2x1x1s1_neon},
+		{"f32_spmm_2x1x1s2_neon", isa.NEON, 2, false, Shape{1, 1}, 2, f32_spmm_2x1x1s2_neon},
+		{"f32_spmm_2x1x2s1_neon", isa.NEON, 2, false, Shape{1, 2}, 1, f32_spmm_2x1x2s1_neon},
+		{"f32_spmm_2x1x2s2_neon", isa.NEON, 2, false, Shape{1, 2}, 2, f32_spmm_2x1x2s2_neon},
+		{"f32_spmm_2x1x3s1_neon", isa.NEON, 2, false, Shape{1, 3}, 1, f32_spmm_2x1x3s1_neon},
+		{"f32_spmm_2x1x3s2_neon", isa.NEON, 2, false, Shape{1, 3}, 2, f32_spmm_2x1x3s2_neon},
+		{"f32_spmm_2x1x4s1_neon", isa.NEON, 2, false, Shape{1, 4}, 1, f32_spmm_2x1x4s1_neon},
+		{"f32_spmm_2x1x4s2_neon", isa.NEON, 2, false, Shape{1, 4}, 2, f32_spmm_2x1x4s2_neon},
+		{"f32_spmm_2x1x5s1_neon", isa.NEON, 2, false, Shape{1, 5}, 1, f32_spmm_2x1x5s1_neon},
+		{"f32_spmm_2x1x5s2_neon", isa.NEON, 2, false, Shape{1, 5}, 2, f32_spmm_2x1x5s2_neon},
+		{"f32_spmm_2x1x6s1_neon", isa.NEON, 2, false, Shape{1, 6}, 1, f32_spmm_2x1x6s1_neon},
+		{"f32_spmm_2x1x6s2_neon", isa.NEON, 2, false, Shape{1, 6}, 2, f32_spmm_2x1x6s2_neon},
+		{"f32_spmm_2x1x7s1_neon", isa.NEON, 2, false, Shape{1, 7}, 1, f32_spmm_2x1x7s1_neon},
+		{"f32_spmm_2x1x7s2_neon", isa.NEON, 2, false, Shape{1, 7}, 2, f32_spmm_2x1x7s2_neon},
+		{"f32_spmm_2x1x8s1_neon", isa.NEON, 2, false, Shape{1, 8}, 1, f32_spmm_2x1x8s1_neon},
+		{"f32_spmm_2x1x8s2_neon", isa.NEON, 2, false, Shape{1, 8}, 2, f32_spmm_2x1x8s2_neon},
+		{"f32_spmm_2x1x10s1_neon", isa.NEON, 2, false, Shape{1, 10}, 1, f32_spmm_2x1x10s1_neon},
+		{"f32_spmm_2x1x10s2_neon", isa.NEON, 2, false, Shape{1, 10}, 2, f32_spmm_2x1x10s2_neon},
+		{"f32_spmm_2x1x12s1_neon", isa.NEON, 2, false, Shape{1, 12}, 1, f32_spmm_2x1x12s1_neon},
+		{"f32_spmm_2x1x12s2_neon", isa.NEON, 2, false, Shape{1, 12}, 2, f32_spmm_2x1x12s2_neon},
+		{"f32_spmm_2x1x14s1_neon", isa.NEON, 2, false, Shape{1, 14}, 1, f32_spmm_2x1x14s1_neon},
+		{"f32_spmm_2x1x14s2_neon", isa.NEON, 2, false, Shape{1, 14}, 2, f32_spmm_2x1x14s2_neon},
+		{"f32_spmm_2x2x1s1_neon", isa.NEON, 2, false, Shape{2, 1}, 1, f32_spmm_2x2x1s1_neon},
+		{"f32_spmm_2x2x1s2_neon", isa.NEON, 2, false, Shape{2, 1}, 2, f32_spmm_2x2x1s2_neon},
+		{"f32_spmm_2x2x2s1_neon", isa.NEON, 2, false, Shape{2, 2}, 1, f32_spmm_2x2x2s1_neon},
+		{"f32_spmm_2x2x2s2_neon", isa.NEON, 2, false, Shape{2, 2}, 2, f32_spmm_2x2x2s2_neon},
+		{"f32_spmm_2x2x3s1_neon", isa.NEON, 2, false, Shape{2, 3}, 1, f32_spmm_2x2x3s1_neon},
+		{"f32_spmm_2x2x3s2_neon", isa.NEON, 2, false, Shape{2, 3}, 2, f32_spmm_2x2x3s2_neon},
+		{"f32_spmm_2x2x4s1_neon", isa.NEON, 2, false, Shape{2, 4}, 1, f32_spmm_2x2x4s1_neon},
+		{"f32_spmm_2x2x4s2_neon", isa.NEON, 2, false, Shape{2, 4}, 2, f32_spmm_2x2x4s2_neon},
+		{"f32_spmm_2x2x5s1_neon", isa.NEON, 2, false, Shape{2, 5}, 1, f32_spmm_2x2x5s1_neon},
+		{"f32_spmm_2x2x5s2_neon", isa.NEON, 2, false, Shape{2, 5}, 2, f32_spmm_2x2x5s2_neon},
+		{"f32_spmm_2x2x6s1_neon", isa.NEON, 2, false, Shape{2, 6}, 1, f32_spmm_2x2x6s1_neon},
+		{"f32_spmm_2x2x6s2_neon", isa.NEON, 2, false, Shape{2, 6}, 2, f32_spmm_2x2x6s2_neon},
+		{"f32_spmm_2x2x7s1_neon", isa.NEON, 2, false, Shape{2, 7}, 1, f32_spmm_2x2x7s1_neon},
+		{"f32_spmm_2x2x7s2_neon", isa.NEON, 2, false, Shape{2, 7}, 2, f32_spmm_2x2x7s2_neon},
+		{"f32_spmm_4x1x1s1_neon", isa.NEON, 4, false, Shape{1, 1}, 1, f32_spmm_4x1x1s1_neon},
+		{"f32_spmm_4x1x1s2_neon", isa.NEON, 4, false, Shape{1, 1}, 2, f32_spmm_4x1x1s2_neon},
+		{"f32_spmm_4x1x2s1_neon", isa.NEON, 4, false, Shape{1, 2}, 1, f32_spmm_4x1x2s1_neon},
+		{"f32_spmm_4x1x2s2_neon", isa.NEON, 4, false, Shape{1, 2}, 2, f32_spmm_4x1x2s2_neon},
+		{"f32_spmm_4x1x3s1_neon", isa.NEON, 4, false, Shape{1, 3}, 1, f32_spmm_4x1x3s1_neon},
+		{"f32_spmm_4x1x3s2_neon", isa.NEON, 4, false, Shape{1, 3}, 2, f32_spmm_4x1x3s2_neon},
+		{"f32_spmm_4x1x4s1_neon", isa.NEON, 4, false, Shape{1, 4}, 1, f32_spmm_4x1x4s1_neon},
+		{"f32_spmm_4x1x4s2_neon", isa.NEON, 4, false, Shape{1, 4}, 2, f32_spmm_4x1x4s2_neon},
+		{"f32_spmm_4x1x5s1_neon", isa.NEON, 4, false, Shape{1, 5}, 1, f32_spmm_4x1x5s1_neon},
+		{"f32_spmm_4x1x5s2_neon", isa.NEON, 4, false, Shape{1, 5}, 2, f32_spmm_4x1x5s2_neon},
+		{"f32_spmm_4x1x6s1_neon", isa.NEON, 4, false, Shape{1, 6}, 1, f32_spmm_4x1x6s1_neon},
+		{"f32_spmm_4x1x6s2_neon", isa.NEON, 4, false, Shape{1, 6}, 2, f32_spmm_4x1x6s2_neon},
+		{"f32_spmm_4x1x7s1_neon", isa.NEON, 4, false, Shape{1, 7}, 1, f32_spmm_4x1x7s1_neon},
+		{"f32_spmm_4x1x7s2_neon", isa.NEON, 4, false, Shape{1, 7}, 2, f32_spmm_4x1x7s2_neon},
+		{"f32_spmm_4x2x1s1_neon", isa.NEON, 4, false, Shape{2, 1}, 1, f32_spmm_4x2x1s1_neon},
+		{"f32_spmm_4x2x1s2_neon", isa.NEON, 4, false, Shape{2, 1}, 2, f32_spmm_4x2x1s2_neon},
+		{"f32_spmm_4x2x2s1_neon", isa.NEON, 4, false, Shape{2, 2}, 1, f32_spmm_4x2x2s1_neon},
+		{"f32_spmm_4x2x2s2_neon", isa.NEON, 4, false, Shape{2, 2}, 2, f32_spmm_4x2x2s2_neon},
+		{"f32_spmm_4x2x3s1_neon", isa.NEON, 4, false, Shape{2, 3}, 1, f32_spmm_4x2x3s1_neon},
+		{"f32_spmm_4x2x3s2_neon", isa.NEON, 4, false, Shape{2, 3}, 2, f32_spmm_4x2x3s2_neon},
+		{"f32_spmm_8x1x1s1_neon", isa.NEON, 8, false, Shape{1, 1}, 1, f32_spmm_8x1x1s1_neon},
+		{"f32_spmm_8x1x1s2_neon", isa.NEON, 8, false, Shape{1, 1}, 2, f32_spmm_8x1x1s2_neon},
+		{"f32_spmm_8x1x2s1_neon", isa.NEON, 8, false, Shape{1, 2}, 1, f32_spmm_8x1x2s1_neon},
+		{"f32_spmm_8x1x2s2_neon", isa.NEON, 8, false, Shape{1, 2}, 2, f32_spmm_8x1x2s2_neon},
+		{"f32_spmm_8x1x3s1_neon", isa.NEON, 8, false, Shape{1, 3}, 1, f32_spmm_8x1x3s1_neon},
+		{"f32_spmm_8x1x3s2_neon", isa.NEON, 8, false, Shape{1, 3}, 2, f32_spmm_8x1x3s2_neon},
+		{"f32_spmm_pair_1x1s1_neon", isa.NEON, 1, true, Shape{1, 1}, 1, f32_spmm_pair_1x1s1_neon},
+		{"f32_spmm_pair_1x1s2_neon", isa.NEON, 1, true, Shape{1, 1}, 2, f32_spmm_pair_1x1s2_neon},
+		{"f32_spmm_pair_1x2s1_neon", isa.NEON, 1, true, Shape{1, 2}, 1, f32_spmm_pair_1x2s1_neon},
+		{"f32_spmm_pair_1x2s2_neon", isa.NEON, 1, true, Shape{1, 2}, 2, f32_spmm_pair_1x2s2_neon},
+		{"f32_spmm_pair_1x3s1_neon", isa.NEON, 1, true, Shape{1, 3}, 1, f32_spmm_pair_1x3s1_neon},
+		{"f32_spmm_pair_1x3s2_neon", isa.NEON, 1, true, Shape{1, 3}, 2, f32_spmm_pair_1x3s2_neon},
+		{"f32_spmm_pair_1x4s1_neon", isa.NEON, 1, true, Shape{1, 4}, 1, f32_spmm_pair_1x4s1_neon},
+		{"f32_spmm_pair_1x4s2_neon", isa.NEON, 1, true, Shape{1, 4}, 2, f32_spmm_pair_1x4s2_neon},
+		{"f32_spmm_pair_1x5s1_neon", isa.NEON, 1, true, Shape{1, 5}, 1, f32_spmm_pair_1x5s1_neon},
+		{"f32_spmm_pair_1x5s2_neon", isa.NEON, 1, true, Shape{1, 5}, 2, f32_spmm_pair_1x5s2_neon},
+		{"f32_spmm_pair_1x6s1_neon", isa.NEON, 1, true, Shape{1, 6}, 1, f32_spmm_pair_1x6s1_neon},
+		{"f32_spmm_pair_1x6s2_neon", isa.NEON, 1, true, Shape{1, 6}, 2, f32_spmm_pair_1x6s2_neon},
+		{"f32_spmm_pair_1x7s1_neon", isa.NEON, 1, true, Shape{1, 7}, 1, f32_spmm_pair_1x7s1_neon},
+		{"f32_spmm_pair_1x7s2_neon", isa.NEON, 1, true, Shape{1, 7}, 2, f32_spmm_pair_1x7s2_neon},
+		{"f32_spmm_pair_1x8s1_neon", isa.NEON, 1, true, Shape{1, 8}, 1, f32_spmm_pair_1x8s1_neon},
+		{"f32_spmm_pair_1x8s2_neon", isa.NEON, 1, true, Shape{1, 8}, 2, f32_spmm_pair_1x8s2_neon},
+		{"f32_spmm_pair_1x10s1_neon", isa.NEON, 1, true, Shape{1, 10}, 1, f32_spmm_pair_1x10s1_neon},
+		{"f32_spmm_pair_1x10s2_neon", isa.NEON, 1, true, Shape{1, 10}, 2, f32_spmm_pair_1x10s2_neon},
+		{"f32_spmm_pair_1x12s1_neon", isa.NEON, 1, true, Shape{1, 12}, 1, f32_spmm_pair_1x12s1_neon},
+		{"f32_spmm_pair_1x12s2_neon", isa.NEON, 1, true, Shape{1, 12}, 2, f32_spmm_pair_1x12s2_neon},
+		{"f32_spmm_pair_1x14s1_neon", isa.NEON, 1, true, Shape{1, 14}, 1, f32_spmm_pair_1x14s1_neon},
+		{"f32_spmm_pair_1x14s2_neon", isa.NEON, 1, true, Shape{1, 14}, 2, f32_spmm_pair_1x14s2_neon},
+		{"f32_spmm_pair_2x1s1_neon", isa.NEON, 1, true, Shape{2, 1}, 1, f32_spmm_pair_2x1s1_neon},
+		{"f32_spmm_pair_2x1s2_neon", isa.NEON, 1, true, Shape{2, 1}, 2, f32_spmm_pair_2x1s2_neon},
+		{"f32_spmm_pair_2x2s1_neon", isa.NEON, 1, true, Shape{2, 2}, 1, f32_spmm_pair_2x2s1_neon},
+		{"f32_spmm_pair_2x2s2_neon", isa.NEON, 1, true, Shape{2, 2}, 2, f32_spmm_pair_2x2s2_neon},
+		{"f32_spmm_pair_2x3s1_neon", isa.NEON, 1, true, Shape{2, 3}, 1, f32_spmm_pair_2x3s1_neon},
+		{"f32_spmm_pair_2x3s2_neon", isa.NEON, 1, true, Shape{2, 3}, 2, f32_spmm_pair_2x3s2_neon},
+		{"f32_spmm_pair_2x4s1_neon", isa.NEON, 1, true, Shape{2, 4}, 1, f32_spmm_pair_2x4s1_neon},
+		{"f32_spmm_pair_2x4s2_neon", isa.NEON, 1, true, Shape{2, 4}, 2, f32_spmm_pair_2x4s2_neon},
+		{"f32_spmm_pair_2x5s1_neon", isa.NEON, 1, true, Shape{2, 5}, 1, f32_spmm_pair_2x5s1_neon},
+		{"f32_spmm_pair_2x5s2_neon", isa.NEON, 1, true, Shape{2, 5}, 2, f32_spmm_pair_2x5s2_neon},
+		{"f32_spmm_pair_2x6s1_neon", isa.NEON, 1, true, Shape{2, 6}, 1, f32_spmm_pair_2x6s1_neon},
+		{"f32_spmm_pair_2x6s2_neon", isa.NEON, 1, true, Shape{2, 6}, 2, f32_spmm_pair_2x6s2_neon},
+		{"f32_spmm_pair_2x7s1_neon", isa.NEON, 1, true, Shape{2, 7}, 1, f32_spmm_pair_2x7s1_neon},
+		{"f32_spmm_pair_2x7s2_neon", isa.NEON, 1, true, Shape{2, 7}, 2, f32_spmm_pair_2x7s2_neon},
+		{"f32_spmm_pair_4x1s1_neon", isa.NEON, 1, true, Shape{4, 1}, 1, f32_spmm_pair_4x1s1_neon},
+		{"f32_spmm_pair_4x1s2_neon", isa.NEON, 1, true, Shape{4, 1}, 2, f32_spmm_pair_4x1s2_neon},
+		{"f32_spmm_pair_4x2s1_neon", isa.NEON, 1, true, Shape{4, 2}, 1, f32_spmm_pair_4x2s1_neon},
+		{"f32_spmm_pair_4x2s2_neon", isa.NEON, 1, true, Shape{4, 2}, 2, f32_spmm_pair_4x2s2_neon},
 	}
 }
 
@@ -443,3 +483,123 @@ func f32_spmm_8x1x3s1_neon(a *args)
 
 //go:noescape
 func f32_spmm_8x1x3s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x1s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x1s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x2s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x2s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x3s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x3s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x4s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x4s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x5s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x5s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x6s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x6s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x7s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x7s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x8s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x8s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x10s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x10s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x12s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x12s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x14s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_1x14s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x1s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x1s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x2s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x2s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x3s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x3s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x4s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x4s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x5s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x5s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x6s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x6s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x7s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_2x7s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x1s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x1s2_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x2s1_neon(a *args)
+
+//go:noescape
+func f32_spmm_pair_4x2s2_neon(a *args)

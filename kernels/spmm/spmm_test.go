@@ -225,7 +225,8 @@ func (c testCase) product(t *testing.T) *Product {
 		t.Fatal(err)
 	}
 	// Kernels read the lists of the weight to their end, not past it.
-	w.entries, w.off, w.val = guardedCopy(t, w.entries, c.guardStart), guardedCopy(t, w.off, c.guardStart), guardedCopy(t, w.val, c.guardStart)
+	w.entries, w.pairs = guardedCopy(t, w.entries, c.guardStart), guardedCopy(t, w.pairs, c.guardStart)
+	w.off, w.val = guardedCopy(t, w.off, c.guardStart), guardedCopy(t, w.val, c.guardStart)
 	p, err := NewProduct(c.isa, w, c.step, c.geo, c.tiles, c.epi)
 	if err != nil {
 		t.Fatal(err)
@@ -300,7 +301,11 @@ func runnable() []Kernel {
 func TestKernelNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range Kernels() {
-		want := fmt.Sprintf("f32_spmm_%dx%dx%ds%d_%v", k.R, k.Tile.Rows, k.Tile.Cols, k.Step, k.ISA)
+		rows := fmt.Sprint(k.R, "x")
+		if k.Pair {
+			rows = "pair_"
+		}
+		want := fmt.Sprintf("f32_spmm_%s%dx%ds%d_%v", rows, k.Tile.Rows, k.Tile.Cols, k.Step, k.ISA)
 		if k.Name != want {
 			t.Errorf("kernel %s is named %s", want, k.Name)
 		}
@@ -308,12 +313,16 @@ func TestKernelNames(t *testing.T) {
 			t.Errorf("%s is there twice", k.Name)
 		}
 		seen[k.Name] = true
-		if got, ok := Lookup(k.ISA, k.R, k.Tile, k.Step); !ok || got.Name != k.Name {
-			t.Errorf("Lookup of %s gives %q", k.Name, got.Name)
+		if got, ok := lookup(k.ISA, k.R, k.Pair, k.Tile, k.Step); !ok || got.Name != k.Name {
+			t.Errorf("lookup of %s gives %q", k.Name, got.Name)
 		}
-		// The rest of a mixed weight takes the tiles of its blocks.
-		if _, ok := Lookup(k.ISA, 1, k.Tile, k.Step); !ok {
+		// The rest of a mixed weight takes the tiles of its blocks, and rows
+		// without a partner those of pairs.
+		if _, ok := lookup(k.ISA, 1, false, k.Tile, k.Step); !ok {
 			t.Errorf("beside %s there is none of one row", k.Name)
+		}
+		if _, ok := lookup(k.ISA, 1, true, k.Tile, k.Step); !ok && k.R > 1 {
+			t.Errorf("beside %s there is none of pairs", k.Name)
 		}
 		if k.Tile.Cols > maxPart || k.Tile.Rows > maxPart {
 			t.Errorf("%s is larger than Cover looks", k.Name)
@@ -321,20 +330,39 @@ func TestKernelNames(t *testing.T) {
 	}
 }
 
+// uses reports whether some run goes on a kernel.
+func (p *Product) uses(name string) bool {
+	for n, chunk := range p.w.chunks {
+		for _, r := range chunk.runs {
+			for _, c := range p.cover[p.classes[n]*len(p.tiles)] {
+				if c.kernels[r.kind].Name == name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // TestKernel compares every kernel with the float64 reference, for weights
 // that exercise each of its paths, between pages that fault.
 func TestKernel(t *testing.T) {
 	for _, k := range runnable() {
 		t.Run(k.Name, func(t *testing.T) {
-			base := spec{isa: k.ISA, packing: packing{r: k.R}, step: k.Step, grid: []Shape{k.Tile}, rows: 3 * k.R, cols: 11, density: 0.4}
+			unit := k.R // rows that it takes at once
+			if k.Pair {
+				unit = 2
+			}
+			base := spec{isa: k.ISA, packing: packing{r: k.R}, step: k.Step, grid: []Shape{k.Tile}, rows: 3 * unit, cols: 11, density: 0.4}
+			used := false
 			for name, change := range map[string]func(*spec){
 				"plain":    func(*spec) {},
 				"empty":    func(s *spec) { s.density, s.bias, s.clamp = 0, true, true },
 				"full":     func(s *spec) { s.density, s.bias = 1, true },
 				"dense":    func(s *spec) { s.dense = true },
-				"one":      func(s *spec) { s.rows, s.cols, s.density = k.R, 1, 1 },
-				"two":      func(s *spec) { s.rows, s.cols, s.density = k.R, 2, 1 },
-				"three":    func(s *spec) { s.rows, s.cols, s.density = k.R, 3, 1 },
+				"one":      func(s *spec) { s.rows, s.cols, s.density = unit, 1, 1 },
+				"two":      func(s *spec) { s.rows, s.cols, s.density = unit, 2, 1 },
+				"three":    func(s *spec) { s.rows, s.cols, s.density = unit, 3, 1 },
 				"clamp":    func(s *spec) { s.clamp, s.bias = true, true },
 				"residual": func(s *spec) { s.residual, s.bias = true, true },
 				"in place": func(s *spec) { s.residual, s.inPlace, s.bias, s.clamp = true, true, true, true },
@@ -357,9 +385,17 @@ func TestKernel(t *testing.T) {
 						s := base
 						s.guardStart = start
 						change(&s)
-						newCase(t, s, rng).check(t)
+						if s.r == 1 && !k.Pair && s.groups == 0 {
+							s.groups = s.rows // rows of one group are paired
+						}
+						c := newCase(t, s, rng)
+						c.check(t)
+						used = used || c.product(t).uses(k.Name)
 					}
 				})
+			}
+			if !used {
+				t.Error("no case ran on it")
 			}
 		})
 	}
@@ -431,14 +467,14 @@ func TestShapes(t *testing.T) {
 func TestBitIdentical(t *testing.T) {
 	for _, i := range isas() {
 		for _, pack := range packings() {
-			s := spec{isa: i, packing: pack, step: 1, rows: 50, cols: 60, density: 0.2, block: 16, bias: true, clamp: true,
+			s := spec{isa: i, packing: pack, step: 1, rows: 2*Band + 50, cols: 60, density: 0.2, block: 16, bias: true, clamp: true,
 				grid: []Shape{{2, 7}, {1, 5}}}
 			c := newCase(t, s, rand.New(rand.NewPCG(5, 6)))
 			p := c.product(t)
 			clear(c.buf.Y)
 			p.Run(c.buf, 0, p.Units())
 			want := slices.Clone(c.buf.Y)
-			for _, chunk := range []int{1, 8, 13} {
+			for _, chunk := range []int{8, 300} {
 				c.addr.Chunk = chunk
 				p := c.product(t)
 				if p.Units() <= len(c.tiles) {
@@ -647,8 +683,8 @@ func TestCover(t *testing.T) {
 				for rows := range 9 {
 					for cols := range 30 {
 						seen := make([]int, rows*cols)
-						for _, p := range (Fit{ISA: i, R: r, Step: step, Columns: 100, Density: 0.1}).Cover(Shape{rows, cols}) {
-							if _, ok := Lookup(i, r, p.Shape, step); !ok {
+						for _, p := range (Fit{ISA: i, R: r, Pairs: r == 1, Step: step, Columns: 100, Density: 0.1}).Cover(Shape{rows, cols}) {
+							if _, ok := lookup(i, r, r == 1, p.Shape, step); !ok {
 								t.Fatalf("%v: no kernel for %+v", i, p)
 							}
 							for v := range p.Vectors() {

@@ -27,7 +27,8 @@ type Addressing struct {
 	// a block for one tile should stay in the L1 cache. See [Fit.Block].
 	Block int
 	// Chunk is how many rows a chunk has, 0 for all. Chunks of one tile may
-	// run at once. It is rounded up to whole blocks of R rows.
+	// run at once. It is rounded up to whole blocks of R rows, and where single
+	// rows are paired to whole bands of 256.
 	Chunk int
 }
 
@@ -37,32 +38,45 @@ type Addressing struct {
 type Weight struct {
 	rows, cols, nnz int
 	chunks          []chunk
-	entries         []entry // lookahead more than the runs have
+	entries         []entry     // lookahead more than the runs have,
+	pairs           []pairEntry // here, too
 	off             []uint32
 	val             []float32
 	maxOff          int // largest of off
 }
 
 // A chunk is some rows of a weight, all in blocks of r rows, and a rest of
-// single ones where rest says so.
+// single ones where rest says so. Single rows may be paired.
 type chunk struct {
 	class
 	runs []run
 }
 
 // A class is what kernels a chunk runs on: those of r rows, and where there is
-// a rest besides the blocks, those of one row too.
+// a rest besides the blocks, those of one row too; and those of pairs.
 type class struct {
-	r    int
-	rest bool
+	r           int
+	rest, pairs bool
 }
 
 // A run is the entries of one kernel call.
 type run struct {
-	lo, hi int   // entries[lo:hi]
-	r      int   // rows of each: the chunk's r, or 1 in the rest
+	kind   kind
+	lo, hi int   // entries[lo:hi], or pairs
+	off    int   // of pairs, where their offsets
+	val    int   // and values begin
 	flags  flags // all that may be set
 }
+
+// A kind says on which of a class's kernels a run goes.
+type kind uint8
+
+const (
+	blockRows  kind = iota // R rows, the chunk's
+	singleRows             // one row of the rest
+	pairRows               // two rows with lists of their own
+	kinds
+)
 
 // maxRun bounds the weights of one run, and with them the time of one kernel
 // call, which the Go scheduler cannot interrupt: 28 vectors of 16 lanes at a
@@ -77,13 +91,13 @@ func (w *Weight) NNZ() int { return w.nnz }
 
 // fit describes products with the weight, for tiles that the caller left to
 // be cut.
-func (w *Weight) fit(i isa.ISA, r, step int) Fit {
-	return Fit{ISA: i, R: r, Step: step, Columns: w.cols, Density: float64(w.nnz) / float64(w.rows*w.cols)}
+func (w *Weight) fit(i isa.ISA, c class, step int) Fit {
+	return Fit{ISA: i, R: c.r, Pairs: c.r == 1 && c.pairs, Step: step, Columns: w.cols, Density: float64(w.nnz) / float64(w.rows*w.cols)}
 }
 
 // Bytes returns the memory that the packed weight takes.
 func (w *Weight) Bytes() int {
-	n := len(w.entries)*int(unsafe.Sizeof(entry{})) + len(w.off)*4 + len(w.val)*4
+	n := len(w.entries)*int(unsafe.Sizeof(entry{})) + len(w.pairs)*int(unsafe.Sizeof(pairEntry{})) + len(w.off)*4 + len(w.val)*4
 	for _, c := range w.chunks {
 		n += len(c.runs) * int(unsafe.Sizeof(run{}))
 	}
@@ -300,13 +314,13 @@ func (p *packer) pack() (*Weight, error) {
 		return nil, fmt.Errorf("spmm: %d weights are too many", nnz)
 	}
 	p.w.nnz = nnz
-	p.w.val = make([]float32, 0, nnz)
+	p.w.val = make([]float32, 0, nnz+1)
 	// Whole blocks first, then the smaller ones of every group.
 	slices.SortStableFunc(p.strips, func(a, b strip) int { return cmp.Compare(b.r, a.r) })
 	for len(p.strips) > 0 {
 		n, rows := 0, 0
 		for _, s := range p.strips {
-			if s.r != p.strips[0].r || rows >= p.Chunk || (p.Block < len(p.Offsets) && p.group(s) != p.group(p.strips[0])) {
+			if s.r != p.strips[0].r || rows >= p.Chunk && (s.row%Band == 0 || !p.pairs(s) && s.rest == nil) || (p.Block < len(p.Offsets) && p.group(s) != p.group(p.strips[0])) {
 				break
 			}
 			n, rows = n+1, rows+s.r
@@ -314,9 +328,14 @@ func (p *packer) pack() (*Weight, error) {
 		p.chunk(p.strips[:n])
 		p.strips = p.strips[n:]
 	}
-	p.w.off = append(p.w.off, make([]uint32, lookahead)...)
+	p.w.off, p.w.val = append(p.w.off, make([]uint32, lookahead)...), append(p.w.val, 0)
 	for range lookahead {
-		p.w.entries = append(p.w.entries, entry{row: p.w.entries[len(p.w.entries)-1].row})
+		if n := len(p.w.entries); n > 0 {
+			p.w.entries = append(p.w.entries, entry{row: p.w.entries[n-1].row})
+		}
+		if n := len(p.w.pairs); n > 0 {
+			p.w.pairs = append(p.w.pairs, pairEntry{row: p.w.pairs[n-1].row})
+		}
 	}
 	w := p.w
 	return &w, nil
@@ -388,12 +407,30 @@ func (p *packer) chunk(strips []strip) {
 		slices.SortStableFunc(parts, func(a, b part) int {
 			return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.flags, b.flags), cmp.Compare(len(b.col), len(a.col)))
 		})
-		c.runs = p.cut(c.runs, parts)
+		for rest := parts; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && rest[n].stage == rest[0].stage && rest[n].flags == rest[0].flags {
+				n++
+			}
+			single := rest[:n]
+			if p.pairs(single[0].strip) {
+				var pairs []pair
+				pairs, single = p.match(single, int32(k))
+				c.runs = p.cutPairs(c.runs, pairs)
+				c.pairs = c.pairs || len(pairs) > 0
+			}
+			c.runs = p.cut(c.runs, single)
+			rest = rest[n:]
+		}
 	}
 	p.w.chunks = append(p.w.chunks, c)
 }
 
-// cut packs the parts of a K-block into runs.
+// pairs reports whether a strip is a row that may be paired with another.
+func (p *packer) pairs(s strip) bool { return s.r == 1 && p.groupRows > 1 && !p.shared }
+
+// cut packs parts of a K-block, of one stage and with the same flags, into
+// runs.
 func (p *packer) cut(runs []run, parts []part) []run {
 	weights, group, off := 0, -1, 0
 	for i, s := range parts {
@@ -403,9 +440,9 @@ func (p *packer) cut(runs []run, parts []part) []run {
 				p.w.off = append(p.w.off, p.Offsets[k]+uint32(g)*p.GroupStride)
 			}
 		}
-		n, f := len(p.w.entries), s.flags|prefetch
-		if last := len(runs) - 1; i == 0 || runs[last].r != s.r || runs[last].flags != f || weights > 0 && weights+len(s.col)*s.r > maxRun {
-			runs = append(runs, run{lo: n, r: s.r, flags: f})
+		n := len(p.w.entries)
+		if i == 0 || weights > 0 && weights+len(s.col)*s.r > maxRun {
+			runs = append(runs, run{kind: []kind{blockRows, singleRows}[s.stage], lo: n, flags: s.flags | prefetch})
 			weights = 0
 		}
 		weights += len(s.col) * s.r

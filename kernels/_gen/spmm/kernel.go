@@ -80,7 +80,10 @@ type kernel struct {
 
 func newKernel(c *build.Context, t target, s shape) *kernel {
 	k := &kernel{Context: c, target: t, shape: s, sets: 1}
-	if s.r*s.vectors() <= t.few {
+	// Single rows have one, whatever their tile: a product that is cut into
+	// smaller tiles for more threads must add up in the same order, and the next
+	// rows hide the latency of short ones.
+	if s.r > 1 && s.r*s.vectors() <= t.few {
 		k.sets = 2
 	}
 	return k
@@ -174,13 +177,13 @@ func (k *kernel) next(disp int) {
 		k.MOVL(mem(rEntry, disp+entryOff), rNextOff.As32())
 		k.LEAQ(indexed(rA, rNextOff, 4), rNextOff)
 	}
-	k.rowOfY(disp, rNextY)
+	k.rowOfY(disp+entryRow, rNextY)
 }
 
-// rowOfY sets y to the first row of y of the entry at disp bytes from the
-// current one.
+// rowOfY sets y to the row of y whose number is disp bytes from the current
+// entry.
 func (k *kernel) rowOfY(disp int, y reg.GPPhysical) {
-	k.MOVL(mem(rEntry, disp+entryRow), y.As32())
+	k.MOVL(mem(rEntry, disp), y.As32())
 	k.IMULQ(mem(rArgs, argYChan), y)
 	k.ADDQ(mem(rArgs, argY), y)
 }
@@ -191,7 +194,7 @@ func (k *kernel) rowOfY(disp int, y reg.GPPhysical) {
 func (k *kernel) prefetch() {
 	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("fetched"))
-	k.rowOfY(lookahead*entrySize, rA)
+	k.rowOfY(lookahead*entrySize+entryRow, rA)
 	k.walk(argYRow, argYChan, func(_, j int, m operand.Mem) {
 		if j%k.cols*k.bytes%64 == 0 { // one a cache line
 			k.PREFETCHT0(m)
@@ -260,6 +263,13 @@ func (k *kernel) begin() {
 
 // end clamps and stores the accumulators.
 func (k *kernel) end() {
+	k.clamp()
+	k.MOVQ(rY, rA)
+	k.walk(argYRow, argYChan, func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
+}
+
+// clamp limits the accumulators where the caller wants that.
+func (k *kernel) clamp() {
 	k.TESTL(operand.U32(flagClamp), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("store"))
 	lo, hi := k.spare(0), k.spare(1)
@@ -272,8 +282,6 @@ func (k *kernel) end() {
 		k.VMINPS(k.acc(0, i, j), hi, k.acc(0, i, j))
 	})
 	k.Label("store")
-	k.MOVQ(rY, rA)
-	k.walk(argYRow, argYChan, func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
 }
 
 // columns multiplies the entry's columns.

@@ -35,7 +35,11 @@ func run(isa, asm, table string) error {
 	c.ConstraintExpr("!purego")
 	shapes := t.kernels()
 	for _, s := range shapes {
-		newKernel(c, t, s).emit()
+		if s.pair {
+			newPairKernel(c, t, s).emit()
+		} else {
+			newKernel(c, t, s).emit()
+		}
 	}
 	emitPeak(c, t)
 	emitLoads(c, t)
@@ -64,8 +68,8 @@ func writeTable(t target, shapes []shape, name string) error {
 	fmt.Fprintf(&b, "// %sKernels lists the %s kernels.\n", t.name, t.title)
 	fmt.Fprintf(&b, "func %sKernels() []Kernel {\n\treturn []Kernel{\n", t.name)
 	for _, s := range shapes {
-		fmt.Fprintf(&b, "{%q, isa.%s, %d, Shape{%d, %d}, %d, %s},\n",
-			s.symbol(t), strings.ToUpper(t.name), s.r, s.rows, s.cols, s.step, s.symbol(t))
+		fmt.Fprintf(&b, "{%q, isa.%s, %d, %t, Shape{%d, %d}, %d, %s},\n",
+			s.symbol(t), strings.ToUpper(t.name), s.r, s.pair, s.rows, s.cols, s.step, s.symbol(t))
 	}
 	fmt.Fprintf(&b, "\t}\n}\n\n")
 	for _, s := range shapes {

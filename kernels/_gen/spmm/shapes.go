@@ -6,13 +6,21 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A shape is what kernels differ by: weight rows, rows and columns of vectors
-// of a tile, and vectors from a column of activations to the next.
-type shape struct{ r, rows, cols, step int }
+// A shape is what kernels differ by: weight rows that share a list of columns,
+// whether such rows go in pairs, rows and columns of vectors of a tile, and
+// vectors from a column of activations to the next.
+type shape struct {
+	r                int
+	pair             bool
+	rows, cols, step int
+}
 
 func (s shape) vectors() int { return s.rows * s.cols }
 
 func (s shape) symbol(t target) string {
+	if s.pair {
+		return fmt.Sprintf("f32_spmm_pair_%dx%ds%d_%s", s.rows, s.cols, s.step, t.name)
+	}
 	return fmt.Sprintf("f32_spmm_%dx%dx%ds%d_%s", s.r, s.rows, s.cols, s.step, t.name)
 }
 
@@ -23,6 +31,7 @@ type target struct {
 	regs        []reg.VecPhysical
 	few         int // accumulators up to which the latency of a multiply-add binds
 	tiles       map[int][]tiles
+	pairs       []tiles // of pairs of rows
 }
 
 // tiles are those of some height: cols columns each.
@@ -37,15 +46,19 @@ type tiles struct {
 // row, and four rows of three or four.
 func (t target) kernels() []shape {
 	var list []shape
-	for _, r := range []int{1, 2, 4, 8} {
-		for _, tile := range t.tiles[r] {
+	add := func(r int, pair bool, all []tiles) {
+		for _, tile := range all {
 			for _, cols := range tile.cols {
 				for step := 1; step <= 2; step++ {
-					list = append(list, shape{r, tile.rows, cols, step})
+					list = append(list, shape{r, pair, tile.rows, cols, step})
 				}
 			}
 		}
 	}
+	for _, r := range []int{1, 2, 4, 8} {
+		add(r, false, t.tiles[r])
+	}
+	add(1, true, t.pairs)
 	return list
 }
 
@@ -58,6 +71,7 @@ var targets = map[string]target{
 			4: {{1, []int{1, 2, 3, 4, 5, 6, 7}}, {2, []int{1, 2, 3}}, {3, []int{1}}},
 			8: {{1, []int{1, 2, 3}}, {2, []int{1}}, {3, []int{1}}},
 		},
+		pairs: []tiles{{1, []int{1, 2, 3, 4, 5, 6, 7, 8, 14}}, {2, []int{1, 2, 3, 4, 5, 6, 7}}, {3, []int{1, 2}}, {4, []int{1, 2}}},
 		regs: []reg.VecPhysical{
 			reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
 			reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
@@ -73,6 +87,7 @@ var targets = map[string]target{
 			4: {{1, []int{1, 2, 3}}, {2, []int{1}}, {3, []int{1}}},
 			8: {{1, []int{1}}},
 		},
+		pairs: []tiles{{1, []int{1, 2, 3, 4, 5, 6}}, {2, []int{1, 2, 3}}, {3, []int{1, 2}}, {4, []int{1}}},
 		regs: []reg.VecPhysical{
 			reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
 			reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,

@@ -78,10 +78,11 @@ type kernel struct {
 }
 
 // newKernel takes two sets where one has fewer accumulators than a multiply-add
-// has latency on two pipes.
+// has latency on two pipes. Single rows have one, whatever their tile: a product
+// that is cut into smaller tiles for more threads must add up in the same order.
 func newKernel(b *bytes.Buffer, s shape) kernel {
 	k := kernel{shape: s, b: b, sets: 1}
-	if s.r*s.vectors() < 8 {
+	if s.r > 1 && s.r*s.vectors() < 8 {
 		k.sets = 2
 	}
 	return k
@@ -114,16 +115,7 @@ func (k kernel) spares() []int {
 // emit writes the kernel.
 func (k kernel) emit() {
 	fmt.Fprintf(k.b, "\n// func %s(a *args)\nTEXT ·%s(SB), 0, $128-8\n", k.name(), k.name())
-	k.op("NO_LOCAL_POINTERS")
-	k.op("MOVD a+0(FP), %s", rArgs)
-	k.op("LDP %d(%s), (%s, %s)", argEntries, rArgs, rEntry, rEntries)
-	k.op("LDP %d(%s), (%s, %s)", argOff, rArgs, rOffs, rVals)
-	k.op("LDP %d(%s), (%s, %s)", argBias, rArgs, rBias, rX)
-	k.op("LDP %d(%s), (%s, %s)", argY, rArgs, rY, rRes)
-	k.op("LDP %d(%s), (%s, %s)", argXRow, rArgs, rXRow, rYRow)
-	k.op("LDP %d(%s), (%s, %s)", argResRow, rArgs, rResRow, rYChan)
-	k.op("MOVD %d(%s), %s", argResChan, rArgs, rResChan)
-	k.op("MOVWU %d(%s), %s", argFlags, rArgs, rFlags)
+	k.loadArgs()
 
 	k.label("entry")
 	k.op("LDPW %d(%s), (%s, %s)", entryRow, rEntry, rRow, rCount)
@@ -139,6 +131,20 @@ func (k kernel) emit() {
 	k.op("SUBS $1, %s", rEntries)
 	k.op("BNE entry")
 	k.op("RET")
+}
+
+// loadArgs loads the arguments.
+func (k kernel) loadArgs() {
+	k.op("NO_LOCAL_POINTERS")
+	k.op("MOVD a+0(FP), %s", rArgs)
+	k.op("LDP %d(%s), (%s, %s)", argEntries, rArgs, rEntry, rEntries)
+	k.op("LDP %d(%s), (%s, %s)", argOff, rArgs, rOffs, rVals)
+	k.op("LDP %d(%s), (%s, %s)", argBias, rArgs, rBias, rX)
+	k.op("LDP %d(%s), (%s, %s)", argY, rArgs, rY, rRes)
+	k.op("LDP %d(%s), (%s, %s)", argXRow, rArgs, rXRow, rYRow)
+	k.op("LDP %d(%s), (%s, %s)", argResRow, rArgs, rResRow, rYChan)
+	k.op("MOVD %d(%s), %s", argResChan, rArgs, rResChan)
+	k.op("MOVWU %d(%s), %s", argFlags, rArgs, rFlags)
 }
 
 // begin sets the accumulators: to the bias, plus the residual, in the first
@@ -240,6 +246,13 @@ func (k kernel) column(set int) {
 
 // end clamps and stores the accumulators.
 func (k kernel) end() {
+	k.clamp()
+	k.op("MOVD %s, %s", rOut, rAt)
+	k.eachRow(rYRow, rYChan, func(at string, i, row int) { k.move("FSTPQ", "FMOVQ", at, i, row) })
+}
+
+// clamp limits the accumulators where the caller wants that.
+func (k kernel) clamp() {
 	lo, hi := k.spares()[0], k.spares()[1]
 	k.op("TBZ $%d, %s, store", flagClamp, rFlags)
 	k.op("ADD $%d, %s, %s", argMin, rArgs, rAt)
@@ -250,8 +263,6 @@ func (k kernel) end() {
 		k.op("FMIN_4S(%d, %d, %d)", a, a, hi)
 	}
 	k.label("store")
-	k.op("MOVD %s, %s", rOut, rAt)
-	k.eachRow(rYRow, rYChan, func(at string, i, row int) { k.move("FSTPQ", "FMOVQ", at, i, row) })
 }
 
 // eachRow calls f with the register that points to each tile row of each weight

@@ -35,12 +35,20 @@ func run(asm, table string) error {
 	return os.WriteFile(table, text, 0o644)
 }
 
-// A shape is what kernels differ by.
-type shape struct{ r, rows, cols, step int }
+// A shape is what kernels differ by: weight rows that share a list of columns,
+// whether such rows go in pairs, the tile and the step.
+type shape struct {
+	r                int
+	pair             bool
+	rows, cols, step int
+}
 
 func (s shape) vectors() int { return s.rows * s.cols }
 
 func (s shape) name() string {
+	if s.pair {
+		return fmt.Sprintf("f32_spmm_pair_%dx%ds%d_neon", s.rows, s.cols, s.step)
+	}
 	return fmt.Sprintf("f32_spmm_%dx%dx%ds%d_neon", s.r, s.rows, s.cols, s.step)
 }
 
@@ -51,19 +59,23 @@ func shapes() []shape {
 	for _, s := range []struct {
 		r, rows int
 		cols    []int
+		pair    bool
 	}{
-		{1, 1, []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16}},
-		{1, 2, []int{1, 2, 3, 4, 5, 6, 7}},
-		{1, 4, []int{1, 2, 4, 7}},
-		{2, 1, []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}},
-		{2, 2, []int{1, 2, 3, 4, 5, 6, 7}},
-		{4, 1, []int{1, 2, 3, 4, 5, 6, 7}},
-		{4, 2, []int{1, 2, 3}},
-		{8, 1, []int{1, 2, 3}},
+		{1, 1, []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16}, false},
+		{1, 2, []int{1, 2, 3, 4, 5, 6, 7}, false},
+		{1, 4, []int{1, 2, 4, 7}, false},
+		{2, 1, []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}, false},
+		{2, 2, []int{1, 2, 3, 4, 5, 6, 7}, false},
+		{4, 1, []int{1, 2, 3, 4, 5, 6, 7}, false},
+		{4, 2, []int{1, 2, 3}, false},
+		{8, 1, []int{1, 2, 3}, false},
+		{1, 1, []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}, true},
+		{1, 2, []int{1, 2, 3, 4, 5, 6, 7}, true},
+		{1, 4, []int{1, 2}, true},
 	} {
 		for _, cols := range s.cols {
 			for step := 1; step <= 2; step++ {
-				list = append(list, shape{s.r, s.rows, cols, step})
+				list = append(list, shape{s.r, s.pair, s.rows, cols, step})
 			}
 		}
 	}
@@ -76,7 +88,11 @@ func assembly(list []shape) []byte {
 	b.WriteString(generated)
 	b.WriteString("#include \"textflag.h\"\n#include \"funcdata.h\"\n#include \"neon_arm64.h\"\n")
 	for _, s := range list {
-		newKernel(&b, s).emit()
+		if s.pair {
+			newPairKernel(&b, s).emit()
+		} else {
+			newKernel(&b, s).emit()
+		}
 	}
 	return b.Bytes()
 }
@@ -88,7 +104,7 @@ func tableOf(list []shape) ([]byte, error) {
 	b.WriteString("package spmm\n\nimport \"github.com/nnz-dev/nnz/kernels/isa\"\n\n")
 	b.WriteString("// neonKernels lists the NEON kernels.\nfunc neonKernels() []Kernel {\n\treturn []Kernel{\n")
 	for _, s := range list {
-		fmt.Fprintf(&b, "{%q, isa.NEON, %d, Shape{%d, %d}, %d, %s},\n", s.name(), s.r, s.rows, s.cols, s.step, s.name())
+		fmt.Fprintf(&b, "{%q, isa.NEON, %d, %t, Shape{%d, %d}, %d, %s},\n", s.name(), s.r, s.pair, s.rows, s.cols, s.step, s.name())
 	}
 	b.WriteString("\t}\n}\n\n")
 	for _, s := range list {

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Byte offsets of the fields of a pairEntry, as package spmm declares it; its
+// TestArgsLayout compares.
+const (
+	pairFirst  = 0
+	pairSecond = 4
+	pairShared = 8
+	pairApart  = 12
+	pairSize   = 16
+)
+
+// General registers of pair kernels; those not named here are as of the others.
+var (
+	rY2     = reg.R10 // the second row of y
+	rNextY2 = reg.R15 // and that of the entry after, rNextY being the first
+)
+
+// A pairKernel takes two weight rows at a time: first the columns that both
+// have, whose activations it loads once, then as many of each row alone. So
+// loads, which bind a kernel of one row, are fewer than multiply-adds, and an
+// iteration of either loop is two columns without a remainder.
+type pairKernel struct{ kernel }
+
+func newPairKernel(c *build.Context, t target, s shape) pairKernel {
+	k := pairKernel{kernel{Context: c, target: t, shape: s, sets: 1}}
+	k.r = 2 // rows of accumulators
+	return k
+}
+
+// emit writes the kernel.
+func (k pairKernel) emit() {
+	k.Function(k.shape.symbol(k.target))
+	k.SignatureExpr("func(a *byte)")
+	k.last = k.AllocLocal(128) // as of the other kernels
+	k.Load(k.Param("a"), rArgs)
+	k.MOVQ(mem(rArgs, argEntries), rEntry)
+	k.MOVQ(mem(rArgs, argCount), rA)
+	k.SHLQ(operand.U8(4), rA)
+	k.LEAQ(operand.Mem{Base: rEntry, Index: rA, Scale: 1, Disp: -pairSize}, rA)
+	k.MOVQ(rA, k.last)
+	k.MOVQ(mem(rArgs, argX), rX)
+	if k.rows > 1 {
+		k.MOVQ(mem(rArgs, argXRow), rXRow)
+	}
+	if k.rows > 3 {
+		k.LEAQ(indexed(rXRow, rXRow, 2), rXRow3)
+	}
+	k.MOVQ(mem(rArgs, argOff), rOff)
+	k.MOVQ(mem(rArgs, argVal), rVal)
+	k.next(0)
+
+	k.Label("entry")
+	k.MOVQ(rNextY, rY)
+	k.MOVQ(rNextY2, rY2)
+	k.next(pairSize)
+	k.prefetch()
+	k.begin()
+	k.shared()
+	k.apart()
+	k.end()
+	k.ADDQ(operand.U8(pairSize), rEntry)
+	k.CMPQ(rEntry, k.last)
+	k.JLS(operand.LabelRef("entry"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// next finds the rows of y of the entry at disp bytes from the current one.
+func (k pairKernel) next(disp int) {
+	k.rowOfY(disp+pairFirst, rNextY)
+	k.rowOfY(disp+pairSecond, rNextY2)
+}
+
+// prefetch asks for the output rows of the entry after the next, and for
+// weights to come, where the caller wants that.
+func (k pairKernel) prefetch() {
+	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
+	k.JZ(operand.LabelRef("fetched"))
+	for _, row := range []int{pairFirst, pairSecond} {
+		k.rowOfY(lookahead*pairSize+row, rA)
+		if k.rows > 1 {
+			k.MOVQ(mem(rArgs, argYRow), rB)
+		}
+		for j := range k.vectors() {
+			if j > 0 && j%k.cols == 0 {
+				k.ADDQ(rB, rA)
+			}
+			if j%k.cols*k.bytes%64 == 0 { // one a cache line
+				k.PREFETCHT0(mem(rA, j%k.cols*k.bytes))
+			}
+		}
+	}
+	k.PREFETCHT0(mem(rVal, ahead))
+	k.PREFETCHT0(mem(rOff, ahead))
+	k.Label("fetched")
+}
+
+// walk calls f with the address of every vector of a tile in both rows, which
+// begin at starts. row is the argument with the stride of tile rows. It changes
+// rA and rB where a tile has several, else nothing.
+func (k pairKernel) walk(row int, starts [2]reg.GPPhysical, f func(i, j int, m operand.Mem)) {
+	if k.rows > 1 {
+		k.MOVQ(mem(rArgs, row), rB)
+	}
+	for i, at := range starts {
+		for j := range k.vectors() {
+			if j > 0 && j%k.cols == 0 {
+				if at != rA {
+					k.MOVQ(at, rA)
+					at = rA
+				}
+				k.ADDQ(rB, rA)
+			}
+			f(i, j, mem(at, j%k.cols*k.bytes))
+		}
+	}
+}
+
+// begin sets the accumulators: to the bias, plus the residual, in the first
+// K-block, else to what y holds.
+func (k pairKernel) begin() {
+	k.TESTL(operand.U32(flagFirst), mem(rArgs, argFlags))
+	k.JZ(operand.LabelRef("resume"))
+	k.MOVQ(mem(rArgs, argBias), rB)
+	for i, row := range []int{pairFirst, pairSecond} {
+		k.MOVL(mem(rEntry, row), rA.As32())
+		k.VBROADCASTSS(indexed(rB, rA, 4), k.acc(0, i, 0))
+		for j := 1; j < k.vectors(); j++ {
+			k.VMOVAPS(k.acc(0, i, 0), k.acc(0, i, j))
+		}
+	}
+	k.TESTL(operand.U32(flagResidual), mem(rArgs, argFlags))
+	k.JZ(operand.LabelRef("begun"))
+	// The lists are not walked yet: their registers are free.
+	starts := [2]reg.GPPhysical{rA, rIndex}
+	for i, row := range []int{pairSecond, pairFirst} { // rA last, as walk changes it
+		at := starts[1-i]
+		k.MOVL(mem(rEntry, row), at.As32())
+		k.IMULQ(mem(rArgs, argResChan), at)
+		k.ADDQ(mem(rArgs, argRes), at)
+	}
+	k.walk(argResRow, starts, func(i, j int, m operand.Mem) {
+		k.VADDPS(m, k.acc(0, i, j), k.acc(0, i, j))
+	})
+	k.JMP(operand.LabelRef("begun"))
+	k.Label("resume")
+	k.walk(argYRow, [2]reg.GPPhysical{rY, rY2}, func(i, j int, m operand.Mem) { k.VMOVUPS(m, k.acc(0, i, j)) })
+	k.Label("begun")
+}
+
+// shared multiplies the columns that both rows have.
+func (k pairKernel) shared() {
+	k.MOVL(mem(rEntry, pairShared), rIndex.As32())
+	k.LEAQ(indexed(rOff, rIndex, 4), rOff)
+	k.LEAQ(indexed(rVal, rIndex, 8), rVal)
+	k.NEGQ(rIndex)
+	k.JZ(operand.LabelRef("apart"))
+	k.Label("both")
+	k.MOVL(indexed(rOff, rIndex, 4), rA.As32())
+	first, second := k.weights()
+	x := k.x(rA)
+	for j := range k.vectors() {
+		v := k.spare(2 + j%(k.spares()-2))
+		k.VMOVUPS(x(j), v)
+		k.VFMADD231PS(v, first, k.acc(0, 0, j))
+		k.VFMADD231PS(v, second, k.acc(0, 1, j))
+	}
+	k.ADDQ(operand.U8(1), rIndex)
+	k.JNZ(operand.LabelRef("both"))
+	k.Label("apart")
+}
+
+// apart multiplies the columns that only one of the rows has: one of each a
+// turn.
+func (k pairKernel) apart() {
+	k.MOVL(mem(rEntry, pairApart), rIndex.As32())
+	k.LEAQ(indexed(rOff, rIndex, 8), rOff)
+	k.LEAQ(indexed(rVal, rIndex, 8), rVal)
+	k.NEGQ(rIndex)
+	k.JZ(operand.LabelRef("done"))
+	k.Label("each")
+	k.MOVQ(indexed(rOff, rIndex, 8), rB)
+	k.MOVL(rB.As32(), rA.As32())
+	k.SHRQ(operand.U8(32), rB)
+	first, second := k.weights()
+	for i, off := range []reg.GPPhysical{rA, rB} {
+		x := k.x(off)
+		for j := range k.vectors() {
+			k.VFMADD231PS(x(j), []reg.VecPhysical{first, second}[i], k.acc(0, i, j))
+		}
+	}
+	k.ADDQ(operand.U8(1), rIndex)
+	k.JNZ(operand.LabelRef("each"))
+	k.Label("done")
+}
+
+// weights broadcasts the two values at the current index, with one load:
+// (w0, w1, w0, w1, ...) to (w0, w0, ...) and (w1, w1, ...).
+func (k pairKernel) weights() (first, second reg.VecPhysical) {
+	first, second = k.spare(0), k.spare(1)
+	k.VBROADCASTSD(indexed(rVal, rIndex, 8), second)
+	k.VMOVSLDUP(second, first)
+	k.VMOVSHDUP(second, second)
+	return first, second
+}
+
+// end clamps and stores the accumulators.
+func (k pairKernel) end() {
+	k.clamp()
+	k.walk(argYRow, [2]reg.GPPhysical{rY, rY2}, func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
+}
