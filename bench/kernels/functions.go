@@ -27,9 +27,26 @@ func functions(k *vec.Kernels) []function {
 		{"exp", 4, func(dst, x []float32) { k.Exp(dst, x) }},
 		{"sigmoid", 4, func(dst, x []float32) { k.Sigmoid(dst, x) }},
 		{"tanh", 4, func(dst, x []float32) { k.Tanh(dst, x) }},
+		{"erf", 4, func(dst, x []float32) { k.Erf(dst, x) }},
+		{"gelu", 4, func(dst, x []float32) { k.Gelu(dst, x) }},
+		{"gelu_tanh", 4, func(dst, x []float32) { k.GeluTanh(dst, x) }},
+		{"silu", 4, func(dst, x []float32) { k.Silu(dst, x) }},
+		{"softmax", 4, func(dst, x []float32) { k.Softmax(dst, x) }},
+		{"softmax_columns", 4, func(dst, x []float32) { k.SoftmaxColumns(dst, x, square(x)) }},
+		{"layer_norm", 4, func(dst, x []float32) { k.LayerNorm(dst, x, nil, nil, 1e-5) }},
+		{"layer_norm_columns", 4, func(dst, x []float32) { k.LayerNormColumns(dst, x, nil, nil, square(x), 1e-5) }},
+		{"rms_norm", 4, func(dst, x []float32) { k.RMSNorm(dst, x, nil, 1e-5) }},
+		{"rms_norm_columns", 4, func(dst, x []float32) { k.RMSNormColumns(dst, x, nil, square(x), 1e-5) }},
 		{"sum", 4, func(_, x []float32) { k.Sum(x) }},
 		{"max", 4, func(_, x []float32) { k.Max(x) }},
 	}
+}
+
+// square takes x as a matrix of columns of whole vectors, about as many as rows.
+func square(x []float32) vec.Columns {
+	const vector = 16
+	width := max(int(math.Sqrt(float64(len(x))))/vector, 1) * vector
+	return vec.Columns{Rows: len(x) / width, Width: width, Stride: width}
 }
 
 type functionRun struct {

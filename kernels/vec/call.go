@@ -51,6 +51,104 @@ func unary2(f func(dst, x []float32, c, d float32)) func(dst, x []float32, c, d 
 	}
 }
 
+func unary3(f func(dst, x []float32, b, c, d float32)) func(dst, x []float32, b, c, d float32) {
+	return func(dst, x []float32, b, c, d float32) {
+		x = x[:len(dst)]
+		for len(dst) > chunk {
+			f(dst[:chunk], x[:chunk], b, c, d)
+			dst, x = dst[chunk:], x[chunk:]
+		}
+		f(dst, x, b, c, d)
+	}
+}
+
+func centreScale(f func(dst, x, scale, bias []float32, mean, factor, shift float32)) func(dst, x, scale, bias []float32, mean, factor, shift float32) {
+	return func(dst, x, scale, bias []float32, mean, factor, shift float32) {
+		n := len(dst)
+		x, scale, bias = x[:n], scale[:n], bias[:n]
+		for at := 0; at < n; at += chunk {
+			to := min(at+chunk, n)
+			f(dst[at:to], x[at:to], scale[at:to], bias[at:to], mean, factor, shift)
+		}
+	}
+}
+
+func deviations(f func(x []float32, mean float32) (sum, square float32)) func(x []float32, mean float32) (sum, square float64) {
+	return func(x []float32, mean float32) (sum, square float64) {
+		for at := 0; at < len(x); at += chunk {
+			s, q := f(x[at:min(at+chunk, len(x))], mean)
+			sum, square = sum+float64(s), square+float64(q)
+		}
+		return sum, square
+	}
+}
+
+// eachPart calls f for columns that one call of assembly takes, and their
+// offset. It returns false where a column alone is too long for one.
+func (c Columns) eachPart(lanes int, f func(part Columns, at int)) bool {
+	if c.size() == 0 {
+		return true
+	}
+	if c.Rows > chunk {
+		return false
+	}
+	most := max(chunk/c.Rows/lanes, 1) * lanes
+	for at := 0; at < c.Width; at += most {
+		f(c.part(at, most), at)
+	}
+	return true
+}
+
+func softmaxColumns(lanes int, f func(dst, x []float32, rows, width, stride int)) func(dst, x []float32, c Columns) {
+	return func(dst, x []float32, c Columns) {
+		dst, x = dst[:c.size()], x[:c.size()]
+		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], p.Rows, p.Width, p.Stride) }) {
+			softmaxColumnsGeneric(dst, x, c)
+		}
+	}
+}
+
+// normColumns is a normalisation down columns in assembly.
+type normColumns func(dst, x, scale, bias []float32, rows, width, stride, scaleStep, biasStep int, share, eps float32)
+
+// run reports whether the columns were not too long.
+func (f normColumns) run(lanes int, dst, x, scale, bias []float32, c Columns, eps float32) bool {
+	dst, x = dst[:c.size()], x[:c.size()]
+	scale, scaleStep := perRow(scale, ones[:], c.Rows)
+	bias, biasStep := perRow(bias, zeros[:], c.Rows)
+	share := float32(1 / float64(c.Rows))
+	return c.eachPart(lanes, func(p Columns, at int) {
+		f(dst[at:], x[at:], scale, bias, p.Rows, p.Width, p.Stride, scaleStep, biasStep, share, eps)
+	})
+}
+
+var ones, zeros = [1]float32{1}, [1]float32{0}
+
+// perRow returns numbers of rows and the bytes from one to the next, 0 where
+// all are the one of def.
+func perRow(numbers, def []float32, rows int) ([]float32, int) {
+	if numbers == nil {
+		return def, 0
+	}
+	return numbers[:rows], 4
+}
+
+func layerNormColumns(lanes int, f normColumns) func(dst, x, scale, bias []float32, c Columns, eps float32) {
+	return func(dst, x, scale, bias []float32, c Columns, eps float32) {
+		if !f.run(lanes, dst, x, scale, bias, c, eps) {
+			layerNormColumnsGeneric(dst, x, scale, bias, c, eps)
+		}
+	}
+}
+
+func rmsNormColumns(lanes int, f normColumns) func(dst, x, scale []float32, c Columns, eps float32) {
+	return func(dst, x, scale []float32, c Columns, eps float32) {
+		if !f.run(lanes, dst, x, scale, nil, c, eps) {
+			rmsNormColumnsGeneric(dst, x, scale, c, eps)
+		}
+	}
+}
+
 func sum(f func(x []float32) float32) func(x []float32) float32 {
 	return func(x []float32) float32 {
 		var s float32
@@ -88,12 +186,15 @@ func dot(f func(a, b []float32) float32) func(a, b []float32) float32 {
 func expSum(f func(dst, x []float32, max float32) float32) func(dst, x []float32, max float32) float32 {
 	return func(dst, x []float32, max float32) float32 {
 		x = x[:len(dst)]
-		var s float32
+		if len(dst) <= chunk {
+			return f(dst, x, max)
+		}
+		var s float64
 		for len(dst) > chunk {
-			s += f(dst[:chunk], x[:chunk], max)
+			s += float64(f(dst[:chunk], x[:chunk], max))
 			dst, x = dst[chunk:], x[chunk:]
 		}
-		return s + f(dst, x, max)
+		return float32(s + float64(f(dst, x, max)))
 	}
 }
 

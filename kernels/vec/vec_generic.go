@@ -37,6 +37,14 @@ func generic(i isa.ISA) Kernels {
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
 		Shuffle:     shuffleGeneric,
+
+		SoftmaxColumns:   softmaxColumnsGeneric,
+		LayerNormColumns: layerNormColumnsGeneric,
+		RMSNormColumns:   rmsNormColumnsGeneric,
+
+		deviations:  deviationsGeneric,
+		centre:      centreGeneric,
+		centreScale: centreScaleGeneric,
 	}
 }
 
@@ -216,10 +224,13 @@ func dotGeneric(a, b []float32) float32 {
 }
 
 func expSumGeneric(dst, x []float32, max float32) float32 {
+	var sum float64
 	for i, v := range x[:len(dst)] {
-		dst[i] = float32(math.Exp(float64(v - max)))
+		e := math.Exp(float64(v - max))
+		dst[i] = float32(e)
+		sum += e
 	}
-	return sumGeneric(dst)
+	return float32(sum)
 }
 
 func maxPoolGeneric(lanes int) func(dst, src []float32, taps []uint32, step int) {

@@ -423,6 +423,13 @@ TEXT ·tanhNEON(SB), 0, $128-48
 	BITS(0xc1a00000, V18) // -20, from where on the result is 1
 	EACH(TANH)
 
+// ADD_LANE adds a lane of a vector to F8, in double precision.
+#define ADD_LANE(v, i) \
+	VMOV v.S[i], R8 \
+	FMOVS R8, F0 \
+	FCVTSD F0, F0 \
+	FADDD F0, F8, F8
+
 // func expSumNEON(dst, x []float32, max float32) float32
 TEXT ·expSumNEON(SB), 0, $128-60
 	NO_LOCAL_POINTERS
@@ -433,7 +440,11 @@ TEXT ·expSumNEON(SB), 0, $128-60
 	MOVD x_base+24(FP), R2
 	FMOVS max+48(FP), F16
 	PARAM(V16)
-	BITS(0, V5)
+	// V5 is a sum that begins with 1, so that no power is larger: then what the
+	// subtractions find is exactly the error of each addition; V6 is the sum of
+	// those.
+	VMOV V30.B16, V5.B16
+	BITS(0, V6)
 	SUBS $4, R1
 	BLT tail
 four:
@@ -441,12 +452,24 @@ four:
 	FSUB_4S(0, 0, 16)
 	EXP
 	FMOVQ.P F0, 16(R0)
-	FADD_4S(5, 5, 0)
+	FADD_4S(7, 5, 0)
+	FSUB_4S(5, 7, 5)
+	FSUB_4S(0, 0, 5)
+	FADD_4S(6, 6, 0)
+	VMOV V7.B16, V5.B16
 	SUBS $4, R1
 	BGE four
 tail:
-	FADDP_4S(5, 5, 5)
-	FADDP_4S(5, 5, 5)
+	FSUB_4S(5, 5, 30)
+	FMOVD ZR, F8
+	ADD_LANE(V5, 0)
+	ADD_LANE(V5, 1)
+	ADD_LANE(V5, 2)
+	ADD_LANE(V5, 3)
+	ADD_LANE(V6, 0)
+	ADD_LANE(V6, 1)
+	ADD_LANE(V6, 2)
+	ADD_LANE(V6, 3)
 	ADDS $4, R1
 	BEQ done
 one:
@@ -454,10 +477,12 @@ one:
 	FSUB_4S(0, 0, 16)
 	EXP
 	FMOVS.P F0, 4(R0)
-	FADDS F0, F5, F5
+	FCVTSD F0, F0
+	FADDD F0, F8, F8
 	SUBS $1, R1
 	BNE one
 done:
+	FCVTDS F8, F5
 	FMOVS F5, ret+56(FP)
 	RET
 

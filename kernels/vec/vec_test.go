@@ -438,6 +438,11 @@ func TestFences(t *testing.T) {
 				for _, op := range binaries {
 					op.run(k)(dst[side], a[side], b[side])
 				}
+				for _, c := range normCases {
+					c.row(k, dst[side], a[side], b[side], b[side])
+					c.column(k, dst[side], a[side], b[side], b[side], Columns{Rows: min(n, 1), Width: n, Stride: n})
+					c.column(k, dst[side], a[side], b[side], b[side], Columns{Rows: n, Width: 1, Stride: 1})
+				}
 				k.Sum(a[side])
 				k.Max(a[side])
 				k.Dot(a[side], b[side])
@@ -467,6 +472,10 @@ func TestShort(t *testing.T) {
 			{"a short first input", func() { k.Add(long, short[:5:5], long) }},
 			{"a short second input", func() { k.Mul(long, long, short[:5:5]) }},
 			{"a short input", func() { k.Exp(long, short[:5:5]) }},
+			{"a short matrix", func() { k.SoftmaxColumns(long, short[:9:9], Columns{Rows: 2, Width: 3, Stride: 7}) }},
+			{"a short scale", func() { k.LayerNormColumns(long, long, long[:2:2], nil, Columns{Rows: 3, Width: 3, Stride: 3}, 0) }},
+			{"rows that overlap", func() { k.RMSNormColumns(long, long, nil, Columns{Rows: 3, Width: 3, Stride: 2}, 0) }},
+			{"a short bias", func() { k.LayerNorm(long[:9], long, long, long[:2:2], 0) }},
 			{"a short operand of Dot", func() { k.Dot(long, short[:5:5]) }},
 			{"a short source of a pool", func() { k.MaxPool(long, short[:19*lanes:19*lanes], []uint32{0}, 1) }},
 			{"a tap outside", func() { k.SumPool(long[:lanes], long, []uint32{uint32(19*lanes+1) * 4}, 1) }},
@@ -497,6 +506,10 @@ func TestAllocates(t *testing.T) {
 			k.Add(dst, x, x)
 			k.Exp(dst, x)
 			k.ExpSum(dst, x, k.Max(x))
+			for _, c := range normCases {
+				c.row(k, dst, x, x, x)
+				c.column(k, dst, x, x, x, Columns{Rows: 10, Width: 10, Stride: 10})
+			}
 			k.Gather(dst, x, index, 0)
 			k.MaxPool(dst[:k.ISA.Lanes()], x, taps, 1)
 			k.Shuffle(dst[:k.ISA.Lanes()], table, 0)
