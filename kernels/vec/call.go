@@ -217,20 +217,23 @@ func pool(lanes int, f func(dst, src []float32, taps []uint32, step int)) func(d
 	}
 }
 
-func shuffle(lanes int, f func(buf []float32, move []uint32, lane []int32, plane int, fill float32)) func(buf []float32, t *ShuffleTable, fill float32) {
-	return func(buf []float32, t *ShuffleTable, fill float32) {
+// permute takes assembly that finds the lanes of a part's pieces in lane.
+func permute[L any](lanes int, lane func(p *permutePart) []L,
+	f func(dst, src []float32, target, from []uint32, lane []L, planes, dstPlane, srcPlane int, fill float32),
+) func(dst, src []float32, t *PermuteTable, p Planes, fill float32) {
+	return func(dst, src []float32, t *PermuteTable, p Planes, fill float32) {
 		if t.lanes != lanes {
-			shuffleGeneric(buf, t, fill)
+			permuteGeneric(dst, src, t, p, fill)
 			return
 		}
-		buf = buf[:(len(buf)+t.plane-1)/t.plane*t.plane]
-		// A chunk of vectors, but no less than a plane.
-		step := max(chunk/lanes/max(t.Len(), 1), 1) * t.plane
-		for len(buf) > step {
-			f(buf[:step], t.move, t.lane, t.plane, fill)
-			buf = buf[step:]
+		dst, src = p.cut(dst, src, t)
+		for n := 0; n < p.N; n += permutePlanes {
+			d, s, planes := dst[n*p.Dst:], src[n*p.Src:], min(permutePlanes, p.N-n)
+			for i := range t.parts {
+				part := &t.parts[i]
+				f(d, s, part.target, part.from, lane(part), planes, p.Dst, p.Src, fill)
+			}
 		}
-		f(buf, t.move, t.lane, t.plane, fill)
 	}
 }
 

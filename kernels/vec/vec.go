@@ -115,9 +115,9 @@ type Kernels struct {
 	// a negative index is how a table asks for the fill. dst and src may not
 	// overlap. index is at least as long as dst.
 	Gather func(dst, src []float32, index []int32, fill float32)
-	// Shuffle moves vectors within each plane of buf as the table says.
-	// len(buf) is a multiple of the table's plane.
-	Shuffle func(buf []float32, t *ShuffleTable, fill float32)
+	// Permute makes vectors of planes of dst as the table says, from planes of
+	// src, which may be the same memory.
+	Permute func(dst, src []float32, t *PermuteTable, p Planes, fill float32)
 
 	// deviations is the sum of x[i] - mean and that of the squares.
 	deviations func(x []float32, mean float32) (sum, square float64)

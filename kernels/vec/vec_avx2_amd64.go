@@ -94,8 +94,8 @@ func maxPoolAVX2(dst []float32, src []float32, taps []uint32, step int)
 // sumPoolAVX2 is the sum of the vectors of src at the taps, for each vector of dst; vector i starts at step*i.
 func sumPoolAVX2(dst []float32, src []float32, taps []uint32, step int)
 
-// shuffleAVX2 is the entries of a ShuffleTable of its lanes, in each plane of buf.
-func shuffleAVX2(buf []float32, move []uint32, lane []int32, plane int, fill float32)
+// permuteAVX2 is the targets of a part of a PermuteTable of its lanes, in planes that are so many elements apart.
+func permuteAVX2(dst []float32, src []float32, target []uint32, from []uint32, lane []int8, planes int, dstPlane int, srcPlane int, fill float32)
 
 // gatherAVX2 is dst[i] = src[index[i]], fill where that is outside src.
 func gatherAVX2(dst []float32, src []float32, index []int32, fill float32)

@@ -3293,44 +3293,120 @@ done:
 	VZEROUPPER
 	RET
 
-// func shuffleAVX2(buf []float32, move []uint32, lane []int32, plane int, fill float32)
+// func permuteAVX2(dst []float32, src []float32, target []uint32, from []uint32, lane []int8, planes int, dstPlane int, srcPlane int, fill float32)
 // Requires: AVX, AVX2
-TEXT ·shuffleAVX2(SB), $128-84
-	MOVQ         buf_base+0(FP), AX
-	MOVQ         buf_len+8(FP), CX
-	LEAQ         (AX)(CX*4), CX
-	MOVQ         move_base+24(FP), DX
-	MOVQ         move_len+32(FP), BX
+TEXT ·permuteAVX2(SB), $128-148
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         target_base+48(FP), DX
+	MOVQ         target_len+56(FP), BX
 	LEAQ         (DX)(BX*4), BX
-	MOVQ         lane_base+48(FP), SI
-	MOVQ         plane+72(FP), DI
+	MOVQ         planes+120(FP), SI
+	MOVQ         dstPlane+128(FP), DI
+	MOVQ         srcPlane+136(FP), R8
 	SHLQ         $0x02, DI
-	VBROADCASTSS fill+80(FP), Y0
-	JMP          check
+	SHLQ         $0x02, R8
+	VBROADCASTSS fill+144(FP), Y0
 
-plane:
-	MOVQ DX, R8
-	MOVQ SI, R9
-	JMP  checkEntry
+four:
+	CMPQ SI, $0x00000004
+	JL   one
+	MOVQ DX, R9
+	MOVQ from_base+72(FP), R10
+	MOVQ lane_base+96(FP), R11
+	JMP  fourCheck
 
-entry:
-	MOVL      (R8), R10
-	MOVL      4(R8), R11
-	ADDQ      $0x08, R8
-	VMOVUPS   (R9), Y1
-	ADDQ      $0x20, R9
-	VPERMPS   (AX)(R11*1), Y1, Y2
-	VBLENDVPS Y1, Y0, Y2, Y2
-	VMOVUPS   Y2, (AX)(R10*1)
+fourTarget:
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	MOVL    4(R9), R13
+	TESTL   R13, R13
+	JZ      fourStore
 
-checkEntry:
-	CMPQ R8, BX
-	JB   entry
+fourPiece:
+	MOVL      (R10), R12
+	ADDQ      $0x04, R10
+	ADDQ      CX, R12
+	VPMOVSXBD (R11), Y5
+	ADDQ      $0x08, R11
+	LEAQ      (R12)(R8*2), R14
+	VPERMPS   (R12), Y5, Y6
+	VBLENDVPS Y5, Y1, Y6, Y1
+	VPERMPS   (R12)(R8*1), Y5, Y6
+	VBLENDVPS Y5, Y2, Y6, Y2
+	VPERMPS   (R14), Y5, Y6
+	VBLENDVPS Y5, Y3, Y6, Y3
+	VPERMPS   (R14)(R8*1), Y5, Y6
+	VBLENDVPS Y5, Y4, Y6, Y4
+	DECL      R13
+	JNZ       fourPiece
+
+fourStore:
+	MOVL    (R9), R12
+	ADDQ    AX, R12
+	LEAQ    (R12)(DI*2), R13
+	VMOVUPS Y1, (R12)
+	VMOVUPS Y2, (R12)(DI*1)
+	VMOVUPS Y3, (R13)
+	VMOVUPS Y4, (R13)(DI*1)
+	ADDQ    $0x08, R9
+
+fourCheck:
+	CMPQ R9, BX
+	JB   fourTarget
 	ADDQ DI, AX
+	ADDQ R8, CX
+	ADDQ DI, AX
+	ADDQ R8, CX
+	ADDQ DI, AX
+	ADDQ R8, CX
+	ADDQ DI, AX
+	ADDQ R8, CX
+	SUBQ $0x00000004, SI
+	JMP  four
 
-check:
-	CMPQ AX, CX
-	JB   plane
+one:
+	CMPQ SI, $0x00000001
+	JL   done
+	MOVQ DX, R9
+	MOVQ from_base+72(FP), R10
+	MOVQ lane_base+96(FP), R11
+	JMP  oneCheck
+
+oneTarget:
+	VMOVAPS Y0, Y1
+	MOVL    4(R9), R13
+	TESTL   R13, R13
+	JZ      oneStore
+
+onePiece:
+	MOVL      (R10), R12
+	ADDQ      $0x04, R10
+	ADDQ      CX, R12
+	VPMOVSXBD (R11), Y2
+	ADDQ      $0x08, R11
+	VPERMPS   (R12), Y2, Y3
+	VBLENDVPS Y2, Y1, Y3, Y1
+	DECL      R13
+	JNZ       onePiece
+
+oneStore:
+	MOVL    (R9), R12
+	ADDQ    AX, R12
+	VMOVUPS Y1, (R12)
+	ADDQ    $0x08, R9
+
+oneCheck:
+	CMPQ R9, BX
+	JB   oneTarget
+	ADDQ DI, AX
+	ADDQ R8, CX
+	SUBQ $0x00000001, SI
+	JMP  one
+
+done:
 	VZEROUPPER
 	RET
 

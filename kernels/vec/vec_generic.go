@@ -36,7 +36,7 @@ func generic(i isa.ISA) Kernels {
 		MaxPool:     maxPoolGeneric(i.Lanes()),
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
-		Shuffle:     shuffleGeneric,
+		Permute:     permuteGeneric,
 
 		SoftmaxColumns:   softmaxColumnsGeneric,
 		LayerNormColumns: layerNormColumnsGeneric,
@@ -271,26 +271,6 @@ func gatherGeneric(dst, src []float32, index []int32, fill float32) {
 			dst[i] = src[j]
 		} else {
 			dst[i] = fill
-		}
-	}
-}
-
-// shuffleGeneric takes a table of any number of lanes.
-func shuffleGeneric(buf []float32, t *ShuffleTable, fill float32) {
-	var v [16]float32 // a copy, as the source may be the target
-	for ; len(buf) > 0; buf = buf[t.plane:] {
-		plane := buf[:t.plane]
-		for e := range t.Len() {
-			dst, src := t.move[2*e]/4, t.move[2*e+1]/4
-			copy(v[:t.lanes], plane[src:])
-			d := plane[dst:][:t.lanes]
-			for l, from := range t.lane[e*t.lanes:][:t.lanes] {
-				if from >= 0 {
-					d[l] = v[from]
-				} else {
-					d[l] = fill
-				}
-			}
 		}
 	}
 }
