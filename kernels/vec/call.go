@@ -83,13 +83,17 @@ func deviations(f func(x []float32, mean float32) (sum, square float32)) func(x 
 	}
 }
 
+// mostRows is how many rows one call of assembly takes at most: with a vector
+// of columns some 60 microseconds of softmax.
+const mostRows = chunk / 2
+
 // eachPart calls f for columns that one call of assembly takes, and their
 // offset. It returns false where a column alone is too long for one.
 func (c Columns) eachPart(lanes int, f func(part Columns, at int)) bool {
 	if c.size() == 0 {
 		return true
 	}
-	if c.Rows > chunk {
+	if c.Rows > mostRows {
 		return false
 	}
 	most := max(chunk/c.Rows/lanes, 1) * lanes
@@ -209,9 +213,11 @@ func pool(lanes int, f func(dst, src []float32, taps []uint32, step int)) func(d
 			at := (int(t) + 3) / 4
 			_, _ = src[at:at+lanes], src[last+at:last+at+lanes]
 		}
-		for len(dst) > chunk {
-			f(dst[:chunk], src, taps, step)
-			dst, src = dst[chunk:], src[chunk*step:]
+		const few = 16 // taps, for which a chunk takes some ten microseconds
+		most := max(chunk*few/max(len(taps), few)/lanes, 1) * lanes
+		for len(dst) > most {
+			f(dst[:most], src, taps, step)
+			dst, src = dst[most:], src[most*step:]
 		}
 		f(dst, src, taps, step)
 	}
@@ -237,12 +243,15 @@ func permute[L any](lanes int, lane func(p *permutePart) []L,
 	}
 }
 
+// gatherChunk is less than chunk, as each element may come from far away.
+const gatherChunk = chunk / 4
+
 func gather(f func(dst, src []float32, index []int32, fill float32)) func(dst, src []float32, index []int32, fill float32) {
 	return func(dst, src []float32, index []int32, fill float32) {
 		index = index[:len(dst)]
-		for len(dst) > chunk {
-			f(dst[:chunk], src, index[:chunk], fill)
-			dst, index = dst[chunk:], index[chunk:]
+		for len(dst) > gatherChunk {
+			f(dst[:gatherChunk], src, index[:gatherChunk], fill)
+			dst, index = dst[gatherChunk:], index[gatherChunk:]
 		}
 		f(dst, src, index, fill)
 	}

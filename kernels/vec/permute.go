@@ -37,7 +37,7 @@ type permutePart struct {
 	bytes []uint8
 }
 
-// partPieces bounds the pieces of a part: its lanes stay in the L1 cache, and
+// partPieces bounds the pieces and targets of a part: its lanes stay in the L1 cache, and
 // one call for some planes takes some 20 microseconds.
 const partPieces = 1024
 
@@ -64,7 +64,7 @@ func NewPermuteTable(lanes int, dst []int, index []int32) (*PermuteTable, error)
 			return nil, fmt.Errorf("vec: permute table makes vector %d of a plane of at most %d", target, most)
 		}
 		t.dst = max(t.dst, (target+1)*lanes)
-		if len(part.from)+lanes > partPieces {
+		if len(part.from)+lanes > partPieces || len(part.target) > 2*partPieces {
 			t.parts = append(t.parts, *part)
 			part = &permutePart{}
 		}
