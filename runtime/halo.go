@@ -12,27 +12,25 @@ import (
 // beyond the image that a window may reach with zeros.
 func (c *compiler) fillHalo(name string, im *image) error {
 	l := &im.layout
-	var dst, src []int
-	var lanes []int32
+	var dst []int
+	var index []int32
 	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
 		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
 			inside := vy >= 0 && vy < l.sy && vx >= 0 && vx < l.sx
 			needed := !inside
 			from := make([]int32, l.lanes)
-			wy, wx := mod(vy, l.sy), mod(vx, l.sx) // the vector that holds the same pixels
 			for lane := range l.lanes {
 				y, x, ok := l.pixel(vy, vx, lane)
 				from[lane] = -1
 				if ok {
-					from[lane] = int32(y/l.sy*l.lx + x/l.sx)
+					from[lane] = int32(l.at(y, x))
 				} else if l.live(lane) {
 					needed = true // a sub-image that the image does not fill
 				}
 			}
 			if needed {
 				dst = append(dst, (vy+l.halo.top)*l.row+vx+l.halo.left)
-				src = append(src, (wy+l.halo.top)*l.row+wx+l.halo.left)
-				lanes = append(lanes, from...)
+				index = append(index, from...)
 			}
 		}
 	}
@@ -40,43 +38,63 @@ func (c *compiler) fillHalo(name string, im *image) error {
 	if len(dst) == 0 {
 		return nil
 	}
-	table, err := vec.NewShuffleTable(l.lanes, l.image, dst, src, lanes)
+	table, err := vec.NewPermuteTable(l.lanes, dst, index)
 	if err != nil {
 		return fmt.Errorf("halo of %s: %w", name, err)
 	}
-	c.step(LayerReport{Name: name, Op: "Halo", Why: "neighbours' edges and padding, for the windows that follow"},
-		&haloOp{shuffle: c.k.Shuffle, table: table, buf: im.buf, l: *l}, im.buf)
+	op := &permuteOp{permute: c.k.Permute, dst: im.buf, src: im.buf}
+	for img := range l.n {
+		at := l.plane(0, img)
+		op.add(table, at, at, vec.Planes{N: l.c, Dst: l.plane(1, 0), Src: l.plane(1, 0)})
+	}
+	c.step(LayerReport{Name: name, Op: "Halo", Why: "neighbours' edges and padding, for the windows that follow"}, op, im.buf)
 	return nil
 }
 
-func mod(a, b int) int { return ((a % b) + b) % b }
-
-type haloOp struct {
-	shuffle func(buf []float32, t *vec.ShuffleTable, fill float32)
-	table   *vec.ShuffleTable
-	buf     *buffer
-	l       layout
+// permuteOp makes vectors of planes from lanes of others, in the same buffer
+// or another.
+type permuteOp struct {
+	permute  func(dst, src []float32, t *vec.PermuteTable, p vec.Planes, fill float32)
+	dst, src *buffer
+	runs     []permuteRun
+	fill     float32
 }
 
-func (o *haloOp) bind(s *Session) runner {
-	return &haloRunner{haloOp: o, mem: s.memory(o.buf)}
+// A permuteRun is a use of a table on some planes.
+type permuteRun struct {
+	table    *vec.PermuteTable
+	dst, src int // elements before the first planes
+	planes   vec.Planes
 }
 
-type haloRunner struct {
-	*haloOp
-	mem []float32
-}
+// permuteGrain is about how many vectors a run reads and writes, some 10
+// microseconds.
+const permuteGrain = 8192
 
-// haloGrain is how many entries of the table a chunk takes.
-const haloGrain = 4096
-
-func (r *haloRunner) perChunk() int { return 1 + haloGrain/(r.table.Len()*r.l.n) }
-
-func (r *haloRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(r.l.c, r.perChunk())) }
-
-func (r *haloRunner) Chunk(i int) {
-	l, per := &r.l, r.perChunk()
-	for f := i * per; f < min((i+1)*per, l.c); f++ {
-		r.shuffle(r.mem[l.plane(f, 0):][:l.n*l.image*l.lanes], r.table, 0)
+// add appends runs of a table on planes: of some at a time, for the threads to
+// share.
+func (o *permuteOp) add(t *vec.PermuteTable, dst, src int, p vec.Planes) {
+	const atOnce = 4 // planes for which a table is read once
+	per := roundUp(1+permuteGrain/(1+t.Len()+t.Pieces()), atOnce)
+	for at := 0; at < p.N; at += per {
+		some := p
+		some.N = min(per, p.N-at)
+		o.runs = append(o.runs, permuteRun{table: t, dst: dst + at*p.Dst, src: src + at*p.Src, planes: some})
 	}
+}
+
+func (o *permuteOp) bind(s *Session) runner {
+	return &permuteRunner{permuteOp: o, to: s.memory(o.dst), from: s.memory(o.src)}
+}
+
+type permuteRunner struct {
+	*permuteOp
+	to, from []float32
+}
+
+func (r *permuteRunner) run(p *parallel.Pool) { p.Run(r, len(r.runs)) }
+
+func (r *permuteRunner) Chunk(i int) {
+	run := &r.runs[i]
+	r.permute(r.to[run.dst:], r.from[run.src:], run.table, run.planes, r.fill)
 }

@@ -105,34 +105,72 @@ func (c *compiler) source(v *value, l *layout) placement {
 // the image, and the halo's, become fill.
 func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, fill float32) *buffer {
 	buf := c.newBuffer(c.values[name], dst.size(), false)
-	r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, fill: fill}
-	for _, t := range taps {
-		table := make([]int32, 0, dst.image*dst.lanes)
-		for vy := -dst.halo.top; vy < dst.sy+dst.halo.bottom; vy++ {
-			for vx := -dst.halo.left; vx < dst.sx+dst.halo.right; vx++ {
-				for lane := range dst.lanes {
-					at := int32(-1)
-					if y, x, ok := dst.pixel(vy, vx, lane); ok {
-						y, x = y*t.sy+t.y0, x*t.sx+t.x0
-						if y >= 0 && y < src.h && x >= 0 && x < src.w {
-							at = int32(src.at(y, x))
-						}
-					}
-					table = append(table, at)
+	tables := make([][]int32, len(taps))
+	for i, t := range taps {
+		tables[i] = src.under(dst, t)
+	}
+	var op stepOp
+	if permute := c.permuteTaps(src, dst, buf, tables, fill); permute != nil {
+		op = permute
+	} else {
+		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, tables: tables, fill: fill}
+		for f := range src.c {
+			for t := range taps {
+				for n := range src.n {
+					r.runs = append(r.runs, gatherRun{dst: dst.plane(f*len(taps)+t, n), src: src.plane(f, n), table: t})
 				}
 			}
 		}
-		r.tables = append(r.tables, table)
+		op = r
 	}
-	for f := range src.c {
-		for t := range taps {
-			for n := range src.n {
-				r.runs = append(r.runs, gatherRun{dst: dst.plane(f*len(taps)+t, n), src: src.plane(f, n), table: t})
+	c.step(LayerReport{Name: name, Op: "Relayout", Why: "into lane-split images"}, op, src.buf, buf)
+	return buf
+}
+
+// under returns, for each element of a plane of dst, which one of the source's
+// plane a tap takes there, -1 for the fill.
+func (p *placement) under(dst *layout, t tap) []int32 {
+	index := make([]int32, 0, dst.image*dst.lanes)
+	for vy := -dst.halo.top; vy < dst.sy+dst.halo.bottom; vy++ {
+		for vx := -dst.halo.left; vx < dst.sx+dst.halo.right; vx++ {
+			for lane := range dst.lanes {
+				at := int32(-1)
+				if y, x, ok := dst.pixel(vy, vx, lane); ok {
+					y, x = y*t.sy+t.y0, x*t.sx+t.x0
+					if y >= 0 && y < p.h && x >= 0 && x < p.w {
+						at = int32(p.at(y, x))
+					}
+				}
+				index = append(index, at)
 			}
 		}
 	}
-	c.step(LayerReport{Name: name, Op: "Relayout", Why: "into lane-split images"}, r, src.buf, buf)
-	return buf
+	return index
+}
+
+// permuteTaps fills an image from another by tables of the elements under each
+// tap, a vector from the few that it has lanes of: some times as fast as to
+// gather. It returns nil where the source is no image, or too large for that.
+func (c *compiler) permuteTaps(src placement, dst *layout, buf *buffer, taps [][]int32, fill float32) *permuteOp {
+	if src.image == nil {
+		return nil
+	}
+	op := &permuteOp{permute: c.k.Permute, dst: buf, src: src.buf, fill: fill}
+	vectors := make([]int, dst.image)
+	for i := range vectors {
+		vectors[i] = i
+	}
+	for t, index := range taps {
+		table, err := vec.NewPermuteTable(c.lanes, vectors, index)
+		if err != nil {
+			return nil
+		}
+		for n := range src.n {
+			op.add(table, dst.plane(t, n), src.plane(0, n),
+				vec.Planes{N: src.c, Dst: dst.plane(len(taps), 0), Src: src.plane(1, 0)})
+		}
+	}
+	return op
 }
 
 // addImage gives a value one more lane-split home, which a step fills from

@@ -64,6 +64,12 @@ func functions(k *vec.Kernels) []function {
 		{"gelu", 4, unary(k.Gelu)},
 		{"gelu_tanh", 4, unary(k.GeluTanh)},
 		{"silu", 4, unary(k.Silu)},
+		{"softmax", 4, func(dst, x, _ []float32) { k.Softmax(dst, x[:len(dst)]) }},
+		{"softmax_columns", 4, func(dst, x, _ []float32) { k.SoftmaxColumns(dst, x, square(dst)) }},
+		{"layer_norm", 4, func(dst, x, _ []float32) { k.LayerNorm(dst, x[:len(dst)], nil, nil, 1e-5) }},
+		{"layer_norm_columns", 4, func(dst, x, _ []float32) { k.LayerNormColumns(dst, x, nil, nil, square(dst), 1e-5) }},
+		{"rms_norm", 4, func(dst, x, _ []float32) { k.RMSNorm(dst, x[:len(dst)], nil, 1e-5) }},
+		{"rms_norm_columns", 4, func(dst, x, _ []float32) { k.RMSNormColumns(dst, x, nil, square(dst), 1e-5) }},
 		{"sum", 4, func(dst, x, _ []float32) { k.Sum(x[:len(dst)]) }},
 		{"max", 4, func(dst, x, _ []float32) { k.Max(x[:len(dst)]) }},
 		{"dot", 8, func(dst, x, y []float32) { k.Dot(x[:len(dst)], y) }},
@@ -84,6 +90,13 @@ func functions(k *vec.Kernels) []function {
 
 // kernel is the name of the function on an instruction set.
 func (f function) kernel(i isa.ISA) string { return "f32_" + f.name + "_" + i.String() }
+
+// square takes x as a matrix of columns of whole vectors, about as many as rows.
+func square(x []float32) vec.Columns {
+	const vector = 16
+	width := max(int(math.Sqrt(float64(len(x))))/vector, 1) * vector
+	return vec.Columns{Rows: len(x) / width, Width: width, Stride: width}
+}
 
 // functionRun is a function and its operands. One run is as many calls as
 // make the clock's own time small.

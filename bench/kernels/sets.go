@@ -20,6 +20,7 @@ func Sets() []Set {
 		{"resnet50", resNet50()},
 		{"mobilenet_v1", mobileNetV1()},
 		{"mobilenet_v2", mobileNetV2()},
+		{"mobilenet_v3", mobileNetV3()},
 		{"vgg16", vgg16()},
 		{"bert_128", transformer(768, 128)},
 		{"bert_384", transformer(768, 384)},
@@ -129,6 +130,32 @@ func mobileNetV2() []Layer {
 		}
 	}
 	d.add(Layer{Name: "head", In: in, Out: 1280, Size: size, Kernel: 1, Stride: 1})
+	d.add(Layer{Name: "classifier", In: 1280, Out: 1000, Columns: 1})
+	return d
+}
+
+// mobileNetV3 is the large one, which has 5x5 depthwise layers, without the
+// products of single columns of its squeeze and excitation. Source: Howard et
+// al., Searching for MobileNetV3, 2019, table 1.
+func mobileNetV3() []Layer {
+	var d distinct
+	d.add(Layer{Name: "stem", In: 3, Out: 16, Size: 224, Kernel: 3, Stride: 2})
+	in, size := 16, 112
+	for i, b := range []struct{ kernel, hidden, out, stride int }{
+		{3, 16, 16, 1}, {3, 64, 24, 2}, {3, 72, 24, 1}, {5, 72, 40, 2}, {5, 120, 40, 1}, {5, 120, 40, 1}, {3, 240, 80, 2}, {3, 200, 80, 1},
+		{3, 184, 80, 1}, {3, 184, 80, 1}, {3, 480, 112, 1}, {3, 672, 112, 1}, {5, 672, 160, 2}, {5, 960, 160, 1}, {5, 960, 160, 1},
+	} {
+		name := fmt.Sprintf("block%d", i+1)
+		if b.hidden > in {
+			d.add(Layer{Name: name + ".expand", In: in, Out: b.hidden, Size: size, Kernel: 1, Stride: 1})
+		}
+		d.add(Layer{Name: name + ".depthwise", In: b.hidden, Out: b.hidden, Size: size, Kernel: b.kernel, Stride: b.stride, Groups: b.hidden})
+		size /= b.stride
+		d.add(Layer{Name: name + ".project", In: b.hidden, Out: b.out, Size: size, Kernel: 1, Stride: 1})
+		in = b.out
+	}
+	d.add(Layer{Name: "head", In: in, Out: 960, Size: size, Kernel: 1, Stride: 1})
+	d.add(Layer{Name: "hidden", In: 960, Out: 1280, Columns: 1})
 	d.add(Layer{Name: "classifier", In: 1280, Out: 1000, Columns: 1})
 	return d
 }

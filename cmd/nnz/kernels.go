@@ -21,7 +21,7 @@ const dlmcSet = "dlmc"
 type kernelsCmd struct {
 	Family   []string  `placeholder:"NAME" help:"Only these: spmm (sparse weights), spmv (few columns), gemm (dense weights), depthwise, vec (elementwise)."`
 	Shape    string    `placeholder:"M,K,N" help:"One product of M outputs, K inputs and N columns, instead of a set."`
-	Set      []string  `default:"resnet50" placeholder:"NAME" help:"Layers of resnet50, mobilenet_v1, mobilenet_v2, vgg16, bert_128, bert_384, vit, gpt2_n1; or dlmc, the masks of --masks."`
+	Set      []string  `default:"resnet50" placeholder:"NAME" help:"Layers of resnet50, mobilenet_v1, mobilenet_v2, mobilenet_v3, vgg16, bert_128, bert_384, vit, gpt2_n1; or dlmc, the masks of --masks."`
 	Masks    string    `placeholder:"DIR" help:"Folder of .smtx and .mtx files for the set dlmc."`
 	Columns  int       `default:"128" help:"Columns that masks are multiplied with."`
 	Sparsity []float64 `default:"0.7,0.8,0.9,0.95" help:"Fractions of zeros."`

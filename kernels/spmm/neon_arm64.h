@@ -19,5 +19,4 @@
 #define SCVTF_4S(d, n)           WORD $(0x4e21d800 | (n)<<5 | (d))           // scvtf vd.4s, vn.4s
 #define FADDP_4S(d, n, m)        WORD $(0x6e20d400 | (m)<<16 | (n)<<5 | (d)) // faddp vd.4s, vn.4s, vm.4s
 #define FMAXV_4S(d, n)           WORD $(0x6e30f800 | (n)<<5 | (d))           // fmaxv sd, vn.4s
-#define MLA_4S(d, n, m)          WORD $(0x4ea09400 | (m)<<16 | (n)<<5 | (d)) // mla vd.4s, vn.4s, vm.4s
 #define SSHR1_4S(d, n)           WORD $(0x4f3f0400 | (n)<<5 | (d))           // sshr vd.4s, vn.4s, #1

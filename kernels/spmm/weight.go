@@ -80,8 +80,9 @@ const (
 
 // maxRun bounds the weights of one run, and with them the time of one kernel
 // call, which the Go scheduler cannot interrupt: 28 vectors of 16 lanes at a
-// tenth of a teraflop a second take 150 us for 16384 weights.
-const maxRun = 16384
+// tenth of a teraflop a second take 75 us for 8192 weights, more where they wait
+// for memory.
+const maxRun = 8192
 
 // Rows returns the number of rows.
 func (w *Weight) Rows() int { return w.rows }

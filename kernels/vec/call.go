@@ -51,6 +51,108 @@ func unary2(f func(dst, x []float32, c, d float32)) func(dst, x []float32, c, d 
 	}
 }
 
+func unary3(f func(dst, x []float32, b, c, d float32)) func(dst, x []float32, b, c, d float32) {
+	return func(dst, x []float32, b, c, d float32) {
+		x = x[:len(dst)]
+		for len(dst) > chunk {
+			f(dst[:chunk], x[:chunk], b, c, d)
+			dst, x = dst[chunk:], x[chunk:]
+		}
+		f(dst, x, b, c, d)
+	}
+}
+
+func centreScale(f func(dst, x, scale, bias []float32, mean, factor, shift float32)) func(dst, x, scale, bias []float32, mean, factor, shift float32) {
+	return func(dst, x, scale, bias []float32, mean, factor, shift float32) {
+		n := len(dst)
+		x, scale, bias = x[:n], scale[:n], bias[:n]
+		for at := 0; at < n; at += chunk {
+			to := min(at+chunk, n)
+			f(dst[at:to], x[at:to], scale[at:to], bias[at:to], mean, factor, shift)
+		}
+	}
+}
+
+func deviations(f func(x []float32, mean float32) (sum, square float32)) func(x []float32, mean float32) (sum, square float64) {
+	return func(x []float32, mean float32) (sum, square float64) {
+		for at := 0; at < len(x); at += chunk {
+			s, q := f(x[at:min(at+chunk, len(x))], mean)
+			sum, square = sum+float64(s), square+float64(q)
+		}
+		return sum, square
+	}
+}
+
+// mostRows is how many rows one call of assembly takes at most: with a vector
+// of columns some 60 microseconds of softmax.
+const mostRows = chunk / 2
+
+// eachPart calls f for columns that one call of assembly takes, and their
+// offset. It returns false where a column alone is too long for one.
+func (c Columns) eachPart(lanes int, f func(part Columns, at int)) bool {
+	if c.size() == 0 {
+		return true
+	}
+	if c.Rows > mostRows {
+		return false
+	}
+	most := max(chunk/c.Rows/lanes, 1) * lanes
+	for at := 0; at < c.Width; at += most {
+		f(c.part(at, most), at)
+	}
+	return true
+}
+
+func softmaxColumns(lanes int, f func(dst, x []float32, rows, width, stride int)) func(dst, x []float32, c Columns) {
+	return func(dst, x []float32, c Columns) {
+		dst, x = dst[:c.size()], x[:c.size()]
+		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], p.Rows, p.Width, p.Stride) }) {
+			softmaxColumnsGeneric(dst, x, c)
+		}
+	}
+}
+
+// normColumns is a normalisation down columns in assembly.
+type normColumns func(dst, x, scale, bias []float32, rows, width, stride, scaleStep, biasStep int, share, eps float32)
+
+// run reports whether the columns were not too long.
+func (f normColumns) run(lanes int, dst, x, scale, bias []float32, c Columns, eps float32) bool {
+	dst, x = dst[:c.size()], x[:c.size()]
+	scale, scaleStep := perRow(scale, ones[:], c.Rows)
+	bias, biasStep := perRow(bias, zeros[:], c.Rows)
+	share := float32(1 / float64(c.Rows))
+	return c.eachPart(lanes, func(p Columns, at int) {
+		f(dst[at:], x[at:], scale, bias, p.Rows, p.Width, p.Stride, scaleStep, biasStep, share, eps)
+	})
+}
+
+var ones, zeros = [1]float32{1}, [1]float32{0}
+
+// perRow returns numbers of rows and the bytes from one to the next, 0 where
+// all are the one of def.
+func perRow(numbers, def []float32, rows int) ([]float32, int) {
+	if numbers == nil {
+		return def, 0
+	}
+	return numbers[:rows], 4
+}
+
+func layerNormColumns(lanes int, f normColumns) func(dst, x, scale, bias []float32, c Columns, eps float32) {
+	return func(dst, x, scale, bias []float32, c Columns, eps float32) {
+		if !f.run(lanes, dst, x, scale, bias, c, eps) {
+			layerNormColumnsGeneric(dst, x, scale, bias, c, eps)
+		}
+	}
+}
+
+func rmsNormColumns(lanes int, f normColumns) func(dst, x, scale []float32, c Columns, eps float32) {
+	return func(dst, x, scale []float32, c Columns, eps float32) {
+		if !f.run(lanes, dst, x, scale, nil, c, eps) {
+			rmsNormColumnsGeneric(dst, x, scale, c, eps)
+		}
+	}
+}
+
 func sum(f func(x []float32) float32) func(x []float32) float32 {
 	return func(x []float32) float32 {
 		var s float32
@@ -88,12 +190,15 @@ func dot(f func(a, b []float32) float32) func(a, b []float32) float32 {
 func expSum(f func(dst, x []float32, max float32) float32) func(dst, x []float32, max float32) float32 {
 	return func(dst, x []float32, max float32) float32 {
 		x = x[:len(dst)]
-		var s float32
+		if len(dst) <= chunk {
+			return f(dst, x, max)
+		}
+		var s float64
 		for len(dst) > chunk {
-			s += f(dst[:chunk], x[:chunk], max)
+			s += float64(f(dst[:chunk], x[:chunk], max))
 			dst, x = dst[chunk:], x[chunk:]
 		}
-		return s + f(dst, x, max)
+		return float32(s + float64(f(dst, x, max)))
 	}
 }
 
@@ -108,37 +213,45 @@ func pool(lanes int, f func(dst, src []float32, taps []uint32, step int)) func(d
 			at := (int(t) + 3) / 4
 			_, _ = src[at:at+lanes], src[last+at:last+at+lanes]
 		}
-		for len(dst) > chunk {
-			f(dst[:chunk], src, taps, step)
-			dst, src = dst[chunk:], src[chunk*step:]
+		const few = 16 // taps, for which a chunk takes some ten microseconds
+		most := max(chunk*few/max(len(taps), few)/lanes, 1) * lanes
+		for len(dst) > most {
+			f(dst[:most], src, taps, step)
+			dst, src = dst[most:], src[most*step:]
 		}
 		f(dst, src, taps, step)
 	}
 }
 
-func shuffle(lanes int, f func(buf []float32, move []uint32, lane []int32, plane int, fill float32)) func(buf []float32, t *ShuffleTable, fill float32) {
-	return func(buf []float32, t *ShuffleTable, fill float32) {
+// permute takes assembly that finds the lanes of a part's pieces in lane.
+func permute[L any](lanes int, lane func(p *permutePart) []L,
+	f func(dst, src []float32, target, from []uint32, lane []L, planes, dstPlane, srcPlane int, fill float32),
+) func(dst, src []float32, t *PermuteTable, p Planes, fill float32) {
+	return func(dst, src []float32, t *PermuteTable, p Planes, fill float32) {
 		if t.lanes != lanes {
-			shuffleGeneric(buf, t, fill)
+			permuteGeneric(dst, src, t, p, fill)
 			return
 		}
-		buf = buf[:(len(buf)+t.plane-1)/t.plane*t.plane]
-		// A chunk of vectors, but no less than a plane.
-		step := max(chunk/lanes/max(t.Len(), 1), 1) * t.plane
-		for len(buf) > step {
-			f(buf[:step], t.move, t.lane, t.plane, fill)
-			buf = buf[step:]
+		dst, src = p.cut(dst, src, t)
+		for n := 0; n < p.N; n += permutePlanes {
+			d, s, planes := dst[n*p.Dst:], src[n*p.Src:], min(permutePlanes, p.N-n)
+			for i := range t.parts {
+				part := &t.parts[i]
+				f(d, s, part.target, part.from, lane(part), planes, p.Dst, p.Src, fill)
+			}
 		}
-		f(buf, t.move, t.lane, t.plane, fill)
 	}
 }
+
+// gatherChunk is less than chunk, as each element may come from far away.
+const gatherChunk = chunk / 4
 
 func gather(f func(dst, src []float32, index []int32, fill float32)) func(dst, src []float32, index []int32, fill float32) {
 	return func(dst, src []float32, index []int32, fill float32) {
 		index = index[:len(dst)]
-		for len(dst) > chunk {
-			f(dst[:chunk], src, index[:chunk], fill)
-			dst, index = dst[chunk:], index[chunk:]
+		for len(dst) > gatherChunk {
+			f(dst[:gatherChunk], src, index[:gatherChunk], fill)
+			dst, index = dst[gatherChunk:], index[gatherChunk:]
 		}
 		f(dst, src, index, fill)
 	}

@@ -54,14 +54,15 @@ type Kernels struct {
 
 	// Erf is the error function, dst[i] = 2/√π ∫ e**-t² dt from 0 to x[i], to 2 ulp.
 	Erf func(dst, x []float32)
-	// Gelu is dst[i] = x[i] * (1 + erf(x[i]/√2)) / 2, to 2**-23 |x[i]|, and its
-	// limit 0 at -Inf.
+	// Gelu is dst[i] = x[i] * (1 + erf(x[i]/√2)) / 2, to 4 ulp or 2**-25 |x[i]|,
+	// what the definition itself loses when 1 + erf is rounded to float32; and
+	// its limit 0 at -Inf.
 	Gelu func(dst, x []float32)
 	// GeluTanh is Gelu's approximation by tanh, dst[i] =
-	// x[i] * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))) / 2, to 2**-22 |x[i]|,
-	// and its limit 0 at -Inf.
+	// x[i] * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))) / 2, to 4 ulp or
+	// 2**-25 |x[i]|, and its limit 0 at -Inf.
 	GeluTanh func(dst, x []float32)
-	// Silu is dst[i] = x[i] / (1 + e**-x[i]), to 4 ulp and 2**-149 |x[i]|, and
+	// Silu is dst[i] = x[i] / (1 + e**-x[i]), to 4 ulp or 2**-149 |x[i]|, and
 	// its limit 0 at -Inf.
 	Silu func(dst, x []float32)
 
@@ -72,8 +73,29 @@ type Kernels struct {
 	// Dot is the sum of a[i]*b[i] over the length of a.
 	Dot func(a, b []float32) float32
 	// ExpSum is dst[i] = e**(x[i] - max), and returns the sum of dst: softmax
-	// is Max, ExpSum and a division by the sum.
+	// is Max, ExpSum and a division by the sum. The sum is rounded about once
+	// where no element is above max, and may be NaN where a power is Inf.
 	ExpSum func(dst, x []float32, max float32) float32
+
+	// Softmax is dst[i] = e**(x[i]-m) / Σ e**(x[j]-m), m the largest of x, to 4
+	// ulp beside the rounding of x[i]-m to float32. All is NaN where x holds a NaN
+	// or Inf, or nothing but -Inf.
+	Softmax func(dst, x []float32)
+	// LayerNorm is dst[i] = (x[i]-mean) / √(variance+eps) * scale[i] + bias[i]
+	// and returns the mean and the reciprocal of the root; the variance is the
+	// mean of the squares of x[i]-mean. A nil scale is ones, a nil bias zeros.
+	// A result is within 4 ulp of itself or its larger term, and 2**-24 scale[i].
+	LayerNorm func(dst, x, scale, bias []float32, eps float32) (mean, inv float32)
+	// RMSNorm is LayerNorm about 0 in place of the mean. An Inf leaves 0 or NaN.
+	RMSNorm func(dst, x, scale []float32, eps float32) (inv float32)
+
+	// SoftmaxColumns is Softmax down each column.
+	SoftmaxColumns func(dst, x []float32, c Columns)
+	// LayerNormColumns is LayerNorm down each column; scale and bias have an
+	// element for each row.
+	LayerNormColumns func(dst, x, scale, bias []float32, c Columns, eps float32)
+	// RMSNormColumns is RMSNorm down each column.
+	RMSNormColumns func(dst, x, scale []float32, c Columns, eps float32)
 
 	// MaxPool and SumPool reduce vectors of L = ISA.Lanes() elements lane by
 	// lane: vector i of dst is the largest, or the sum, of the vectors of src
@@ -93,9 +115,16 @@ type Kernels struct {
 	// a negative index is how a table asks for the fill. dst and src may not
 	// overlap. index is at least as long as dst.
 	Gather func(dst, src []float32, index []int32, fill float32)
-	// Shuffle moves vectors within each plane of buf as the table says.
-	// len(buf) is a multiple of the table's plane.
-	Shuffle func(buf []float32, t *ShuffleTable, fill float32)
+	// Permute makes vectors of planes of dst as the table says, from planes of
+	// src, which may be the same memory.
+	Permute func(dst, src []float32, t *PermuteTable, p Planes, fill float32)
+
+	// deviations is the sum of x[i] - mean and that of the squares.
+	deviations func(x []float32, mean float32) (sum, square float64)
+	// centre is dst[i] = (x[i]-mean)*factor + shift.
+	centre func(dst, x []float32, mean, factor, shift float32)
+	// centreScale is dst[i] = ((x[i]-mean)*factor + shift)*scale[i] + bias[i].
+	centreScale func(dst, x, scale, bias []float32, mean, factor, shift float32)
 }
 
 // For returns the functions for an instruction set, nil where it cannot run
@@ -118,6 +147,7 @@ var tables = sync.OnceValue(func() []*Kernels {
 	for _, i := range isa.Supported() {
 		k := generic(i)
 		archKernels(&k)
+		k.rowFunctions()
 		all = append(all, &k)
 	}
 	return all

@@ -19,8 +19,12 @@ func archKernels(k *Kernels) {
 		k.Exp, k.Sigmoid, k.Tanh = unary(expAVX2), unary(sigmoidAVX2), unary(tanhAVX2)
 		k.Erf, k.Gelu, k.GeluTanh, k.Silu = unary(erfAVX2), unary(geluAVX2), unary(geluTanhAVX2), unary(siluAVX2)
 		k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumAVX2), largest(maxAVX2), dot(dotAVX2), expSum(expSumAVX2)
+		k.deviations, k.centre, k.centreScale = deviations(deviationsAVX2), unary3(centreAVX2), centreScale(centreScaleAVX2)
+		k.SoftmaxColumns = softmaxColumns(k.ISA.Lanes(), softmaxColumnsAVX2)
+		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX2)
+		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX2)
 		k.MaxPool, k.SumPool = pool(8, maxPoolAVX2), pool(8, sumPoolAVX2)
-		k.Gather, k.Shuffle = gather(gatherAVX2), shuffle(8, shuffleAVX2)
+		k.Gather, k.Permute = gather(gatherAVX2), permute(8, (*permutePart).lanes, permuteAVX2)
 	case isa.AVX512:
 		k.Add, k.Sub, k.Mul, k.Div = binary(addAVX512), binary(subAVX512), binary(mulAVX512), binary(divAVX512)
 		k.Affine = unary2(affineAVX512)
@@ -30,7 +34,11 @@ func archKernels(k *Kernels) {
 		k.Exp, k.Sigmoid, k.Tanh = unary(expAVX512), unary(sigmoidAVX512), unary(tanhAVX512)
 		k.Erf, k.Gelu, k.GeluTanh, k.Silu = unary(erfAVX512), unary(geluAVX512), unary(geluTanhAVX512), unary(siluAVX512)
 		k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumAVX512), largest(maxAVX512), dot(dotAVX512), expSum(expSumAVX512)
+		k.deviations, k.centre, k.centreScale = deviations(deviationsAVX512), unary3(centreAVX512), centreScale(centreScaleAVX512)
+		k.SoftmaxColumns = softmaxColumns(k.ISA.Lanes(), softmaxColumnsAVX512)
+		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX512)
+		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX512)
 		k.MaxPool, k.SumPool = pool(16, maxPoolAVX512), pool(16, sumPoolAVX512)
-		k.Gather, k.Shuffle = gather(gatherAVX512), shuffle(16, shuffleAVX512)
+		k.Gather, k.Permute = gather(gatherAVX512), permute(16, (*permutePart).lanes, permuteAVX512)
 	}
 }

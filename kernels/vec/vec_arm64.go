@@ -17,5 +17,5 @@ func archKernels(k *Kernels) {
 	k.Exp, k.Sigmoid, k.Tanh = unary(expNEON), unary(sigmoidNEON), unary(tanhNEON)
 	k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumNEON), largest(maxNEON), dot(dotNEON), expSum(expSumNEON)
 	k.MaxPool, k.SumPool = pool(4, maxPoolNEON), pool(4, sumPoolNEON)
-	k.Shuffle = shuffle(4, shuffleNEON)
+	k.Permute = permute(4, (*permutePart).laneBytes, permuteNEON)
 }

@@ -70,14 +70,32 @@ func maxAVX512(x []float32) float32
 // dotAVX512 is the sum of a[i] * b[i] over the length of a.
 func dotAVX512(a []float32, b []float32) float32
 
+// deviationsAVX512 is the sum of x[i] - mean and that of the squares.
+func deviationsAVX512(x []float32, mean float32) (sum float32, square float32)
+
+// centreAVX512 is dst[i] = (x[i]-mean)*factor + shift.
+func centreAVX512(dst []float32, x []float32, mean float32, factor float32, shift float32)
+
+// centreScaleAVX512 is dst[i] = ((x[i]-mean)*factor + shift) * scale[i] + bias[i].
+func centreScaleAVX512(dst []float32, x []float32, scale []float32, bias []float32, mean float32, factor float32, shift float32)
+
+// softmaxColumnsAVX512 is dst = e**(x - max) / sum of those, down each of width columns of rows that are stride apart.
+func softmaxColumnsAVX512(dst []float32, x []float32, rows int, width int, stride int)
+
+// layerNormColumnsAVX512 is dst = (x-mean)/√(variance+eps) * scale + bias, down each of width columns of rows that are stride apart. Each row has a scale and a bias, steps bytes apart; share is 1/rows.
+func layerNormColumnsAVX512(dst []float32, x []float32, scale []float32, bias []float32, rows int, width int, stride int, scaleStep int, biasStep int, share float32, eps float32)
+
+// rmsNormColumnsAVX512 is dst = x/√(mean of x²+eps) * scale + bias, down each of width columns of rows that are stride apart. Each row has a scale and a bias, steps bytes apart; share is 1/rows.
+func rmsNormColumnsAVX512(dst []float32, x []float32, scale []float32, bias []float32, rows int, width int, stride int, scaleStep int, biasStep int, share float32, eps float32)
+
 // maxPoolAVX512 is the largest of the vectors of src at the taps, for each vector of dst; vector i starts at step*i.
 func maxPoolAVX512(dst []float32, src []float32, taps []uint32, step int)
 
 // sumPoolAVX512 is the sum of the vectors of src at the taps, for each vector of dst; vector i starts at step*i.
 func sumPoolAVX512(dst []float32, src []float32, taps []uint32, step int)
 
-// shuffleAVX512 is the entries of a ShuffleTable of its lanes, in each plane of buf.
-func shuffleAVX512(buf []float32, move []uint32, lane []int32, plane int, fill float32)
+// permuteAVX512 is the targets of a part of a PermuteTable of its lanes, in planes that are so many elements apart.
+func permuteAVX512(dst []float32, src []float32, target []uint32, from []uint32, lane []int8, planes int, dstPlane int, srcPlane int, fill float32)
 
 // gatherAVX512 is dst[i] = src[index[i]], fill where that is outside src.
 func gatherAVX512(dst []float32, src []float32, index []int32, fill float32)

@@ -89,37 +89,41 @@ func BenchmarkPool(b *testing.B) {
 	}
 }
 
-// BenchmarkShuffle is the halo of 64 channels of 14 x 14 vectors, with an
-// entry for each of the 60 vectors around.
-func BenchmarkShuffle(b *testing.B) {
+// BenchmarkPermute is the halo of 64 channels of 14 x 14 vectors, with a target
+// for each of the 60 vectors around, and vectors of that many that are put
+// together of some others.
+func BenchmarkPermute(b *testing.B) {
 	for _, k := range All() {
 		lanes := k.ISA.Lanes()
 		const size, row, plane, channels = 14, 16, 16*16 + 1, 64
-		var dst, src []int
-		var lane []int32
-		for y := range row {
-			for x := range row {
-				if y > 0 && y <= size && x > 0 && x <= size {
-					continue
-				}
-				wrap := func(v int) int { return (v-1+size)%size + 1 }
-				dst, src = append(dst, y*row+x), append(src, wrap(y)*row+wrap(x))
-				for l := range lanes {
-					lane = append(lane, int32(l-1))
+		for _, pieces := range []int{1, 2, 4, 8} {
+			var dst []int
+			var index []int32
+			for y := range row {
+				for x := range row {
+					if y > 0 && y <= size && x > 0 && x <= size {
+						continue
+					}
+					wrap := func(v int) int { return (v-1+size)%size + 1 }
+					dst = append(dst, y*row+x)
+					for l := range lanes {
+						vector := (wrap(y)*row + wrap(x) + l%pieces) % plane
+						index = append(index, int32(vector*lanes+max(l-1, 0)))
+					}
 				}
 			}
-		}
-		t, err := NewShuffleTable(lanes, plane, dst, src, lane)
-		if err != nil {
-			b.Fatal(err)
-		}
-		buf := make([]float32, channels*plane*lanes)
-		b.Run(k.ISA.String(), func(b *testing.B) {
-			b.SetBytes(int64(channels * len(dst) * lanes * 4))
-			for b.Loop() {
-				k.Shuffle(buf, t, 0)
+			t, err := NewPermuteTable(lanes, dst, index)
+			if err != nil {
+				b.Fatal(err)
 			}
-		})
+			buf := make([]float32, channels*plane*lanes)
+			b.Run(fmt.Sprintf("%d/%v", pieces, k.ISA), func(b *testing.B) {
+				b.SetBytes(int64(channels * len(dst) * lanes * 4))
+				for b.Loop() {
+					k.Permute(buf, buf, t, Planes{N: channels, Dst: plane * lanes, Src: plane * lanes}, 0)
+				}
+			})
+		}
 	}
 }
 

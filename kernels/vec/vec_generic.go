@@ -36,7 +36,15 @@ func generic(i isa.ISA) Kernels {
 		MaxPool:     maxPoolGeneric(i.Lanes()),
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
-		Shuffle:     shuffleGeneric,
+		Permute:     permuteGeneric,
+
+		SoftmaxColumns:   softmaxColumnsGeneric,
+		LayerNormColumns: layerNormColumnsGeneric,
+		RMSNormColumns:   rmsNormColumnsGeneric,
+
+		deviations:  deviationsGeneric,
+		centre:      centreGeneric,
+		centreScale: centreScaleGeneric,
 	}
 }
 
@@ -216,10 +224,13 @@ func dotGeneric(a, b []float32) float32 {
 }
 
 func expSumGeneric(dst, x []float32, max float32) float32 {
+	var sum float64
 	for i, v := range x[:len(dst)] {
-		dst[i] = float32(math.Exp(float64(v - max)))
+		e := math.Exp(float64(v - max))
+		dst[i] = float32(e)
+		sum += e
 	}
-	return sumGeneric(dst)
+	return float32(sum)
 }
 
 func maxPoolGeneric(lanes int) func(dst, src []float32, taps []uint32, step int) {
@@ -260,26 +271,6 @@ func gatherGeneric(dst, src []float32, index []int32, fill float32) {
 			dst[i] = src[j]
 		} else {
 			dst[i] = fill
-		}
-	}
-}
-
-// shuffleGeneric takes a table of any number of lanes.
-func shuffleGeneric(buf []float32, t *ShuffleTable, fill float32) {
-	var v [16]float32 // a copy, as the source may be the target
-	for ; len(buf) > 0; buf = buf[t.plane:] {
-		plane := buf[:t.plane]
-		for e := range t.Len() {
-			dst, src := t.move[2*e]/4, t.move[2*e+1]/4
-			copy(v[:t.lanes], plane[src:])
-			d := plane[dst:][:t.lanes]
-			for l, from := range t.lane[e*t.lanes:][:t.lanes] {
-				if from >= 0 {
-					d[l] = v[from]
-				} else {
-					d[l] = fill
-				}
-			}
 		}
 	}
 }

@@ -64,6 +64,6 @@ func maxPoolNEON(dst, src []float32, taps []uint32, step int)
 // dst; vector i starts at step*i.
 func sumPoolNEON(dst, src []float32, taps []uint32, step int)
 
-// shuffleNEON is the entries of a ShuffleTable of four lanes, in each plane of
-// buf.
-func shuffleNEON(buf []float32, move []uint32, lane []int32, plane int, fill float32)
+// permuteNEON is the targets of a part of a PermuteTable of four lanes, in
+// planes that are so many elements apart; lane has bytes.
+func permuteNEON(dst, src []float32, target, from []uint32, lane []uint8, planes, dstPlane, srcPlane int, fill float32)

@@ -423,6 +423,13 @@ TEXT ·tanhNEON(SB), 0, $128-48
 	BITS(0xc1a00000, V18) // -20, from where on the result is 1
 	EACH(TANH)
 
+// ADD_LANE adds a lane of a vector to F8, in double precision.
+#define ADD_LANE(v, i) \
+	VMOV v.S[i], R8 \
+	FMOVS R8, F0 \
+	FCVTSD F0, F0 \
+	FADDD F0, F8, F8
+
 // func expSumNEON(dst, x []float32, max float32) float32
 TEXT ·expSumNEON(SB), 0, $128-60
 	NO_LOCAL_POINTERS
@@ -433,7 +440,11 @@ TEXT ·expSumNEON(SB), 0, $128-60
 	MOVD x_base+24(FP), R2
 	FMOVS max+48(FP), F16
 	PARAM(V16)
-	BITS(0, V5)
+	// V5 is a sum that begins with 1, so that no power is larger: then what the
+	// subtractions find is exactly the error of each addition; V6 is the sum of
+	// those.
+	VMOV V30.B16, V5.B16
+	BITS(0, V6)
 	SUBS $4, R1
 	BLT tail
 four:
@@ -441,12 +452,24 @@ four:
 	FSUB_4S(0, 0, 16)
 	EXP
 	FMOVQ.P F0, 16(R0)
-	FADD_4S(5, 5, 0)
+	FADD_4S(7, 5, 0)
+	FSUB_4S(5, 7, 5)
+	FSUB_4S(0, 0, 5)
+	FADD_4S(6, 6, 0)
+	VMOV V7.B16, V5.B16
 	SUBS $4, R1
 	BGE four
 tail:
-	FADDP_4S(5, 5, 5)
-	FADDP_4S(5, 5, 5)
+	FSUB_4S(5, 5, 30)
+	FMOVD ZR, F8
+	ADD_LANE(V5, 0)
+	ADD_LANE(V5, 1)
+	ADD_LANE(V5, 2)
+	ADD_LANE(V5, 3)
+	ADD_LANE(V6, 0)
+	ADD_LANE(V6, 1)
+	ADD_LANE(V6, 2)
+	ADD_LANE(V6, 3)
 	ADDS $4, R1
 	BEQ done
 one:
@@ -454,10 +477,12 @@ one:
 	FSUB_4S(0, 0, 16)
 	EXP
 	FMOVS.P F0, 4(R0)
-	FADDS F0, F5, F5
+	FCVTSD F0, F0
+	FADDD F0, F8, F8
 	SUBS $1, R1
 	BNE one
 done:
+	FCVTDS F8, F5
 	FMOVS F5, ret+56(FP)
 	RET
 
@@ -608,46 +633,49 @@ TEXT ·sumPoolNEON(SB), 0, $128-80
 	BITS(0, V16)
 	POOL(FADD_4S)
 
-// func shuffleNEON(buf []float32, move []uint32, lane []int32, plane int, fill float32)
-TEXT ·shuffleNEON(SB), 0, $128-84
+// func permuteNEON(dst, src []float32, target, from []uint32, lane []uint8, planes, dstPlane, srcPlane int, fill float32)
+TEXT ·permuteNEON(SB), 0, $128-148
 	NO_LOCAL_POINTERS
-	MOVD buf_base+0(FP), R0
-	MOVD buf_len+8(FP), R1
-	MOVD move_base+24(FP), R2
-	MOVD move_len+32(FP), R3
-	MOVD lane_base+48(FP), R4
-	MOVD plane+72(FP), R5
-	FMOVS fill+80(FP), F16
+	MOVD dst_base+0(FP), R0
+	MOVD src_base+24(FP), R1
+	MOVD target_base+48(FP), R2
+	MOVD target_len+56(FP), R3
+	MOVD from_base+72(FP), R4
+	MOVD lane_base+96(FP), R5
+	MOVD planes+120(FP), R6
+	MOVD dstPlane+128(FP), R7
+	MOVD srcPlane+136(FP), R8
+	FMOVS fill+144(FP), F16
 	PARAM(V16)
-	// The bytes of lane l are 4l to 4l+3; those of -1 are past the 16 that
-	// there are, and VTBX leaves the fill there.
-	BITS(0x04040404, V17)
-	BITS(0x03020100, V18)
-	ADD R1<<2, R0, R1
 	ADD R3<<2, R2, R3
-	LSL $2, R5
 	B check
 plane:
-	MOVD R2, R6
-	MOVD R4, R7
-	B checkEntry
-entry:
-	LDPW (R6), (R9, R10)
-	ADD $8, R6
-	FMOVQ.P 16(R7), F0
-	ADD R0, R9
-	ADD R0, R10
-	FMOVQ (R10), F1
-	VMOV V18.B16, V2.B16
-	MLA_4S(2, 0, 17)
-	VMOV V16.B16, V3.B16
-	VTBX V2.B16, [V1.B16], V3.B16
-	FMOVQ F3, (R9)
-checkEntry:
-	CMP R3, R6
-	BLO entry
-	ADD R5, R0
+	MOVD R2, R9
+	MOVD R4, R10
+	MOVD R5, R11
+	B checkTarget
+target:
+	LDPW (R9), (R12, R13)
+	ADD $8, R9
+	VMOV V16.B16, V0.B16
+	CBZ R13, store
+piece:
+	MOVWU.P 4(R10), R14
+	FMOVQ.P 16(R11), F1
+	ADD R1, R14
+	FMOVQ (R14), F2
+	VTBX V1.B16, [V2.B16], V0.B16 // leaves what has no byte among the 16
+	SUBS $1, R13
+	BNE piece
+store:
+	ADD R0, R12
+	FMOVQ F0, (R12)
+checkTarget:
+	CMP R3, R9
+	BLO target
+	ADD R7<<2, R0
+	ADD R8<<2, R1
+	SUB $1, R6
 check:
-	CMP R1, R0
-	BLO plane
+	CBNZ R6, plane
 	RET

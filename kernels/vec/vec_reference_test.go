@@ -24,15 +24,15 @@ func within(n float64, f func(x float64) float64) func(x float64) (y, tolerance 
 	}
 }
 
-// activation is x*gate(x), 0 at -Inf, with a tolerance of n ulps and of a share
-// of |x|.
+// activation is x*gate(x), 0 at -Inf, with a tolerance of n ulps or of a share
+// of |x|, whichever is more.
 func activation(n, share float64, gate func(x float64) float64) func(x float64) (y, tolerance float64) {
 	return func(x float64) (float64, float64) {
 		if math.IsInf(x, -1) {
 			return 0, 0
 		}
 		y := x * gate(x)
-		return y, ulps(y, n) + share*math.Abs(x) + 0x1p-149
+		return y, math.Max(ulps(y, n), share*math.Abs(x))
 	}
 }
 
@@ -86,9 +86,9 @@ var unaries = []unaryCase{
 	{"Tanh", func(k *Kernels, dst, x []float32) { k.Tanh(dst, x) }, within(3, math.Tanh)},
 	{"Erf", func(k *Kernels, dst, x []float32) { k.Erf(dst, x) }, within(2, math.Erf)},
 	{"Gelu", func(k *Kernels, dst, x []float32) { k.Gelu(dst, x) },
-		activation(0, 0x1p-23, func(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 })},
+		activation(4, 0x1p-25, func(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 })},
 	{"GeluTanh", func(k *Kernels, dst, x []float32) { k.GeluTanh(dst, x) },
-		activation(0, 0x1p-22, func(x float64) float64 {
+		activation(4, 0x1p-25, func(x float64) float64 {
 			return 1 / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
 		})},
 	{"Silu", func(k *Kernels, dst, x []float32) { k.Silu(dst, x) },

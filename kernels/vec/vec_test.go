@@ -340,72 +340,96 @@ func TestGather(t *testing.T) {
 	})
 }
 
-func TestShuffle(t *testing.T) {
+func TestPermute(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
 		for _, lanes := range []int{4, 8, 16} { // others' tables work too
-			for _, entries := range []int{0, 1, 2, 5, 40} {
-				const plane, planes = 23, 5
-				dst, src, lane := make([]int, entries), make([]int, entries), make([]int32, entries*lanes)
-				for i := range dst {
-					dst[i], src[i] = r.IntN(plane), r.IntN(plane)
-					if r.IntN(5) == 0 {
-						src[i] = dst[i]
-					}
-				}
-				for i := range lane {
-					lane[i] = int32(r.IntN(lanes+2) - 2)
-				}
-				table, err := NewShuffleTable(lanes, plane, dst, src, lane)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if table.Len() != entries {
-					t.Fatalf("a table of %d entries says %d", entries, table.Len())
-				}
-				buf := guardedSlice(planes*plane*lanes, 18)
-				fill(r, buf.x, false)
-				want := slices.Clone(buf.x)
-				for p := range planes {
-					q := want[p*plane*lanes:][:plane*lanes]
-					for e := range dst {
-						v := slices.Clone(q[src[e]*lanes:][:lanes])
-						for l := range lanes {
-							q[dst[e]*lanes+l] = -3
-							if from := lane[e*lanes+l]; from >= 0 {
-								q[dst[e]*lanes+l] = v[from]
-							}
-						}
-					}
-				}
-				k.Shuffle(buf.x, table, -3)
-				buf.check(t, "Shuffle")
-				if !slices.Equal(buf.x, want) {
-					t.Fatalf("Shuffle of %d entries of %d lanes differs from its definition", entries, lanes)
+			for _, targets := range []int{0, 1, 2, 5, 40, 600} {
+				for _, planes := range []int{0, 1, 3, 4, 5, permutePlanes + 7} {
+					testPermute(t, k, r, lanes, targets, Planes{N: planes, Dst: 31*lanes + 3, Src: 29*lanes + 1})
 				}
 			}
 		}
 	})
 }
 
-func TestNewShuffleTableErrors(t *testing.T) {
-	lane := []int32{0, 1, 2, 3}
+// testPermute makes targets from one vector, from a few and from many, with
+// gaps, in a buffer apart and in the source itself.
+func testPermute(t *testing.T, k *Kernels, r *rand.Rand, lanes, targets int, p Planes) {
+	t.Helper()
+	const vectors = 29
+	dst, index := make([]int, targets), make([]int32, targets*lanes)
+	for e := range dst {
+		dst[e] = r.IntN(vectors)
+		few := 1 + r.IntN(4)*r.IntN(5)
+		first := r.IntN(vectors)
+		for l := range lanes {
+			index[e*lanes+l] = int32((first+r.IntN(few))%vectors*lanes + r.IntN(lanes))
+			if r.IntN(5) == 0 {
+				index[e*lanes+l] = -1 - int32(r.IntN(5))
+			}
+		}
+	}
+	table, err := NewPermuteTable(lanes, dst, index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table.Len() != targets {
+		t.Fatalf("a table of %d targets says %d", targets, table.Len())
+	}
+	_, reach := p.cut(make([]float32, p.N*p.Dst+1<<12), make([]float32, p.N*p.Src+1<<12), table)
+	src := guardedSlice(len(reach), 18)
+	fill(r, src.x, false)
+	reach, _ = p.cut(make([]float32, p.N*p.Dst+1<<12), src.x, table)
+	to := guardedSlice(len(reach), 21)
+	fill(r, to.x, false)
+	define := func(dstPlanes, srcPlanes []float32, dstStride, srcStride int) {
+		v := make([]float32, lanes)
+		for n := range p.N {
+			for e, target := range dst {
+				for l := range v {
+					v[l] = -3
+					if i := index[e*lanes+l]; i >= 0 {
+						v[l] = srcPlanes[n*srcStride+int(i)]
+					}
+				}
+				copy(dstPlanes[n*dstStride+target*lanes:], v)
+			}
+		}
+	}
+	want := slices.Clone(to.x)
+	define(want, src.x, p.Dst, p.Src)
+	k.Permute(to.x, src.x, table, p, -3)
+	to.check(t, "Permute")
+	src.check(t, "Permute")
+	if !slices.Equal(to.x, want) {
+		t.Fatalf("Permute of %d targets of %d lanes in %+v differs from its definition", targets, lanes, p)
+	}
+	p.Dst = p.Src
+	all := make([]float32, p.N*p.Src+vectors*lanes)
+	fill(r, all, false)
+	want = slices.Clone(all)
+	define(want, want, p.Src, p.Src)
+	k.Permute(all, all, table, p, -3)
+	if !slices.Equal(all, want) {
+		t.Fatalf("Permute of %d targets of %d lanes in place, in %+v, differs from its definition", targets, lanes, p)
+	}
+}
+
+func TestNewPermuteTableErrors(t *testing.T) {
 	for _, c := range []struct {
-		what         string
-		lanes, plane int
-		dst, src     []int
-		lane         []int32
+		what  string
+		lanes int
+		dst   []int
+		index []int32
 	}{
-		{"no lanes", 0, 8, nil, nil, nil},
-		{"too many lanes", 17, 8, nil, nil, nil},
-		{"no plane", 4, 0, nil, nil, nil},
-		{"a plane beyond 32 bits", 4, 1 << 30, nil, nil, nil},
-		{"fewer sources", 4, 8, []int{1}, nil, lane},
-		{"fewer lane indices", 4, 8, []int{1}, []int{1}, lane[:3]},
-		{"a target outside", 4, 8, []int{8}, []int{1}, lane},
-		{"a negative source", 4, 8, []int{1}, []int{-1}, lane},
-		{"a lane outside", 4, 8, []int{1}, []int{1}, []int32{0, 1, 2, 4}},
+		{"no lanes", 0, nil, nil},
+		{"too many lanes", 17, nil, nil},
+		{"fewer indices", 4, []int{1}, []int32{0, 1, 2}},
+		{"a negative target", 4, []int{-1}, []int32{0, 1, 2, 3}},
+		{"a target beyond 32 bits", 4, []int{1 << 30}, []int32{0, 1, 2, 3}},
+		{"an element beyond 32 bits", 4, []int{1}, []int32{0, 1, 2, math.MaxInt32}},
 	} {
-		if _, err := NewShuffleTable(c.lanes, c.plane, c.dst, c.src, c.lane); err == nil {
+		if _, err := NewPermuteTable(c.lanes, c.dst, c.index); err == nil {
 			t.Errorf("%s: no error", c.what)
 		}
 	}
@@ -423,9 +447,12 @@ func TestFences(t *testing.T) {
 			for i := range index {
 				index[i] = int32(r.IntN(n+2) - 1)
 			}
-			// The first and the last vector, and every one in turn.
-			to, from, lane := []int{0, n + 1}, []int{n + 1, 0}, make([]int32, 2*lanes)
-			table, err := NewShuffleTable(lanes, n+2, to, from, lane)
+			// The first and the last vector, of elements of each other.
+			to, from := []int{0, n + 1}, make([]int32, 2*lanes)
+			for l := range lanes {
+				from[l] = int32((n+1)*lanes + l)
+			}
+			table, err := NewPermuteTable(lanes, to, from)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -438,13 +465,18 @@ func TestFences(t *testing.T) {
 				for _, op := range binaries {
 					op.run(k)(dst[side], a[side], b[side])
 				}
+				for _, c := range normCases {
+					c.row(k, dst[side], a[side], b[side], b[side])
+					c.column(k, dst[side], a[side], b[side], b[side], Columns{Rows: min(n, 1), Width: n, Stride: n})
+					c.column(k, dst[side], a[side], b[side], b[side], Columns{Rows: n, Width: 1, Stride: 1})
+				}
 				k.Sum(a[side])
 				k.Max(a[side])
 				k.Dot(a[side], b[side])
 				k.MaxPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.Gather(dst[side], a[side], index, 0)
-				k.Shuffle(planes[side], table, 0)
+				k.Permute(planes[side], planes[side], table, Planes{N: 1}, 0)
 			}
 		}
 	})
@@ -456,7 +488,7 @@ func TestShort(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, _ *rand.Rand) {
 		lanes := k.ISA.Lanes()
 		long, short := make([]float32, 20*lanes), make([]float32, 19*lanes, 30*lanes)
-		table, err := NewShuffleTable(lanes, 20, nil, nil, nil)
+		table, err := NewPermuteTable(lanes, []int{19}, make([]int32, lanes))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -467,11 +499,16 @@ func TestShort(t *testing.T) {
 			{"a short first input", func() { k.Add(long, short[:5:5], long) }},
 			{"a short second input", func() { k.Mul(long, long, short[:5:5]) }},
 			{"a short input", func() { k.Exp(long, short[:5:5]) }},
+			{"a short matrix", func() { k.SoftmaxColumns(long, short[:9:9], Columns{Rows: 2, Width: 3, Stride: 7}) }},
+			{"a short scale", func() { k.LayerNormColumns(long, long, long[:2:2], nil, Columns{Rows: 3, Width: 3, Stride: 3}, 0) }},
+			{"rows that overlap", func() { k.RMSNormColumns(long, long, nil, Columns{Rows: 3, Width: 3, Stride: 2}, 0) }},
+			{"a short bias", func() { k.LayerNorm(long[:9], long, long, long[:2:2], 0) }},
 			{"a short operand of Dot", func() { k.Dot(long, short[:5:5]) }},
 			{"a short source of a pool", func() { k.MaxPool(long, short[:19*lanes:19*lanes], []uint32{0}, 1) }},
 			{"a tap outside", func() { k.SumPool(long[:lanes], long, []uint32{uint32(19*lanes+1) * 4}, 1) }},
 			{"a short index", func() { k.Gather(long, long, make([]int32, 3), 0) }},
-			{"part of a plane", func() { k.Shuffle(short[:19*lanes:19*lanes], table, 0) }},
+			{"a short plane", func() { k.Permute(short[:19*lanes:19*lanes], long, table, Planes{N: 1}, 0) }},
+			{"planes that go backwards", func() { k.Permute(long, long, table, Planes{N: 2, Dst: -1}, 0) }},
 		} {
 			func() {
 				defer func() {
@@ -489,7 +526,7 @@ func TestAllocates(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, _ *rand.Rand) {
 		x, dst := make([]float32, 100), make([]float32, 100)
 		index, taps := make([]int32, 100), []uint32{0}
-		table, err := NewShuffleTable(k.ISA.Lanes(), 1, []int{0}, []int{0}, make([]int32, k.ISA.Lanes()))
+		table, err := NewPermuteTable(k.ISA.Lanes(), []int{0}, make([]int32, k.ISA.Lanes()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -497,9 +534,13 @@ func TestAllocates(t *testing.T) {
 			k.Add(dst, x, x)
 			k.Exp(dst, x)
 			k.ExpSum(dst, x, k.Max(x))
+			for _, c := range normCases {
+				c.row(k, dst, x, x, x)
+				c.column(k, dst, x, x, x, Columns{Rows: 10, Width: 10, Stride: 10})
+			}
 			k.Gather(dst, x, index, 0)
 			k.MaxPool(dst[:k.ISA.Lanes()], x, taps, 1)
-			k.Shuffle(dst[:k.ISA.Lanes()], table, 0)
+			k.Permute(dst, x, table, Planes{N: 1}, 0)
 		}); n != 0 {
 			t.Errorf("%v allocations", n)
 		}

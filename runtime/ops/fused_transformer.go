@@ -39,25 +39,26 @@ func (s *site) rowNorm(centre bool) (Compute, error) {
 	if err != nil {
 		return nil, err
 	}
-	eps := float64(s.Float("epsilon", 1e-5))
-	scale, bias := s.has(1), s.has(2)
+	eps := s.Float("epsilon", 1e-5)
 	return func(in, out []Tensor) {
+		scale, bias := s.floats(in, 1), s.floats(in, 2)
 		for r := range rows {
 			x, y := in[0].F[r*k:(r+1)*k], out[0].F[r*k:(r+1)*k]
 			if centre {
-				s.vec.Affine(y, x, 1, -s.vec.Sum(x)/float32(k))
-				x = y
-			}
-			square := float64(s.vec.Dot(x, x)) / float64(k)
-			s.vec.Affine(y, x, float32(1/math.Sqrt(square+eps)), 0)
-			if scale {
-				s.vec.Mul(y, y, in[1].F)
-			}
-			if bias {
-				s.vec.Add(y, y, in[2].F)
+				s.vec.LayerNorm(y, x, scale, bias, eps)
+			} else {
+				s.vec.RMSNorm(y, x, scale, eps)
 			}
 		}
 	}, nil
+}
+
+// floats returns the elements of an input, nil where it is absent.
+func (s *site) floats(in []Tensor, i int) []float32 {
+	if !s.has(i) {
+		return nil
+	}
+	return in[i].F
 }
 
 // siluRow is x times the sigmoid of alpha times x.
@@ -92,7 +93,10 @@ func buildFusedAttention(s *site) (Compute, error) {
 		return nil, err
 	}
 	merged, masked := !s.has(1), s.has(3)
+	blocks := newScratch[float32](attentionBlock)
 	return func(in, out []Tensor) {
+		scores := blocks.get()
+		defer blocks.put(scores)
 		k, v := in[0].F, in[0].F
 		if !merged {
 			k, v = in[1].F, in[2].F
@@ -109,7 +113,7 @@ func buildFusedAttention(s *site) (Compute, error) {
 						in[0].F[(b*a.queries+t)*a.qRow+h*a.depth:][:a.depth],
 						k[a.kStart+b*a.keys*a.kRow+group*a.depth:],
 						v[a.vStart+b*a.keys*a.vRow+group*a.width:],
-						mask, a.visible(t))
+						mask, scores, a.visible(t))
 				}
 			}
 		}
@@ -127,39 +131,36 @@ func (a *fusedAttention) visible(t int) int {
 // attentionBlock is how many scores are computed at a time.
 const attentionBlock = 64
 
-// row computes the output of one query and one head over the first n keys. The
-// softmax runs along: where a block of keys has a larger score than all before,
-// what has been summed is scaled down.
+// row computes the output of one query and one head over the first n keys;
+// scores has room for a block's. The softmax runs along: where a block of keys
+// has a larger score than all before, what has been summed is scaled down.
 //
 // Source: Milakov and Gimelshein, Online normalizer calculation for softmax,
 // 2018.
-func (a *fusedAttention) row(s *site, y, q, k, v, mask []float32, n int) {
-	var score [attentionBlock]float32
+func (a *fusedAttention) row(s *site, y, q, k, v, mask, scores []float32, n int) {
 	fill(y, 0)
-	top, sum := math.Inf(-1), 0.0
+	top, sum := -inf, float32(0)
 	for first := 0; first < n; first += attentionBlock {
-		w := score[:min(attentionBlock, n-first)]
-		high := top
+		w := scores[:min(attentionBlock, n-first)]
 		for i := range w {
 			w[i] = a.scale * s.vec.Dot(q, k[(first+i)*a.kRow:][:a.depth])
 			if mask != nil {
 				w[i] += mask[(first+i)*a.step]
 			}
-			high = max(high, float64(w[i]))
 		}
+		high := max(top, s.vec.Max(w))
 		if high != top {
-			f := math.Exp(top - high)
+			f := float32(math.Exp(float64(top - high)))
 			sum *= f
-			s.vec.Affine(y, y, float32(f), 0)
+			s.vec.Affine(y, y, f, 0)
 			top = high
 		}
-		for i, x := range w {
-			e := math.Exp(float64(x) - top)
-			sum += e
-			axpy(y, v[(first+i)*a.vRow:], float32(e), 1)
+		sum += s.vec.ExpSum(w, w, top)
+		for i, p := range w {
+			axpy(y, v[(first+i)*a.vRow:], p, 1)
 		}
 	}
-	s.vec.DivScalar(y, y, float32(sum))
+	s.vec.DivScalar(y, y, sum)
 }
 
 // fusedAttention reads the extents.

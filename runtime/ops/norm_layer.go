@@ -12,25 +12,16 @@ import (
 type rowNorm struct {
 	site     *site
 	n        int // elements of a row
-	eps      float64
+	eps      float32
 	keepMean bool
 }
 
 // run normalises a row and returns its mean and the reciprocal of its deviation.
 func (r *rowNorm) run(y, x []float32) (mean, inv float32) {
-	vec, n := r.site.vec, float64(r.n)
-	square := 0.0
 	if r.keepMean {
-		square = float64(vec.Dot(x, x))
-	} else {
-		mean = float32(float64(vec.Sum(x)) / n)
-		vec.Affine(y, x, 1, -mean)
-		square = float64(vec.Dot(y, y))
-		x = y
+		return 0, r.site.vec.RMSNorm(y, x, nil, r.eps)
 	}
-	inv = float32(1 / math.Sqrt(square/n+r.eps))
-	vec.Affine(y, x, inv, minusZero)
-	return mean, inv
+	return r.site.vec.LayerNorm(y, x, nil, nil, r.eps)
 }
 
 // layerNorm makes the builder of normalisations over the axes from one on, with
@@ -47,7 +38,7 @@ func layerNorm(keepMean bool) func(*site) (Compute, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := rowNorm{s, product(shape[axis:]), float64(s.Float("epsilon", 1e-5)), keepMean}
+		r := rowNorm{s, product(shape[axis:]), s.Float("epsilon", 1e-5), keepMean}
 		rows := product(shape[:axis])
 		affine, err := newAffine(s, shape)
 		if err != nil {
@@ -112,7 +103,7 @@ func buildInstanceNorm(s *site) (Compute, error) {
 			perScale = a.n / groups
 		}
 	}
-	r := rowNorm{site: s, n: a.n / groups * a.inner, eps: float64(s.Float("epsilon", 1e-5))}
+	r := rowNorm{site: s, n: a.n / groups * a.inner, eps: s.Float("epsilon", 1e-5)}
 	return func(in, out []Tensor) {
 		for i := range a.outer * groups {
 			r.run(out[0].F[i*r.n:(i+1)*r.n], in[0].F[i*r.n:(i+1)*r.n])

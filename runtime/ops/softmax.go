@@ -1,6 +1,10 @@
 package ops
 
-import "math"
+import (
+	"math"
+
+	"github.com/nnz-dev/nnz/kernels/vec"
+)
 
 // softmax makes the builder of Softmax and LogSoftmax. Before version 13 they
 // run over all axes from the given one on, by default 1; from then on over the
@@ -20,7 +24,10 @@ func softmax(log bool) func(*site) (Compute, error) {
 		if a.inner == 1 {
 			return softmaxRows(s, a, log), nil
 		}
-		return softmaxColumns(a, log), nil
+		if log {
+			return logSoftmaxColumns(a), nil
+		}
+		return softmaxColumns(s, a), nil
 	}
 }
 
@@ -46,19 +53,29 @@ func softmaxRows(s *site, a along, log bool) Compute {
 	return func(in, out []Tensor) {
 		for o := range a.outer {
 			x, y := in[0].F[o*a.n:(o+1)*a.n], out[0].F[o*a.n:(o+1)*a.n]
+			if !log {
+				s.vec.Softmax(y, x)
+				continue
+			}
 			top := s.vec.Max(x)
 			sum := s.vec.ExpSum(y, x, top)
-			if log {
-				s.vec.Affine(y, x, 1, -top)
-				s.vec.Affine(y, y, 1, -float32(math.Log(float64(sum))))
-			} else {
-				s.vec.DivScalar(y, y, sum)
-			}
+			s.vec.Affine(y, x, 1, -top)
+			s.vec.Affine(y, y, 1, -float32(math.Log(float64(sum))))
 		}
 	}
 }
 
-func softmaxColumns(a along, log bool) Compute {
+func softmaxColumns(s *site, a along) Compute {
+	c := vec.Columns{Rows: a.n, Width: a.inner, Stride: a.inner}
+	size := a.n * a.inner
+	return func(in, out []Tensor) {
+		for o := range a.outer {
+			s.vec.SoftmaxColumns(out[0].F[o*size:(o+1)*size], in[0].F[o*size:(o+1)*size], c)
+		}
+	}
+}
+
+func logSoftmaxColumns(a along) Compute {
 	return func(in, out []Tensor) {
 		for o := range a.outer {
 			for i := range a.inner {
@@ -69,19 +86,11 @@ func softmaxColumns(a along, log bool) Compute {
 				}
 				sum := 0.0
 				for j := 0; j < a.n*a.inner; j += a.inner {
-					e := math.Exp(float64(x[j]) - top)
-					y[j] = float32(e)
-					sum += e
+					sum += math.Exp(float64(x[j]) - top)
 				}
-				if log {
-					sum = math.Log(sum)
-				}
+				sum = math.Log(sum)
 				for j := 0; j < a.n*a.inner; j += a.inner {
-					if log {
-						y[j] = float32(float64(x[j]) - top - sum)
-					} else {
-						y[j] = float32(float64(y[j]) / sum)
-					}
+					y[j] = float32(float64(x[j]) - top - sum)
 				}
 			}
 		}

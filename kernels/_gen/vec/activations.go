@@ -74,17 +74,17 @@ func (g gen) gelu() func(x VecVirtual) {
 		power = append(power, g.constant(float32(float64(c)*math.Pow(math.Ln2, float64(len(expTail)+1-i)))))
 	}
 	power = append(power, g.constant(math.Ln2), g.constant(1))
-	scale := g.scaler()
+	split, scale := g.splitter(1), g.scaler()
 	return func(x VecVirtual) {
-		t, y, n, p := g.vec(), g.vec(), g.vec(), g.vec()
+		t, y, p := g.vec(), g.vec(), g.vec()
 		VANDPS(magnitude, x, t)
 		VMINPS(t, limit, t)
 		g.horner(share, t, y)
 		VMAXPS(y, least, y)
-		g.round(y, n)
+		n, e := split(y)
 		VSUBPS(n, y, y)
 		g.horner(power, y, p)
-		scale(p, n)
+		scale(p, e)
 		VMAXPS(x, zero, x)
 		VFNMADD231PS(p, t, x)
 	}
@@ -135,10 +135,8 @@ func (g gen) erf() func(x VecVirtual) {
 		VFMSUB213PS(t, t, y)
 		e(y)
 		VSUBPS(y, one, y)
-		// x's sign is that of the result.
 		VSUBPS(far, t, t)
-		VANDPS(sign, x, s)
-		VORPS(s, y, y)
-		g.negative(t, r, y, x)
+		g.copySign(sign, x, y)
+		g.negative(t, r, x, x)
 	}
 }

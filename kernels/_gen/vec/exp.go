@@ -32,23 +32,23 @@ var expTail = [...]float32{0x1.6a23dp-10, 0x1.123a2p-7, 0x1.5558f2p-5, 0x1.55549
 // A reduction is the shared part of exponentials: with n = round(x / ln 2) and
 // r = x - n ln 2, a polynomial p of r so that e**r = 1 + r + r*r*p.
 type reduction struct {
-	log2e, hi, lo Op
-	coef          [len(expTail)]Op
+	hi, lo Op
+	coef   [len(expTail)]Op
+	split  func(x VecVirtual) (n, e VecVirtual)
 }
 
 func (g gen) reduction() reduction {
-	q := reduction{log2e: g.constant(log2e), hi: g.constant(ln2Hi), lo: g.constant(ln2Lo)}
+	q := reduction{hi: g.constant(ln2Hi), lo: g.constant(ln2Lo), split: g.splitter(log2e)}
 	for i, c := range expTail {
 		q.coef[i] = g.constant(c)
 	}
 	return q
 }
 
-// apply returns n, r and p of x.
-func (q reduction) apply(g gen, x VecVirtual) (n, r, p VecVirtual) {
-	n, r, p = g.vec(), g.vec(), g.vec()
-	VMULPS(q.log2e, x, n)
-	g.round(n, n)
+// apply returns n as an exponent, r and p of x.
+func (q reduction) apply(g gen, x VecVirtual) (e, r, p VecVirtual) {
+	n, e := q.split(x)
+	r, p = g.vec(), g.vec()
 	VMOVAPS(x, r)
 	VFNMADD231PS(q.hi, n, r)
 	VFNMADD231PS(q.lo, n, r)
@@ -56,8 +56,37 @@ func (q reduction) apply(g gen, x VecVirtual) (n, r, p VecVirtual) {
 	for _, c := range q.coef[1:] {
 		VFMADD213PS(c, r, p)
 	}
-	return n, r, p
+	return e, r, p
 }
+
+// exponentBias is what the low bits of an exponent have added: twice that of
+// float32, so that each half has its own.
+const exponentBias = 2 * 127
+
+// splitter prepares n = round(factor * x), as a number and as an exponent for
+// power: the number itself where there is SCALEF, else one near 3<<22, whose
+// low bits are n + exponentBias.
+func (g gen) splitter(factor float32) func(x VecVirtual) (n, e VecVirtual) {
+	times := g.constant(factor)
+	if g.wide {
+		return func(x VecVirtual) (n, e VecVirtual) {
+			n = g.vec()
+			VMULPS(times, x, n)
+			VRNDSCALEPS(U8(nearestQuiet), n, n)
+			return n, n
+		}
+	}
+	integers := g.constant(3<<22 + exponentBias)
+	return func(x VecVirtual) (n, e VecVirtual) {
+		n, e = g.vec(), g.vec()
+		VMOVUPS(integers, e)
+		VFMADD231PS(times, x, e)
+		VSUBPS(integers, e, n)
+		return n, e
+	}
+}
+
+const nearestQuiet = 0x08 // rounding: to nearest even, without exceptions
 
 // exp prepares x = e**x.
 func (g gen) exp() func(x VecVirtual) {
@@ -75,31 +104,41 @@ func (g gen) expWithin() func(x VecVirtual) {
 	q, one := g.reduction(), g.constant(1)
 	scale := g.scaler()
 	return func(x VecVirtual) {
-		n, r, p := q.apply(g, x)
+		e, r, p := q.apply(g, x)
 		VFMADD213PS(one, r, p)
 		VFMADD213PS(one, r, p)
-		scale(p, n)
+		scale(p, e)
 		VMOVAPS(p, x)
 	}
 }
 
-// scaler prepares x *= 2**n, rounded once, for integers -151 <= n <= 129.
-func (g gen) scaler() func(x, n VecVirtual) {
+// scaler prepares x *= 2**n for an exponent -151 <= n <= 129, rounded once.
+func (g gen) scaler() func(x, e VecVirtual) {
 	if g.wide {
-		return func(x, n VecVirtual) { VSCALEFPS(n, x, x) }
+		return func(x, e VecVirtual) { VSCALEFPS(e, x, x) }
 	}
-	bias := g.constant(bits(127))
-	return func(x, n VecVirtual) {
+	return func(x, e VecVirtual) {
 		// Two factors, each of which has an exponent in range.
 		half := g.vec()
-		VCVTPS2DQ(n, n)
-		VPSRAD(U8(1), n, half)
-		VPSUBD(half, n, n)
-		for _, e := range []VecVirtual{half, n} {
-			VPADDD(bias, e, e)
-			VPSLLD(U8(23), e, e)
-			VMULPS(e, x, x)
+		VPSRLD(U8(1), e, half)
+		VPSUBD(half, e, e)
+		for _, f := range []VecVirtual{half, e} {
+			VPSLLD(U8(23), f, f)
+			VMULPS(f, x, x)
 		}
+	}
+}
+
+// power prepares e = 2**n for an exponent -126 <= n <= 127.
+func (g gen) power() func(e VecVirtual) {
+	if g.wide {
+		one := g.splat(1)
+		return func(e VecVirtual) { VSCALEFPS(e, one, e) }
+	}
+	bias := g.constant(bits(exponentBias - 127))
+	return func(e VecVirtual) {
+		VPSUBD(bias, e, e)
+		VPSLLD(U8(23), e, e)
 	}
 }
 
@@ -123,29 +162,37 @@ func (g gen) sigmoid() func(x VecVirtual) {
 func (g gen) tanh() func(x VecVirtual) {
 	// From -20 on the result is 1.
 	sign, lo, two := g.constant(bits(signs)), g.splat(-20), g.splat(2)
-	q, one, bias := g.reduction(), g.splat(1), g.constant(bits(127))
+	q, one, power := g.reduction(), g.splat(1), g.power()
 	return func(x VecVirtual) {
-		y, m, s, positive := g.vec(), g.vec(), g.vec(), g.vec()
-		VANDNPS(sign, x, positive)
+		y, m := g.vec(), g.vec()
 		VORPS(sign, x, y)
 		VADDPS(y, y, y)
 		VMAXPS(y, lo, y)
-		n, r, p := q.apply(g, y)
+		s, r, p := q.apply(g, y)
 		// e**r - 1 without losing the digits of a small r.
 		VMULPS(r, r, m)
 		VFMADD213PS(r, p, m)
 		// times 2**n, less what the 1 is more than its share: s*m + (s - 1).
-		VCVTPS2DQ(n, s)
-		VPADDD(bias, s, s)
-		VPSLLD(U8(23), s, s)
+		power(s)
 		VSUBPS(one, s, y)
 		VFMADD213PS(y, s, m)
 		VADDPS(m, two, y)
-		VDIVPS(y, m, x)
-		// The result has no sign of its own, for m <= 0: give it x's.
-		VORPS(sign, x, x)
-		VXORPS(positive, x, x)
+		VDIVPS(y, m, m)
+		g.copySign(sign, x, m)
 	}
+}
+
+// copySign sets x to the magnitude of y under x's sign; sign has sign bits.
+func (g gen) copySign(sign Op, x, y VecVirtual) {
+	if g.wide {
+		const third, first, second = 0b10101010, 0b11110000, 0b11001100
+		VPTERNLOGD(U8(third&first|(third^0xff)&second), sign, y, x)
+		return
+	}
+	positive := g.vec()
+	VANDNPS(sign, x, positive)
+	VORPS(sign, y, y)
+	VXORPS(positive, y, x)
 }
 
 // expSum is softmax's middle: powers and their sum.
@@ -153,15 +200,38 @@ func (g gen) expSum() {
 	g.text("expSum", "(dst, x []float32, max float32) float32", "dst[i] = e**(x[i] - max), and returns the sum of dst.")
 	n := Load(Param("dst").Len(), GP64())
 	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64())
-	largest, zero, sum := g.param("max"), g.splat(0), g.splat(0)
+	largest, zero := g.param("max"), g.splat(0)
 	exp := g.exp()
+	sum := g.newPowerSum()
 	g.loop(n.(GPVirtual), 1, func(_ int, p place) {
 		x := p.load(src)
 		VSUBPS(largest, x, x)
 		exp(x)
 		p.store(x, dst)
 		p.keep(x, zero)
-		VADDPS(x, sum, sum)
+		sum.add(g, x)
 	})
-	g.retSum(sum)
+	VSUBPS(g.splat(1), sum.high, sum.high)
+	Store(g.foldDouble(sum.high, sum.low), ReturnIndex(0))
+	g.ret()
+}
+
+// A powerSum adds up numbers of at most 1 without loss. It begins with 1, so
+// that none is larger: then what the subtractions find is exactly the error of
+// each addition.
+//
+// Source: Dekker, A floating-point technique for extending the available
+// precision, 1971.
+type powerSum struct{ high, low VecVirtual }
+
+func (g gen) newPowerSum() powerSum { return powerSum{g.splat(1), g.splat(0)} }
+
+// add adds x, which it spends.
+func (s powerSum) add(g gen, x VecVirtual) {
+	t := g.vec()
+	VADDPS(s.high, x, t)
+	VSUBPS(s.high, t, s.high)
+	VSUBPS(s.high, x, x)
+	VADDPS(x, s.low, s.low)
+	VMOVAPS(t, s.high)
 }

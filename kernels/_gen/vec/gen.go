@@ -206,16 +206,6 @@ func (g gen) negative(x, a, b, dst VecVirtual) {
 	VBLENDMPS(a, b, k, dst)
 }
 
-// round sets dst to x rounded to integers.
-func (g gen) round(x, dst VecVirtual) {
-	const nearestQuiet = 0x08
-	if g.wide {
-		VRNDSCALEPS(U8(nearestQuiet), x, dst)
-	} else {
-		VROUNDPS(U8(nearestQuiet), x, dst)
-	}
-}
-
 // fold combines the lanes of v: f(a, b, t) sets a to the combination of a and
 // b, t is a temporary. It returns the register whose lowest lane is the result.
 func (g gen) fold(v VecVirtual, f func(a, b, t Register)) Register {

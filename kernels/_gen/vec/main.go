@@ -28,6 +28,8 @@ func main() {
 	g.exponentials()
 	g.activations()
 	g.reductions()
+	g.norms()
+	g.columns()
 	g.pools()
 	g.moves()
 	Generate()

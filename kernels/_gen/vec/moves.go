@@ -8,7 +8,7 @@ import (
 
 // moves writes the functions that only move data.
 func (g gen) moves() {
-	g.shuffle()
+	g.permute()
 	g.gather()
 }
 
@@ -57,43 +57,95 @@ func (g gen) gather() {
 	g.ret()
 }
 
-// shuffle applies a table to every plane.
-func (g gen) shuffle() {
-	g.text("shuffle", "(buf []float32, move []uint32, lane []int32, plane int, fill float32)",
-		"the entries of a ShuffleTable of its lanes, in each plane of buf.")
-	buf, end := Load(Param("buf").Base(), GP64()), Load(Param("buf").Len(), GP64())
-	LEAQ(Mem{Base: buf, Index: end, Scale: 4}, end)
-	moves, movesEnd := Load(Param("move").Base(), GP64()), Load(Param("move").Len(), GP64())
-	LEAQ(Mem{Base: moves, Index: movesEnd, Scale: 4}, movesEnd)
-	lanes := Load(Param("lane").Base(), GP64())
-	plane := Load(Param("plane"), GP64())
-	SHLQ(U8(2), plane)
+// permute makes the targets of a part of a table, in four planes at once while
+// there are so many, then in one: what a piece is, is read once for all four.
+func (g gen) permute() {
+	g.text("permute", "(dst, src []float32, target, from []uint32, lane []int8, planes, dstPlane, srcPlane int, fill float32)",
+		"the targets of a part of a PermuteTable of its lanes, in planes that are so many elements apart.")
+	dst, src := Load(Param("dst").Base(), GP64()).(GPVirtual), Load(Param("src").Base(), GP64()).(GPVirtual)
+	targets, end := Load(Param("target").Base(), GP64()), Load(Param("target").Len(), GP64())
+	LEAQ(Mem{Base: targets, Index: end, Scale: 4}, end)
+	planes := Load(Param("planes"), GP64())
+	dstPlane, srcPlane := Load(Param("dstPlane"), GP64()).(GPVirtual), Load(Param("srcPlane"), GP64()).(GPVirtual)
+	SHLQ(U8(2), dstPlane)
+	SHLQ(U8(2), srcPlane)
 	fill := g.param("fill")
+	target, piece, lane := GP64(), GP64(), GP64()
 
-	JMP(LabelRef("check"))
-	Label("plane")
-	move, lane := GP64(), GP64()
-	MOVQ(moves, move)
-	MOVQ(lanes, lane)
-	JMP(LabelRef("checkEntry"))
-	Label("entry")
-	dst, src := GP64(), GP64()
-	MOVL(Mem{Base: move}, dst.As32())
-	MOVL(Mem{Base: move, Disp: 4}, src.As32())
-	ADDQ(U8(8), move)
-	index, v := g.vec(), g.vec()
-	VMOVUPS(Mem{Base: lane}, index)
-	ADDQ(U8(g.bytes(1)), lane)
-	// The permutation takes the low bits of an index; -1 has its sign set.
-	VPERMPS(Mem{Base: buf, Index: src, Scale: 1}, index, v)
-	g.negative(index, fill, v, v)
-	VMOVUPS(v, Mem{Base: buf, Index: dst, Scale: 1})
-	Label("checkEntry")
-	CMPQ(move, movesEnd)
-	JB(LabelRef("entry"))
-	ADDQ(plane, buf)
-	Label("check")
-	CMPQ(buf, end)
-	JB(LabelRef("plane"))
+	turn := func(name string, n int, next string) {
+		Label(name)
+		CMPQ(planes, U32(n))
+		JL(LabelRef(next))
+		MOVQ(targets, target)
+		Load(Param("from").Base(), piece)
+		Load(Param("lane").Base(), lane)
+		JMP(LabelRef(name + "Check"))
+		Label(name + "Target")
+		acc, at, count := make([]VecVirtual, n), GP64(), GP64()
+		for i := range acc {
+			acc[i] = g.vec()
+			VMOVAPS(fill, acc[i])
+		}
+		MOVL(Mem{Base: target, Disp: 4}, count.As32())
+		TESTL(count.As32(), count.As32())
+		JZ(LabelRef(name + "Store"))
+		Label(name + "Piece")
+		MOVL(Mem{Base: piece}, at.As32())
+		ADDQ(U8(4), piece)
+		ADDQ(src, at)
+		index := g.vec()
+		VPMOVSXBD(Mem{Base: lane}, index)
+		ADDQ(U8(g.lanes), lane)
+		sources := planesAt(at, srcPlane, n)
+		if g.wide {
+			taken := K()
+			VPMOVD2M(index, taken)
+			KNOTW(taken, taken)
+			for i, m := range sources {
+				VPERMPS(m, index, taken, acc[i])
+			}
+		} else {
+			// The permutation takes the low bits of a lane; -1 has its sign set.
+			for i, m := range sources {
+				v := g.vec()
+				VPERMPS(m, index, v)
+				VBLENDVPS(index, acc[i], v, acc[i])
+			}
+		}
+		DECL(count.As32())
+		JNZ(LabelRef(name + "Piece"))
+		Label(name + "Store")
+		MOVL(Mem{Base: target}, at.As32())
+		ADDQ(dst, at)
+		for i, m := range planesAt(at, dstPlane, n) {
+			VMOVUPS(acc[i], m)
+		}
+		ADDQ(U8(8), target)
+		Label(name + "Check")
+		CMPQ(target, end)
+		JB(LabelRef(name + "Target"))
+		for range n {
+			ADDQ(dstPlane, dst)
+			ADDQ(srcPlane, src)
+		}
+		SUBQ(U32(n), planes)
+		JMP(LabelRef(name))
+	}
+	turn("four", 4, "one")
+	turn("one", 1, "done")
+	Label("done")
 	g.ret()
+}
+
+// planesAt addresses the same place in one or four planes, of which at points
+// to the first's.
+func planesAt(at, plane GPVirtual, n int) []Mem {
+	if n == 1 {
+		return []Mem{{Base: at}}
+	}
+	last := GP64()
+	LEAQ(Mem{Base: at, Index: plane, Scale: 2}, last)
+	return []Mem{
+		{Base: at}, {Base: at, Index: plane, Scale: 1}, {Base: last}, {Base: last, Index: plane, Scale: 1},
+	}
 }

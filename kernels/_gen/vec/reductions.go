@@ -4,6 +4,7 @@ import (
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
@@ -56,21 +57,67 @@ func (g gen) dot() {
 	g.text("dot", "(a, b []float32) float32", "the sum of a[i] * b[i] over the length of a.")
 	n := Load(Param("a").Len(), GP64())
 	a, b := Load(Param("a").Base(), GP64()), Load(Param("b").Base(), GP64())
-	var acc [sums]VecVirtual
-	for i := range acc {
-		acc[i] = g.splat(0)
-	}
+	acc := g.accumulators()
 	g.loop(n.(GPVirtual), sums, func(i int, p place) {
 		VFMADD231PS(p.load(a), p.load(b), acc[i])
 	})
+	g.storeSum(acc, 0)
+	g.ret()
+}
+
+// accumulators returns registers of zeros.
+func (g gen) accumulators() (acc [sums]VecVirtual) {
+	for i := range acc {
+		acc[i] = g.splat(0)
+	}
+	return acc
+}
+
+// storeSum stores the sum of all lanes as a result.
+func (g gen) storeSum(acc [sums]VecVirtual, result int) {
 	VADDPS(acc[1], acc[0], acc[0])
 	VADDPS(acc[3], acc[2], acc[2])
 	VADDPS(acc[2], acc[0], acc[0])
-	g.retSum(acc[0])
+	Store(g.fold(acc[0], func(a, b, _ Register) { VADDPS(b, a, a) }), ReturnIndex(result))
 }
 
-// retSum returns the sum of the lanes of v.
-func (g gen) retSum(v VecVirtual) {
-	Store(g.fold(v, func(a, b, _ Register) { VADDPS(b, a, a) }), ReturnIndex(0))
-	g.ret()
+// foldDouble returns the sum of all lanes of two vectors, rounded once.
+func (g gen) foldDouble(a, b VecVirtual) Register {
+	sum, t := g.vec(), g.vec()
+	if g.wide {
+		high := YMM()
+		VCVTPS2PD(a.AsY(), sum)
+		VEXTRACTF64X4(U8(1), a, high)
+		VCVTPS2PD(high, t)
+		VADDPD(t, sum, sum)
+		VCVTPS2PD(b.AsY(), t)
+		VADDPD(t, sum, sum)
+		VEXTRACTF64X4(U8(1), b, high)
+		VCVTPS2PD(high, t)
+		VADDPD(t, sum, sum)
+		VEXTRACTF64X4(U8(1), sum, high)
+		VADDPD(high, sum.AsY(), sum.AsY())
+	} else {
+		high := XMM()
+		VCVTPS2PD(a.AsX(), sum)
+		VEXTRACTF128(U8(1), a, high)
+		VCVTPS2PD(high, t)
+		VADDPD(t, sum, sum)
+		VCVTPS2PD(b.AsX(), t)
+		VADDPD(t, sum, sum)
+		VEXTRACTF128(U8(1), b, high)
+		VCVTPS2PD(high, t)
+		VADDPD(t, sum, sum)
+	}
+	high, x := XMM(), sum.AsX()
+	if g.wide { // reaches all registers
+		VEXTRACTF64X2(U8(1), sum.AsY(), high)
+	} else {
+		VEXTRACTF128(U8(1), sum, high)
+	}
+	VADDPD(high, x, x)
+	VPERMILPD(U8(1), x, high)
+	VADDSD(high, x, x)
+	VCVTSD2SS(x, x, x)
+	return x
 }
