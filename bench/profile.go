@@ -41,7 +41,7 @@ func (p *profiler) run(ctx context.Context) error {
 	if err := p.contender.session.Run(ctx); err != nil {
 		return err
 	}
-	if err := p.contender.session.RunTimed(ctx, p.last); err != nil {
+	if err := p.contender.session.RunTimed(ctx, 0, p.last); err != nil {
 		return err
 	}
 	for i, t := range p.last {

@@ -12,8 +12,9 @@ import (
 // beyond the image that a window may reach with zeros.
 func (c *compiler) fillHalo(name string, im *image) error {
 	l := &im.layout
-	var dst []int
-	var index []int32
+	// Threads share the halo by rows, as they do the tiles of the product that
+	// reads it: what one writes is in its cache then.
+	tables := make([]haloTable, min(c.cfg.Threads, l.sy))
 	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
 		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
 			inside := vy >= 0 && vy < l.sy && vx >= 0 && vx < l.sx
@@ -29,26 +30,39 @@ func (c *compiler) fillHalo(name string, im *image) error {
 				}
 			}
 			if needed {
-				dst = append(dst, (vy+l.halo.top)*l.row+vx+l.halo.left)
-				index = append(index, from...)
+				t := &tables[min(max(vy, 0), l.sy-1)*len(tables)/l.sy]
+				t.dst = append(t.dst, (vy+l.halo.top)*l.row+vx+l.halo.left)
+				t.index = append(t.index, from...)
 			}
 		}
 	}
 	im.filled, im.fill = true, 0
-	if len(dst) == 0 {
-		return nil
-	}
-	table, err := vec.NewPermuteTable(l.lanes, dst, index)
-	if err != nil {
-		return fmt.Errorf("halo of %s: %w", name, err)
-	}
 	op := &permuteOp{permute: c.k.Permute, dst: im.buf, src: im.buf}
-	for img := range l.n {
-		at := l.plane(0, img)
-		op.add(table, at, at, vec.Planes{N: l.c, Dst: l.plane(1, 0), Src: l.plane(1, 0)})
+	for _, t := range tables {
+		if len(t.dst) == 0 {
+			continue
+		}
+		table, err := vec.NewPermuteTable(l.lanes, t.dst, t.index)
+		if err != nil {
+			return fmt.Errorf("halo of %s: %w", name, err)
+		}
+		for img := range l.n {
+			at := l.plane(0, img)
+			op.add(table, at, at, vec.Planes{N: l.c, Dst: l.plane(1, 0), Src: l.plane(1, 0)})
+		}
+	}
+	if len(op.runs) == 0 {
+		return nil
 	}
 	c.step(LayerReport{Name: name, Op: "Halo", Why: "neighbours' edges and padding, for the windows that follow"}, op, im.buf)
 	return nil
+}
+
+// A haloTable is vectors of a plane, and the elements that they are made of, -1
+// for zeros.
+type haloTable struct {
+	dst   []int
+	index []int32
 }
 
 // permuteOp makes vectors of planes from lanes of others, in the same buffer

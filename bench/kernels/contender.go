@@ -27,9 +27,9 @@ type Contender struct {
 	Packed int                 // bytes of its weight
 	layer  Layer
 
-	session     *runtime.Session
-	first, last int // the steps that the layer is
-	times       []time.Duration
+	session *runtime.Session
+	first   int             // the steps that the layer is begin there,
+	times   []time.Duration // and are as many as these
 }
 
 // Compile compiles a case. The session must be closed after use.
@@ -47,22 +47,24 @@ func Compile(ctx context.Context, c Case, v Variant) (*Contender, error) {
 	}
 	report := plan.Explain()
 	product := func(s runtime.LayerReport) bool { return s.M > 0 }
-	out := &Contender{Variant: v, Packed: report.PackedBytes, layer: c.Layer, times: make([]time.Duration, len(report.Steps))}
+	out := &Contender{Variant: v, Packed: report.PackedBytes, layer: c.Layer}
 	out.first = slices.IndexFunc(report.Steps, product)
 	if out.first < 0 {
 		return nil, errors.New("the compiled layer has no product")
 	}
-	out.last = out.first
+	last := out.first
 	if c.fed() {
 		// What comes between the feeder's product and the layer's is its own:
 		// filling the halo, and where needed another layout.
-		next := slices.IndexFunc(report.Steps[out.first+1:], product)
+		out.first++
+		next := slices.IndexFunc(report.Steps[out.first:], product)
 		if next < 0 {
 			return nil, errors.New("the compiled layer has no product")
 		}
-		out.first, out.last = out.first+1, out.first+1+next
+		last = out.first + next
 	}
-	out.Step = report.Steps[out.last]
+	out.Step = report.Steps[last]
+	out.times = make([]time.Duration, last-out.first+1)
 	out.session = plan.NewSession()
 	x, err := out.session.Input(inputName)
 	if err != nil {
@@ -70,26 +72,31 @@ func Compile(ctx context.Context, c Case, v Variant) (*Contender, error) {
 		return nil, err
 	}
 	copy(x.F, normals(len(x.F), 2))
+	if err := out.session.Run(ctx); err != nil {
+		out.Close()
+		return nil, err
+	}
 	return out, nil
 }
 
 // Close ends the contender.
 func (c *Contender) Close() error { c.session.Close(); return nil }
 
-// Run runs the layer and returns the time that it took, without what is only
-// there to begin and end a model.
-func (c *Contender) Run(ctx context.Context) (time.Duration, error) {
-	if err := c.session.RunTimed(ctx, c.times); err != nil {
-		return 0, err
-	}
-	sum := time.Duration(0)
-	for _, t := range c.times[c.first : c.last+1] {
+// Turn implements [Runner]. The layer alone runs over and over, on activations
+// that stay in the caches where it left them: so do the engines that it is
+// compared with.
+func (c *Contender) Turn(ctx context.Context) (time.Duration, error) { return turn(ctx, c.run) }
+
+// run runs the layer and returns the time that it took.
+func (c *Contender) run(ctx context.Context) (sum time.Duration, err error) {
+	err = c.session.RunTimed(ctx, c.first, c.times)
+	for _, t := range c.times {
 		sum += t
 	}
-	return sum, nil
+	return sum, err
 }
 
-// Source returns a copy of what the layer read in the last run: a row of
+// Source returns a copy of what the layer reads: a row of
 // columns for each feature.
 func (c *Contender) Source() ([]float32, error) {
 	if c.layer.fed() {
@@ -100,9 +107,12 @@ func (c *Contender) Source() ([]float32, error) {
 	return c.features(t.F, c.layer.In), err
 }
 
-// Output returns a copy of the layer's output in the last run: a row of
-// columns for each feature.
-func (c *Contender) Output() ([]float32, error) {
+// Output runs the whole model and returns a copy of the layer's output: a row
+// of columns for each feature.
+func (c *Contender) Output(ctx context.Context) ([]float32, error) {
+	if err := c.session.Run(ctx); err != nil {
+		return nil, err
+	}
 	t, err := c.session.Output(outputName)
 	return c.features(t.F, c.layer.Out), err
 }
@@ -119,9 +129,6 @@ func (c *Contender) features(v []float32, n int) []float32 {
 	}
 	return t
 }
-
-// Turn implements [Runner].
-func (c *Contender) Turn(ctx context.Context) (time.Duration, error) { return turn(ctx, c.Run) }
 
 // A Runner is anything that takes turns in a measurement.
 type Runner interface {

@@ -517,7 +517,7 @@ func benchmarkCase(b *testing.B, c Case) {
 	b.Run(benchmarkPart("kernel", x.Step.Kernel), func(b *testing.B) {
 		total := time.Duration(0)
 		for b.Loop() {
-			d, err := x.Run(context.Background())
+			d, err := x.run(context.Background())
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -16,15 +16,16 @@ import (
 // TestPreemption collects garbage while kernels run in a loop on every core. To
 // stop the world, the collector waits for every goroutine to come to a point
 // where it can be stopped, and in assembly there is none: a pause is as long as
-// what is left of a call. The shortest tenth is looked at, because a machine
-// that is busy with other things stretches many pauses to its time slices; but
-// where a product or a slice went through in one call of milliseconds, nearly
-// all would be longer than the limit.
+// what is left of a call. Half of the pauses must be under 200 us, or where the
+// machine is busy with other things and stretches them, under twice what loops
+// in Go have in the same minute: where a product or a slice went through in one
+// call of milliseconds, nearly all would be longer.
 func TestPreemption(t *testing.T) {
-	const most = 200 * time.Microsecond
+	most := 200 * time.Microsecond
 	// The goroutine that collects takes one; the others are to be in kernels.
 	procs := max(runtime.GOMAXPROCS(0), 2)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	const plain = "plain Go"
 	best := isa.Detect()
 	layer := func(l Layer, sparsity float64) func(t *testing.T) func() {
 		return func(t *testing.T) func() {
@@ -34,7 +35,7 @@ func TestPreemption(t *testing.T) {
 			}
 			t.Cleanup(func() { x.Close() })
 			return func() {
-				if _, err := x.Run(context.Background()); err != nil {
+				if _, err := x.run(context.Background()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -46,14 +47,23 @@ func TestPreemption(t *testing.T) {
 		name string
 		work func(t *testing.T) func() // what one goroutine does in a loop
 	}{
+		{plain, func(*testing.T) func() { // what the machine itself takes
+			x := make([]float32, 1<<16)
+			return func() {
+				for i := range x {
+					x[i]++
+				}
+			}
+		}},
 		{"spmm 90 %", layer(large, 0.9)},
 		{"spmm 30 %", layer(large, 0.3)},
 		{"dense", layer(large, 0)},
 		{"spmv", layer(Layer{In: 4096, Out: 4096, Columns: 1}, 0.9)},
 		{"relayout", layer(Layer{In: 512, Out: 512, Size: 28, Kernel: 5, Stride: 2, Groups: 512}, 0)},
 		{"softmax", func(*testing.T) func() {
-			x := make([]float32, 1<<22)
-			return func() { k.SoftmaxColumns(x, x, vec.Columns{Rows: 1 << 13, Width: 1 << 9, Stride: 1 << 9}) }
+			c := vec.Columns{Rows: 1 << 12, Width: 1 << 10, Stride: 1<<10 + 16} // rows begin in all sets of a cache
+			x := make([]float32, c.Rows*c.Stride)
+			return func() { k.SoftmaxColumns(x, x, c) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,10 +93,13 @@ func TestPreemption(t *testing.T) {
 			for i := range before.Counts {
 				p.Counts[i] -= before.Counts[i]
 			}
-			tenth := quantile(p, 0.1)
-			t.Logf("pauses: a tenth to %v, half to %v, all to %v;%s", tenth, quantile(p, 0.5), quantile(p, 1), histogram(p))
-			if tenth > most {
-				t.Errorf("a tenth of the pauses reaches %v, want at most %v", tenth, most)
+			half := quantile(p, 0.5)
+			t.Logf("pauses: a tenth to %v, half to %v, all to %v;%s", quantile(p, 0.1), half, quantile(p, 1), histogram(p))
+			switch {
+			case c.name == plain:
+				most = max(most, 2*half)
+			case half > most:
+				t.Errorf("half of the pauses reach %v, want at most %v", half, most)
 			}
 		})
 	}

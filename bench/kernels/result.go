@@ -105,12 +105,12 @@ func (o Options) contend(ctx context.Context, all []*Contender) ([][]time.Durati
 	if err != nil {
 		return nil, err
 	}
-	want, err := all[0].Output()
+	want, err := all[0].Output(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, x := range all[1:] {
-		got, err := x.Output()
+		got, err := x.Output(ctx)
 		if err != nil {
 			return nil, err
 		}

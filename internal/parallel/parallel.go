@@ -2,8 +2,10 @@
 //
 // It is made for inference steps of 20 microseconds to some milliseconds that
 // follow each other closely: workers spin a little before they park, the
-// caller works too and takes the first chunks, and it never waits for a worker
-// that has not started.
+// caller works too, and it never waits for a worker that has not started. Each
+// goroutine has a range of the chunks that it takes first, so that what a step
+// has written is in the cache of the core that reads it in the next; then it
+// takes from the others'.
 package parallel
 
 import (
@@ -26,8 +28,7 @@ const spins = 2000
 // One goroutine at a time may call Run.
 type Pool struct {
 	task    Task
-	chunks  int64
-	next    atomic.Int64  // next chunk to claim
+	shares  []share       // of the caller, then of each worker
 	running atomic.Int64  // workers that may hold a chunk
 	seq     atomic.Uint64 // odd while a task is open
 	wake    []chan struct{}
@@ -36,9 +37,16 @@ type Pool struct {
 	closed  atomic.Bool
 }
 
+// A share is a range of chunks. It has a cache line of its own.
+type share struct {
+	next atomic.Int64 // next chunk to claim
+	end  int64
+	_    [48]byte
+}
+
 // New returns a pool of n goroutines including the caller's; n-1 are started.
 func New(n int) *Pool {
-	p := &Pool{}
+	p := &Pool{shares: make([]share, max(n, 1))}
 	for i := 1; i < n; i++ {
 		p.wake = append(p.wake, make(chan struct{}, 1))
 	}
@@ -72,15 +80,18 @@ func (p *Pool) Run(t Task, n int) {
 		}
 		return
 	}
-	p.task, p.chunks = t, int64(n)
-	p.next.Store(0)
+	p.task = t
+	for i := range p.shares {
+		p.shares[i].next.Store(int64(i * n / len(p.shares)))
+		p.shares[i].end = int64((i + 1) * n / len(p.shares))
+	}
 	p.seq.Add(1) // opens: workers see the task from here on
 	for i := range min(len(p.wake), n-1) {
 		if p.parked[i].Load() {
 			p.signal(i)
 		}
 	}
-	p.drain()
+	p.drain(0)
 	p.seq.Add(1) // closes: no worker enters any more
 	for p.running.Load() != 0 {
 		runtime.Gosched()
@@ -88,14 +99,18 @@ func (p *Pool) Run(t Task, n int) {
 	p.task = nil
 }
 
-// drain claims and runs chunks until none is left.
-func (p *Pool) drain() {
-	for {
-		i := p.next.Add(1) - 1
-		if i >= p.chunks {
-			return
+// drain claims and runs chunks until none is left, those of its own share
+// first.
+func (p *Pool) drain(own int) {
+	for k := range p.shares {
+		s := &p.shares[(own+k)%len(p.shares)]
+		for {
+			i := s.next.Add(1) - 1
+			if i >= s.end {
+				break
+			}
+			p.task.Chunk(int(i))
 		}
-		p.task.Chunk(int(i))
 	}
 }
 
@@ -118,7 +133,7 @@ func (p *Pool) work(i int) {
 			// waits for running to fall to zero, so one of the two sees the other.
 			p.running.Add(1)
 			if p.seq.Load() == s {
-				p.drain()
+				p.drain(i + 1)
 			}
 			p.running.Add(-1)
 			done, idle = s, 0
