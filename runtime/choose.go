@@ -98,6 +98,9 @@ func (c *compiler) choose(w *weight, grid spmm.Shape, images int, win window) ch
 				continue
 			}
 			candidates = append(candidates, format{r: r})
+			if r == 2 {
+				continue // what two rows have in common, pairs share
+			}
 			f := format{r: r, least: costsOf(c.cfg.ISA).worth(r)}
 			if blocks, rest := w.split(f); blocks > 0 && rest > 0 {
 				mixed = append(mixed, f)

@@ -43,7 +43,7 @@ func TestFormats(t *testing.T) {
 		n, m    int
 		formats string
 	}{
-		{0, 0, "dense csr bsr2x1 bsr4x1 bsr8x1 mixed2x1 mixed4x1 mixed8x1"},
+		{0, 0, "dense csr bsr2x1 bsr4x1 bsr8x1 mixed4x1 mixed8x1"},
 		{1, 4, "dense csr nm1:4"},
 		{2, 4, "dense csr nm2:4"},
 	} {

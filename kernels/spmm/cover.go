@@ -159,14 +159,15 @@ func (f Fit) Cost(tile Shape) float64 {
 		// Of one row of a pair:
 		pairEntry  = 4
 		pairVector = 0.65 // of a column
-		pairColumn = 1.3  // besides
+		pairColumn = 1.3  // besides,
+		pairRow    = 0.8  // and for each further row of the tile
 	)
 	unit := max(float64(f.ISA.Lanes())/16, 0.5)
 	v, n := float64(tile.Vectors()), float64(f.R*tile.Vectors())
 	column := max(unit*max(n, v+float64(f.R)), latency) + again*float64(f.R)
 	row := entry + unit*(vector*n+crowded*max(n-crowd, 0))
 	if f.Pairs {
-		column = pairColumn + pairVector*unit*v
+		column = pairColumn + pairRow*float64(tile.Rows-1) + pairVector*unit*v
 		row = pairEntry + unit*(vector*v+crowded*max(v-crowd/2, 0))
 	}
 	block := f.Block(tile)

@@ -26,7 +26,7 @@ type pair struct {
 // Band is how many rows from a multiple of it on are paired with each other.
 // Results depend on who is paired with whom, so chunks have whole bands: then
 // neither chunks nor threads change them.
-const Band = 256
+const Band = 128
 
 // match pairs single rows of a K-block, which are ordered by how many columns
 // they have. Each pair has as many columns in one row as in the other, so that
@@ -34,7 +34,7 @@ const Band = 256
 // saves the loads of the activations of one. Rows with the largest overlap are
 // paired first; what is left over stays single.
 //
-// Of 77 rows in a class with 10 of 96 columns each, drawn at random, paired
+// Of 40 rows in a class with 10 of 96 columns each, drawn at random, paired
 // rows have 2 to 3 columns in common, where any two have 1.
 func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) {
 	alike := func(a, b part) bool {

@@ -224,7 +224,8 @@ func (p *Product) Check(b Buffers) error {
 }
 
 // Units returns how many pieces of work the product has, one a tile and chunk
-// of the weight. Units write disjoint parts of Y where tiles are disjoint.
+// of the weight: all tiles of a chunk, then those of the next. Units write
+// disjoint parts of Y where tiles are disjoint.
 func (p *Product) Units() int { return len(p.tiles) * len(p.w.chunks) }
 
 // Run computes units lo to hi-1. The buffers must have passed Check. It
@@ -241,8 +242,8 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
 		min: p.epi.Min, max: p.epi.Max,
 	}
-	tile, n := lo/len(p.w.chunks), lo%len(p.w.chunks)
-	for range hi - lo {
+	for unit := lo; unit < hi; unit++ {
+		n, tile := unit/len(p.tiles), unit%len(p.tiles)
 		for _, c := range p.cover[p.classes[n]*len(p.tiles)+tile] {
 			a.x = unsafe.Pointer(&b.X[c.x])
 			a.y = unsafe.Pointer(&b.Y[c.y])
@@ -259,9 +260,6 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 				a.flags = r.flags & p.flags
 				c.kernels[r.kind].fn(noescape(&a))
 			}
-		}
-		if n++; n == len(p.w.chunks) {
-			tile, n = tile+1, 0
 		}
 	}
 }

@@ -28,7 +28,7 @@ type Addressing struct {
 	Block int
 	// Chunk is how many rows a chunk has, 0 for all. Chunks of one tile may
 	// run at once. It is rounded up to whole blocks of R rows, and where single
-	// rows are paired to whole bands of 256.
+	// rows are paired to whole bands of [Band].
 	Chunk int
 }
 
