@@ -474,7 +474,7 @@ func TestBitIdentical(t *testing.T) {
 			clear(c.buf.Y)
 			p.Run(c.buf, 0, p.Units())
 			want := slices.Clone(c.buf.Y)
-			for _, chunk := range []int{8, 300} {
+			for _, chunk := range []int{8, Band + 50} {
 				c.addr.Chunk = chunk
 				p := c.product(t)
 				if p.Units() <= len(c.tiles) {
