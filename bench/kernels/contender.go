@@ -96,8 +96,8 @@ func (c *Contender) run(ctx context.Context) (sum time.Duration, err error) {
 	return sum, err
 }
 
-// Source returns a copy of what the layer reads: a row of
-// columns for each feature.
+// Source returns a copy of what the layer reads: a row of columns for each
+// feature.
 func (c *Contender) Source() ([]float32, error) {
 	if c.layer.fed() {
 		t, err := c.session.Output(sourceName)
@@ -123,9 +123,15 @@ func (c *Contender) features(v []float32, n int) []float32 {
 	if c.layer.Size > 0 {
 		return slices.Clone(v)
 	}
-	t := make([]float32, len(v))
-	for i := range v {
-		t[i%n*c.layer.Columns+i/n] = v[i]
+	return Transposed(v, c.layer.Columns, n)
+}
+
+// Transposed returns a matrix of so many rows and columns with the two
+// exchanged.
+func Transposed(x []float32, rows, cols int) []float32 {
+	t := make([]float32, len(x))
+	for i, v := range x {
+		t[i%cols*rows+i/cols] = v
 	}
 	return t
 }

@@ -111,7 +111,7 @@ func (p *Problem) writeModel(weight, x []float32) error {
 	}
 	addPart(m)
 	if p.layer.Size == 0 { // it has a row of features for each column
-		x = transposed(x, p.layer.In, p.layer.Columns)
+		x = kernels.Transposed(x, p.layer.In, p.layer.Columns)
 	}
 	if err := os.WriteFile(p.file(inputFile), appendFloats(nil, x), 0o600); err != nil {
 		return err
@@ -148,16 +148,6 @@ func appendFloats(b []byte, list []float32) []byte {
 		b = binary.NativeEndian.AppendUint32(b, math.Float32bits(v))
 	}
 	return b
-}
-
-// transposed returns a matrix of so many rows and columns with the two
-// exchanged.
-func transposed(x []float32, rows, cols int) []float32 {
-	t := make([]float32, len(x))
-	for i, v := range x {
-		t[i%cols*rows+i/cols] = v
-	}
-	return t
 }
 
 func (p *Problem) file(name string) string { return filepath.Join(p.dir, name) }
@@ -252,7 +242,7 @@ func (l *Layer) Output() ([]float32, error) {
 		y[i] = math.Float32frombits(binary.NativeEndian.Uint32(data[4*i:]))
 	}
 	if l.columns > 0 {
-		y = transposed(y, l.columns, len(y)/l.columns)
+		y = kernels.Transposed(y, l.columns, len(y)/l.columns)
 	}
 	return y, nil
 }

@@ -40,13 +40,12 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 	alike := func(a, b part) bool {
 		return len(a.col) == len(b.col) && p.group(a.strip) == p.group(b.strip) && a.row/Band == b.row/Band
 	}
-	var m matcher
 	for len(parts) > 0 {
 		n := 1
 		for n < len(parts) && alike(parts[0], parts[n]) {
 			n++
 		}
-		pairs, single = m.match(parts[:n], first, p.Block, pairs, single)
+		pairs, single = p.matcher.match(parts[:n], first, p.Block, pairs, single)
 		parts = parts[n:]
 	}
 	slices.SortStableFunc(pairs, func(x, y pair) int {
@@ -55,7 +54,7 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 	return pairs, single
 }
 
-// A matcher holds what matching needs, to be used again.
+// A matcher holds what matching needs, for the next class of rows to use again.
 type matcher struct {
 	sets []uint64      // of columns, a bit each
 	by   [][][2]uint16 // pairs of rows, by how many columns they share

@@ -253,6 +253,7 @@ type packer struct {
 	rows, groups, groupRows int
 	shared                  bool // strips of a group have all columns: one list of offsets serves them
 	strips                  []strip
+	matcher                 matcher
 	w                       Weight
 }
 
