@@ -18,7 +18,7 @@ import (
 
 func TestClasses(t *testing.T) {
 	for _, c := range Classes() {
-		if len(c.Goals) != len(Sparsities()) || len(c.Layers) == 0 {
+		if len(c.Goals) != len(c.Sparsities()) || len(c.Layers) == 0 {
 			t.Errorf("%s: %d goals, %d layers", c.Name, len(c.Goals), len(c.Layers))
 		}
 		for _, l := range c.Layers {
@@ -59,6 +59,7 @@ func TestFits(t *testing.T) {
 
 func TestGoal(t *testing.T) {
 	c := Class{Goals: []float64{1, 2, 3, 4}}
+	dense := Class{Dense: true, Goals: []float64{0.9}}
 	for _, x := range []struct {
 		class    Class
 		isa      isa.ISA
@@ -67,6 +68,7 @@ func TestGoal(t *testing.T) {
 	}{
 		{c, isa.AVX512, 0.7, 1}, {c, isa.AVX512, 0.95, 4}, {c, isa.AVX512, 0.85, 0},
 		{c, isa.AVX2, 0.7, 0}, {c, isa.AVX2, 0.8, 4}, {c, isa.AVX2, 0.9, 7}, {c, isa.AVX2, 0.95, 12},
+		{dense, isa.AVX512, 0, 0.9}, {dense, isa.AVX2, 0, 0.9}, {dense, isa.AVX512, 0.9, 0}, {dense, isa.NEON, 0, 0},
 		{c, isa.NEON, 0.9, 0}, {Masks(128), isa.AVX512, 0.9, 0}, {Masks(128), isa.AVX2, 0.9, 0},
 	} {
 		if got := x.class.Goal(x.isa, x.sparsity); got != x.want {

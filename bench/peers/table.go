@@ -20,26 +20,33 @@ type Class struct {
 	Layers   []kernels.Layer
 	Blocks   []int     // rows of the blocks of zeros; nil for single zeros
 	Winograd bool      // the dense engines may use it
-	Goals    []float64 // of AVX-512
+	Goals    []float64 // of AVX-512, at each of Sparsities; nil for none
+	Dense    bool      // no weight is zero: our dense kernels against theirs
 }
 
-// Sparsities are those that there are goals for.
+// sparsities are those that there are goals for, of classes that are not dense.
 var sparsities = [...]float64{0.7, 0.8, 0.9, 0.95}
 
-// Sparsities returns the sparsities that [Class].Goals are for.
-func Sparsities() []float64 { return sparsities[:] }
+// Sparsities returns the fractions of zeros of the class's weights.
+func (c Class) Sparsities() []float64 {
+	if c.Dense {
+		return []float64{0}
+	}
+	return sparsities[:]
+}
 
-// avx2Goals are those of every class where all engines are held to AVX2.
+// avx2Goals are those of every class that is not dense where all engines are
+// held to AVX2.
 var avx2Goals = [len(sparsities)]float64{0, 4, 7, 12}
 
 // Goal returns the goal at a sparsity, where the best instruction set of all
 // engines is i; 0 where there is none.
 func (c Class) Goal(i isa.ISA, sparsity float64) float64 {
-	n := slices.Index(sparsities[:], sparsity)
+	n := slices.Index(c.Sparsities(), sparsity)
 	switch {
 	case n < 0 || c.Goals == nil:
 		return 0
-	case i == isa.AVX512:
+	case i == isa.AVX512 || c.Dense && i == isa.AVX2:
 		return c.Goals[n]
 	case i == isa.AVX2:
 		return avx2Goals[n]
@@ -59,7 +66,7 @@ func Classes() []Class {
 		square = append(square, kernels.Layer{In: 64 << i, Out: 64 << i, Size: size, Kernel: 3})
 	}
 	bert := []kernels.Layer{linear(768, 768, 128), linear(768, 3072, 128), linear(3072, 768, 128)}
-	return []Class{
+	classes := []Class{
 		{Name: "transformer, N = 128", Layers: bert, Goals: []float64{2.3, 3.3, 5.7, 9}},
 		{Name: "1x1, N = 196, 784", Goals: []float64{2.2, 3.2, 5.5, 9}, Layers: []kernels.Layer{
 			pointwise(1024, 256, 14), pointwise(256, 1024, 14), pointwise(512, 128, 28), pointwise(128, 512, 28)}},
@@ -72,6 +79,15 @@ func Classes() []Class {
 		{Name: "blocks of R x 1", Goals: []float64{2.9, 4.3, 8.7, 16.5}, Blocks: []int{4, 8}, Layers: []kernels.Layer{
 			linear(768, 3072, 128), pointwise(1024, 256, 14), square[2]}},
 	}
+	dense := Class{Name: "dense", Dense: true, Goals: []float64{0.9}}
+	for _, c := range classes {
+		for _, l := range c.Layers {
+			if !slices.Contains(dense.Layers, l) {
+				dense.Layers = append(dense.Layers, l)
+			}
+		}
+	}
+	return append(classes, dense)
 }
 
 // A Row compares engines on one layer and number of threads. Times are medians
@@ -89,7 +105,7 @@ type Row struct {
 	Format   string             `json:"format"`  // of the last of them
 	Peers    map[string]float64 `json:"peers_us"`
 	Ratio    float64            `json:"ratio"`             // of the best dense engine to the best of ours
-	Goal     float64            `json:"goal"`              // for Ratio on one thread; 0 for none
+	Goal     float64            `json:"goal"`              // for Ratio, on one thread where zeros are skipped; 0 for none
 	Missing  map[string]string  `json:"missing,omitempty"` // why a driver gave no time
 }
 
@@ -168,7 +184,7 @@ func (b Bench) Compare(ctx context.Context, class Class, c kernels.Case) ([]Row,
 		if c.Block == 0 {
 			r.Name = c.Name
 		}
-		if x.threads == 1 {
+		if x.threads == 1 || class.Dense {
 			r.Goal = class.Goal(slices.Max(b.ISAs), c.Sparsity)
 		}
 		rows[i] = r

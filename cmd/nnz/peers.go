@@ -17,7 +17,7 @@ import (
 type peersCmd struct {
 	Drivers  string    `default:"bin/peers" placeholder:"DIR" help:"Folder of the drivers that make peers builds, and of node_modules."`
 	Class    []string  `sep:"none" placeholder:"TEXT" help:"Only classes whose name contains this."`
-	Sparsity []float64 `placeholder:"F" help:"Only these of 0.7, 0.8, 0.9 and 0.95."`
+	Sparsity []float64 `placeholder:"F" help:"Only these of 0.7, 0.8, 0.9 and 0.95, and 0 for dense."`
 	Masks    string    `placeholder:"DIR" help:"Folder of .smtx and .mtx files, for a class of real masks."`
 	AVX2     bool      `name:"avx2" help:"Hold all engines to AVX2."`
 	Threads  []int     `placeholder:"N" help:"Numbers of threads of each engine. Default: 1, and 2 where there are so many CPUs."`
@@ -34,8 +34,13 @@ func (c *peersCmd) Run(e *env) error {
 		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
 	for _, s := range c.Sparsity {
-		if !slices.Contains(peers.Sparsities(), s) {
-			return usagef("--sparsity %g: there are goals for %v", s, peers.Sparsities())
+		var known []float64
+		for _, class := range peers.Classes() {
+			known = append(known, class.Sparsities()...)
+		}
+		slices.Sort(known)
+		if known = slices.Compact(known); !slices.Contains(known, s) {
+			return usagef("--sparsity %g: there are goals for %v", s, known)
 		}
 	}
 	b := peers.Bench{Folder: c.Drivers, Threads: c.Threads}
@@ -101,7 +106,7 @@ func (c *peersCmd) cases() ([]peersCase, error) {
 			blocks = []int{1}
 		}
 		for _, l := range class.Layers {
-			for _, s := range peers.Sparsities() {
+			for _, s := range class.Sparsities() {
 				if len(c.Sparsity) > 0 && !slices.Contains(c.Sparsity, s) {
 					continue
 				}
