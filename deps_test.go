@@ -26,9 +26,11 @@ var dependencies = map[string][]string{
 	"sparse": {},
 	"graph":  {"sparse", "github.com/x448/float16"},
 
-	"kernels/internal/neon": {},
+	"kernels/internal/guard": {},
+	"kernels/internal/neon":  {},
 
 	"kernels/isa":  {"github.com/klauspost/cpuid/v2", "golang.org/x/sys/cpu"},
+	"kernels/gemm": {"kernels/isa", "kernels/spmm"},
 	"kernels/spmm": {"sparse", "kernels/isa"},
 	"kernels/spmv": {"sparse", "kernels/isa"},
 	"kernels/vec":  {"kernels/isa"},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/nnz-dev/nnz/kernels/internal/guard"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
@@ -118,20 +119,21 @@ func newCase(t *testing.T, s spec, rng *rand.Rand) testCase {
 		}
 		return most
 	}
-	guard := func(n int) []float32 {
-		end, start := guarded(t, n)
-		if s.guardStart {
-			end = start
-		}
-		for i := range end {
-			end[i] = float32(rng.NormFloat64())
-		}
-		return end
+	side := 0
+	if s.guardStart {
+		side = 1
 	}
-	c.buf.X = guard(reach(func(t Tile) int { return t.X }, (groups*s.cols-1)*xChan, c.geo.XRow, vec*s.step))
-	c.buf.Y = guard(reach(func(t Tile) int { return t.Y }, (s.rows-1)*c.geo.YChan, c.geo.YRow, vec))
+	random := func(n int) []float32 {
+		list := guard.Slices[float32](t, n)[side]
+		for i := range list {
+			list[i] = float32(rng.NormFloat64())
+		}
+		return list
+	}
+	c.buf.X = random(reach(func(t Tile) int { return t.X }, (groups*s.cols-1)*xChan, c.geo.XRow, vec*s.step))
+	c.buf.Y = random(reach(func(t Tile) int { return t.Y }, (s.rows-1)*c.geo.YChan, c.geo.YRow, vec))
 	if s.residual {
-		c.buf.Res = guard(reach(func(t Tile) int { return t.Res }, (s.rows-1)*c.geo.ResChan, c.geo.ResRow, vec))
+		c.buf.Res = random(reach(func(t Tile) int { return t.Res }, (s.rows-1)*c.geo.ResChan, c.geo.ResRow, vec))
 		if s.inPlace {
 			for i := range c.tiles {
 				c.tiles[i].Res = c.tiles[i].Y
@@ -142,7 +144,7 @@ func newCase(t *testing.T, s spec, rng *rand.Rand) testCase {
 	c.w = s.weights(rng)
 	c.epi = Epilogue{Residual: s.residual, Clamp: s.clamp, Min: -0.75, Max: 1.25}
 	if s.bias {
-		c.epi.Bias = guard(s.rows)
+		c.epi.Bias = random(s.rows)
 	}
 	return c
 }
@@ -205,14 +207,10 @@ func (c testCase) pack() (*Weight, error) {
 // guardedCopy returns a copy of a list that ends where a page without access
 // begins, or begins where such a page ends.
 func guardedCopy[T any](t *testing.T, list []T, atStart bool) []T {
-	if len(list) == 0 {
-		return nil
-	}
-	mem, start := guarded(t, len(list)*int(unsafe.Sizeof(list[0]))/4)
+	out := guard.Slices[T](t, len(list))[0]
 	if atStart {
-		mem = start
+		out = guard.Slices[T](t, len(list))[1]
 	}
-	out := unsafe.Slice((*T)(unsafe.Pointer(&mem[0])), len(list))
 	copy(out, list)
 	return out
 }
@@ -760,10 +758,10 @@ func TestLoads(t *testing.T) {
 		loads := loadsOf(i)
 		for blocks := 1; blocks <= 3; blocks++ {
 			stream := blocks * loadBlock * i.Lanes()
-			end, start := guarded(t, loadStreams*stream)
-			for passes := 1; passes <= 2; passes++ {
-				loads(&end[0], 4*stream, blocks, passes)
-				loads(&start[0], 4*stream, blocks, passes)
+			for _, x := range guard.Slices[float32](t, loadStreams*stream) {
+				for passes := 1; passes <= 2; passes++ {
+					loads(&x[0], 4*stream, blocks, passes)
+				}
 			}
 		}
 		if got := LoadRate(i, 16<<10); got <= 0 || got > 5000 {

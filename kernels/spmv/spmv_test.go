@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nnz-dev/nnz/kernels/internal/guard"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
@@ -281,8 +282,8 @@ func TestFences(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
 		for rows := 1; rows < 20; rows++ {
 			cols := 1 + rng.IntN(140)
-			w, bias := fenced[float32](t, rows*cols), fenced[float32](t, rows)
-			x, y := fenced[float32](t, k.Cols*cols), fenced[float32](t, k.Cols*rows)
+			w, bias := guard.Slices[float32](t, rows*cols), guard.Slices[float32](t, rows)
+			x, y := guard.Slices[float32](t, k.Cols*cols), guard.Slices[float32](t, k.Cols*rows)
 			for side := range 2 {
 				copy(w[side], random(rng, rows, cols, blockRows(k), 0.3))
 				packed := pack(t, k, rows, cols, w[side])
@@ -302,7 +303,7 @@ func TestFences(t *testing.T) {
 
 // moved returns a fenced copy.
 func moved[T any](t *testing.T, s []T, side int) []T {
-	m := fenced[T](t, len(s))[side]
+	m := guard.Slices[T](t, len(s))[side]
 	copy(m, s)
 	return m
 }

@@ -223,7 +223,7 @@ func testColumns(t *testing.T, k *Kernels, r *rand.Rand, n *normCase, c Columns)
 		checkNorm(t, fmt.Sprintf("%s, column %d", what, i), got, want, tolerance)
 	}
 	for i, v := range dst.x {
-		if i%c.Stride >= c.Width && v != guard {
+		if i%c.Stride >= c.Width && v != canary {
 			t.Fatalf("%s wrote element %d between rows", what, i)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nnz-dev/nnz/kernels/internal/guard"
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
 
@@ -56,12 +57,12 @@ type guarded struct {
 	from int
 }
 
-const guard = 0x1.6a09e6p77
+const canary = 0x1.6a09e6p77
 
 func guardedSlice(n, offset int) guarded {
 	g := guarded{all: make([]float32, offset+n+64), from: offset}
 	for i := range g.all {
-		g.all[i] = guard
+		g.all[i] = canary
 	}
 	g.x = g.all[offset : offset+n : offset+n]
 	return g
@@ -70,7 +71,7 @@ func guardedSlice(n, offset int) guarded {
 func (g guarded) check(t *testing.T, what string) {
 	t.Helper()
 	for i, v := range g.all {
-		if (i < g.from || i >= g.from+len(g.x)) && v != guard {
+		if (i < g.from || i >= g.from+len(g.x)) && v != canary {
 			t.Fatalf("%s wrote element %d, %d past the slice's %d", what, i-g.from, i-g.from-len(g.x), len(g.x))
 		}
 	}
@@ -441,8 +442,8 @@ func TestFences(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
 		lanes := k.ISA.Lanes()
 		for n := range 70 {
-			a, b, dst := fenced(t, n), fenced(t, n), fenced(t, n)
-			vectors, source, planes := fenced(t, n*lanes), fenced(t, (n+2)*lanes), fenced(t, (n+2)*lanes)
+			a, b, dst := guard.Slices[float32](t, n), guard.Slices[float32](t, n), guard.Slices[float32](t, n)
+			vectors, source, planes := guard.Slices[float32](t, n*lanes), guard.Slices[float32](t, (n+2)*lanes), guard.Slices[float32](t, (n+2)*lanes)
 			index := make([]int32, n)
 			for i := range index {
 				index[i] = int32(r.IntN(n+2) - 1)

@@ -1,6 +1,8 @@
 //go:build unix
 
-package spmv
+// Package guard makes buffers for tests of kernels that fault where they are
+// left.
+package guard
 
 import (
 	"syscall"
@@ -8,9 +10,9 @@ import (
 	"unsafe"
 )
 
-// fenced returns two slices of n elements: one that ends where a page begins
+// Slices returns two slices of n elements: one that ends where a page begins
 // that may not be touched, and one that begins where such a page ends.
-func fenced[T any](t testing.TB, n int) [2][]T {
+func Slices[T any](t testing.TB, n int) [2][]T {
 	t.Helper()
 	page, size := syscall.Getpagesize(), n*int(unsafe.Sizeof(*new(T)))
 	inner := (size + page - 1) / page * page

@@ -1,0 +1,222 @@
+package gemm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/nnz-dev/nnz/kernels/spmm"
+)
+
+// A Geometry has the strides, in bytes, of output and residual.
+type Geometry struct {
+	YChan, ResChan int // from an output channel, a weight row, to the next
+}
+
+// A Tile is one vector of the output. X, Y and Res are where it lies in
+// Buffers, in float32, for weight row 0 and a column of offset 0.
+type Tile struct {
+	X, Y, Res int
+	Lanes     Lanes
+}
+
+// A Product is a weight bound to tiles. It is immutable and may run in several
+// goroutines at once.
+type Product struct {
+	w       *Weight
+	epi     spmm.Epilogue
+	bias    []float32 // of each strip, padded as its weights are
+	biasOf  []int     // where a strip's begins
+	geo     Geometry
+	flags   flags
+	tiles   []Tile
+	kernels [][]Kernel // by the tile's kind and vectors of rows, less one
+	kinds   []int      // of tiles
+	units   []unit
+	need    struct{ x, y, res int }
+}
+
+// A unit is a strip on tiles lo to hi-1.
+type unit struct{ strip, lo, hi int }
+
+// NewProduct binds a weight to tiles.
+func NewProduct(w *Weight, g Geometry, tiles []Tile, epi spmm.Epilogue) (*Product, error) {
+	if epi.Bias == nil {
+		epi.Bias = make([]float32, w.rows)
+	}
+	if len(epi.Bias) != w.rows {
+		return nil, fmt.Errorf("gemm: %d biases for %d rows", len(epi.Bias), w.rows)
+	}
+	for _, s := range []int{g.YChan, g.ResChan} {
+		if s < 0 || s%4 != 0 || s > math.MaxInt32 {
+			return nil, fmt.Errorf("gemm: stride of %d bytes", s)
+		}
+	}
+	p := &Product{w: w, epi: epi, geo: g, tiles: tiles}
+	if epi.Residual {
+		p.flags |= residual
+	}
+	if epi.Clamp {
+		p.flags |= clamp
+	}
+	for _, s := range w.strips {
+		p.biasOf = append(p.biasOf, len(p.bias))
+		p.bias = append(p.bias, epi.Bias[s.row:s.row+s.rows]...)
+		p.bias = append(p.bias, make([]float32, s.panels*w.isa.Lanes()-s.rows)...)
+	}
+	if err := p.measure(); err != nil {
+		return nil, err
+	}
+	if err := p.choose(); err != nil {
+		return nil, err
+	}
+	p.cut()
+	return p, nil
+}
+
+// choose finds the kernels of every tile.
+func (p *Product) choose() error {
+	kinds := map[Lanes]int{}
+	for _, t := range p.tiles {
+		kind, ok := kinds[t.Lanes]
+		if !ok {
+			kind = len(kinds)
+			kinds[t.Lanes] = kind
+			var list []Kernel
+			for panels := 1; panels <= panelsOf(p.w.isa); panels++ {
+				k, ok := lookup(p.w.isa, panels, t.Lanes)
+				if !ok {
+					return fmt.Errorf("gemm: no %v kernel of %d vectors of rows for lanes %+v in this build", p.w.isa, panels, t.Lanes)
+				}
+				list = append(list, k)
+			}
+			p.kernels = append(p.kernels, list)
+		}
+		p.kinds = append(p.kinds, kind)
+	}
+	return nil
+}
+
+// measure computes what length of buffers the tiles reach.
+func (p *Product) measure() error {
+	const limit = math.MaxInt32
+	lanes := p.w.isa.Lanes()
+	for _, t := range p.tiles {
+		l := t.Lanes
+		if l.Groups < 1 || l.Count < 1 || l.Groups > lanes || l.Stride < l.Count || l.Stride > lanes || (l.Groups-1)*l.Stride+l.Count > lanes {
+			return fmt.Errorf("gemm: lanes %+v of a vector of %d", l, lanes)
+		}
+		for _, n := range []int{t.X, t.Y, t.Res} {
+			if n < 0 || n > limit {
+				return fmt.Errorf("gemm: tile %+v", t)
+			}
+		}
+		p.need.x = max(p.need.x, t.X+p.w.maxOff/4+lanes)
+		p.need.y = max(p.need.y, t.Y+(p.w.rows-1)*p.geo.YChan/4+lanes)
+		if p.epi.Residual {
+			p.need.res = max(p.need.res, t.Res+(p.w.rows-1)*p.geo.ResChan/4+lanes)
+		}
+	}
+	// int has 64 bits on every platform with assembly; elsewhere sums of
+	// products of 31-bit numbers could wrap.
+	if p.need.x < 0 || p.need.y < 0 || p.need.res < 0 {
+		return errors.New("gemm: geometry overflows")
+	}
+	return nil
+}
+
+// cut lists the units. A span of tiles is computed for all rows before the next,
+// so that its activations stay in the L2 cache; the tiles of a strip follow each
+// other, so that its weights do.
+func (p *Product) cut() {
+	const (
+		cache = 512 << 10 // what activations may take of the L2 cache
+		work  = 4096      // columns of a unit: at up to 16 cycles some 20 us
+	)
+	span := len(p.tiles)
+	if bytes := 4 * p.need.x; bytes > cache {
+		spans := (bytes + cache - 1) / cache
+		span = max((span+spans-1)/spans, min(2, span))
+	}
+	atOnce := max(work/p.w.cols, 1)
+	for lo := 0; lo < len(p.tiles); lo += span {
+		end := min(lo+span, len(p.tiles))
+		for s := range p.w.strips {
+			for at := lo; at < end; at += atOnce {
+				p.units = append(p.units, unit{s, at, min(at+atOnce, end)})
+			}
+		}
+	}
+}
+
+// Kernel names the kernel that computes most.
+func (p *Product) Kernel() string {
+	sums := map[string]int{}
+	best := ""
+	for _, s := range p.w.strips {
+		for _, kind := range p.kinds {
+			k := p.kernels[kind][s.panels-1]
+			sums[k.Name] += s.rows * k.Lanes.Live()
+			if best == "" || sums[k.Name] > sums[best] {
+				best = k.Name
+			}
+		}
+	}
+	return best
+}
+
+// Check reports buffers that tiles would reach out of.
+func (p *Product) Check(b spmm.Buffers) error {
+	for _, s := range []struct {
+		name       string
+		have, need int
+	}{
+		{"activations", len(b.X), p.need.x},
+		{"output", len(b.Y), p.need.y},
+		{"residual", len(b.Res), p.need.res},
+	} {
+		if s.have < s.need {
+			return fmt.Errorf("gemm: %s have %d float32, tiles reach %d", s.name, s.have, s.need)
+		}
+	}
+	return nil
+}
+
+// Units returns how many pieces of work the product has. Units write disjoint
+// parts of Y where tiles are disjoint.
+func (p *Product) Units() int { return len(p.units) }
+
+// Run computes units lo to hi-1. The buffers must have passed Check. It
+// allocates nothing.
+func (p *Product) Run(b spmm.Buffers, lo, hi int) {
+	if lo >= hi {
+		return
+	}
+	// Slicing keeps assembly inside of the buffers, Check or not.
+	b = spmm.Buffers{X: b.X[:p.need.x], Y: b.Y[:p.need.y], Res: b.Res[:p.need.res]}
+	a := args{
+		count: uint(p.w.cols), flags: p.flags, min: p.epi.Min, max: p.epi.Max,
+		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
+	}
+	for _, u := range p.units[lo:hi] {
+		s := &p.w.strips[u.strip]
+		a.off, a.w, a.bias, a.rows = &p.w.off[s.off], &p.w.val[s.val], &p.bias[p.biasOf[u.strip]], uint(s.rows)
+		for n := u.lo; n < u.hi; n++ {
+			t := &p.tiles[n]
+			a.x = unsafe.Pointer(&b.X[t.X])
+			a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
+			if p.epi.Residual {
+				a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
+			}
+			p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))
+		}
+	}
+}
+
+// noescape hides a pointer from escape analysis, so that args stay on the
+// stack: kernels keep no pointer.
+func noescape(a *args) *args {
+	x := uintptr(unsafe.Pointer(a))
+	return *(**args)(unsafe.Pointer(&x))
+}
