@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/nnz-dev/nnz/kernels/gemm"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 )
@@ -13,12 +14,16 @@ import (
 // blocks of r rows by one column, or in N:M form.
 type format struct {
 	dense bool
-	r     int // rows of a block that share a list of columns
+	r     int // rows of a block that share a list of columns, or alongLanes
 	// least, where it is not 0, is how many nonzeros a block has to have: those
 	// in other ones are kept apart, as single elements.
 	least int
 	nm    [2]int // N and M, where M is not 0
 }
+
+// alongLanes, in place of the rows of a block, is a dense weight whose rows lie
+// along the lanes of vectors.
+const alongLanes = 0
 
 func (f format) String() string {
 	switch {
@@ -47,15 +52,17 @@ type costs struct {
 	column map[int]float64 // of walking to one column of a list, by rows of the block
 	row    float64         // of beginning and ending an accumulator in a K-block
 	entry  float64         // of beginning and ending a list of columns
+	lane   float64         // of a lane and a vector of rows of a column, where rows lie along lanes,
+	turn   float64         // and of turning the sums of a vector of rows
 	perUS  float64         // units in a microsecond, to give times
 }
 
 func costsOf(i isa.ISA) costs {
 	switch i {
 	case isa.AVX512:
-		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, perUS: 3500}
+		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, lane: 1, turn: 80, perUS: 3500}
 	case isa.AVX2:
-		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, perUS: 7000}
+		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, lane: 1, turn: 40, perUS: 7000}
 	case isa.NEON:
 		return costs{column: map[int]float64{1: 4, 2: 4, 4: 4, 8: 8}, row: 2.5, entry: 12, perUS: 5000}
 	}
@@ -82,11 +89,12 @@ func (f format) handicap() float64 {
 	return 1
 }
 
-// choose picks the format of a product over images times a grid of vectors.
+// choose picks the format of a product.
 // It depends on the weight, the shape and the instruction set only, so that a
 // model compiles to the same plan every time.
-func (c *compiler) choose(w *weight, grid spmm.Shape, images int, win window) choice {
-	candidates := []format{{dense: true, r: denseRows(w)}}
+func (c *compiler) choose(b *binding) choice {
+	w := b.w
+	candidates := []format{c.denseFormat(b)}
 	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
 		candidates = append(candidates, format{r: 1})
 		if p, ok := w.pattern(); ok {
@@ -108,7 +116,7 @@ func (c *compiler) choose(w *weight, grid spmm.Shape, images int, win window) ch
 		}
 		candidates = append(candidates, mixed...)
 	}
-	return c.pick(w, candidates, func(f format) float64 { return c.cost(w, f, grid, images, win) })
+	return c.pick(w, candidates, func(f format) float64 { return c.cost(b, f) })
 }
 
 // pick chooses among formats, dense the first of them, by what a cost function
@@ -147,23 +155,54 @@ func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) 
 	return out
 }
 
-// denseRows is how many rows a dense kernel takes at once: as many as share
-// their activations.
-func denseRows(w *weight) int {
+// denseFormat picks how a dense weight is packed: in blocks of as many rows as
+// share their activations, or with its rows along the lanes.
+func (c *compiler) denseFormat(b *binding) format {
+	blocks := format{dense: true, r: 1}
 	for _, r := range []int{4, 2} {
-		if w.rows/w.groups >= r {
-			return r
+		if b.w.rows/b.w.groups >= r {
+			blocks.r = r
+			break
 		}
 	}
-	return 1
+	lanes := format{dense: true, r: alongLanes}
+	if gemm.Supports(c.cfg.ISA) && c.cost(b, lanes) < c.cost(b, blocks) {
+		return lanes
+	}
+	return blocks
 }
 
 // cost predicts the microseconds that a format takes on one thread.
-func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win window) float64 {
+func (c *compiler) cost(b *binding, f format) float64 {
 	k := costsOf(c.cfg.ISA)
+	units := 0.0
+	if f.r == alongLanes {
+		units = c.vectorUnits(b, k)
+	} else {
+		units = c.tileUnits(b, f, k)
+	}
+	return units * float64(b.images) / k.perUS
+}
+
+// vectorUnits predicts what an image takes with the rows of a dense weight along
+// the lanes.
+func (c *compiler) vectorUnits(b *binding, k costs) float64 {
+	computed := 0
+	for row := range b.grid.Rows {
+		for col := range b.grid.Cols {
+			computed += gemm.Computed(c.cfg.ISA, b.lanes(row, col))
+		}
+	}
+	panels := float64(ceilDiv(b.w.rows/b.w.groups, c.lanes) * b.w.groups)
+	return panels * (float64(b.w.cols*computed)*k.lane + float64(b.grid.Vectors())*k.turn)
+}
+
+// tileUnits predicts what an image takes on tiles of vectors.
+func (c *compiler) tileUnits(b *binding, f format, k costs) float64 {
+	w, win := b.w, b.src.window
 	inBlocks, rest := w.split(f)
 	columns := float64(inBlocks) / float64(f.r) // walked to, in all rows
-	shapes := c.fit(w, f, win).Cover(grid)
+	shapes := c.fit(w, f, win).Cover(b.grid)
 	entries := float64(ceilDiv(w.rows, f.r) * ceilDiv(w.cols, c.blockColumns(w, f, shapes, win)))
 	restEntries := 0.0
 	if rest > 0 {
@@ -177,11 +216,15 @@ func (c *compiler) cost(w *weight, f format, grid spmm.Shape, images int, win wi
 		vectors := float64(s.Vectors() * f.r)
 		units += columns*(vectors+k.column[f.r]) + entries*(k.entry+vectors*k.row)
 		vectors = float64(s.Vectors())
-		// Most accumulators of the rest are in the L1 cache, where the blocks left them.
-		units += float64(rest)*(vectors+k.column[1]) + restEntries*0.8*(k.entry+vectors*k.row)
+		units += float64(rest)*(vectors+k.column[1]) + restEntries*resident*(k.entry+vectors*k.row)
 	}
-	return units * float64(images) / k.perUS
+	return units
 }
+
+// resident is the part of the cost of an entry that is left where its
+// accumulators are in the L1 cache: the rest of a mixed weight finds most of
+// them where the blocks left them.
+const resident = 0.8
 
 // fit describes a product in a format, for tiles and K-blocks to be fitted.
 func (c *compiler) fit(w *weight, f format, win window) spmm.Fit {

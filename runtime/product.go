@@ -6,6 +6,7 @@ import (
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/parallel"
+	"github.com/nnz-dev/nnz/kernels/gemm"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 )
 
@@ -34,7 +35,7 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 	if err != nil {
 		return err
 	}
-	p, layer, err := c.bindWeight(n, weight, src, &l, residual)
+	p, layer, err := c.bindWeight(n, newBinding(weight, src, &l, residual))
 	if err != nil {
 		return err
 	}
@@ -127,63 +128,134 @@ func directSource(im *image, w window, perGroup int) source {
 	return s
 }
 
+// A binding is a weight, what it multiplies, and where the outputs go.
+type binding struct {
+	w        *weight
+	src      source
+	out      *layout
+	residual *image // nil for none
+	grid     spmm.Shape
+	images   int // that each have such a grid of vectors
+}
+
+// newBinding brings them together. Outputs that follow each other without gaps
+// in all operands are one run.
+func newBinding(w *weight, src source, out *layout, residual *image) *binding {
+	b := &binding{w: w, src: src, out: out, residual: residual, grid: spmm.Shape{Rows: out.sy, Cols: out.sx}, images: out.n}
+	if src.window == unitWindow && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
+		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
+	}
+	return b
+}
+
+// place returns where a vector of the grid lies in the operands, in elements.
+func (b *binding) place(img, row, col int) (x, y, res int) {
+	in, win := &b.src.im.layout, b.src.window
+	x = b.src.origin + (img*in.image+row*win.sh*in.row+col*win.sw)*in.lanes
+	y = b.out.origin() + (img*b.out.image+row*b.out.row+col)*b.out.lanes
+	if b.residual != nil {
+		r := &b.residual.layout
+		res = r.origin() + (img*r.image+row*r.row+col)*r.lanes
+	}
+	return x, y, res
+}
+
+// A product is a packed weight bound to tiles, of package spmm or gemm.
+type product interface {
+	Units() int
+	Run(b spmm.Buffers, lo, hi int)
+	Kernel() string
+}
+
 // bindWeight chooses a format for the weight, packs it, and lays tiles over
 // the output.
-func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, residual *image) (*spmm.Product, LayerReport, error) {
-	layer := LayerReport{Name: label(n), Op: n.Op, M: w.rows, K: w.cols, N: l.n * l.h * l.w, Sparsity: w.sparsity(), NNZ: w.nnz}
-	x := &src.im.layout
-	if int64(x.size())*4 > math.MaxUint32 {
-		return nil, layer, fmt.Errorf("its input takes %d bytes in lane-split form, at most 4 GiB can be addressed", int64(x.size())*4)
+func (c *compiler) bindWeight(n *graph.Node, b *binding) (p product, layer LayerReport, err error) {
+	w, out := b.w, b.out
+	layer = LayerReport{Name: label(n), Op: n.Op, M: w.rows, K: w.cols, N: out.n * out.h * out.w, Sparsity: w.sparsity(), NNZ: w.nnz}
+	if size := int64(b.src.im.layout.size()) * 4; size > math.MaxUint32 {
+		return nil, layer, fmt.Errorf("its input takes %d bytes in lane-split form, at most 4 GiB can be addressed", size)
 	}
-	// Outputs that follow each other without gaps in all operands are one run.
-	flat := src.window == unitWindow && x.flat() && l.flat() && (residual == nil || residual.layout.flat())
-	rows, cols, images := l.sy, l.sx, l.n
-	if flat {
-		rows, cols, images = 1, l.n*l.image, 1
-	}
-	grid := spmm.Shape{Rows: rows, Cols: cols}
-	choice := c.choose(w, grid, images, src.window)
+	choice := c.choose(b)
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
-
-	shapes := c.fit(w, choice.format, src.window).Cover(grid)
-	a := spmm.Addressing{
-		Offsets: src.offsets, Groups: w.groups, GroupStride: src.group,
-		Block: c.blockColumns(w, choice.format, shapes, src.window),
-	}
-	a.Chunk, shapes = c.share(w, choice.format, shapes, images)
-	packed, err := w.pack(choice.format, a)
-	if err != nil {
-		return nil, layer, err
-	}
-	var tiles []spmm.Tile
-	for img := range images {
-		for _, s := range shapes {
-			t := spmm.Tile{
-				Shape: s.Shape,
-				X:     src.origin + (img*x.image+s.Row*src.window.sh*x.row+s.Col*src.window.sw)*x.lanes,
-				Y:     l.origin() + (img*l.image+s.Row*l.row+s.Col)*l.lanes,
-			}
-			if residual != nil {
-				r := &residual.layout
-				t.Res = r.origin() + (img*r.image+s.Row*r.row+s.Col)*r.lanes
-			}
-			tiles = append(tiles, t)
-		}
-	}
-	bytes := c.lanes * 4
-	geo := spmm.Geometry{XRow: src.window.sh * x.row * bytes, YRow: l.row * bytes, YChan: l.channel * bytes}
-	epi := spmm.Epilogue{Bias: w.bias, Residual: residual != nil, Min: float32(math.Inf(-1)), Max: float32(math.Inf(1))}
-	if residual != nil {
-		geo.ResRow, geo.ResChan = residual.layout.row*bytes, residual.layout.channel*bytes
-	}
+	epi := spmm.Epilogue{Bias: w.bias, Residual: b.residual != nil}
 	epi.Min, epi.Max, epi.Clamp = clampOf(n)
-	p, err := spmm.NewProduct(c.cfg.ISA, packed, src.window.sw, geo, tiles, epi)
+	bind := c.bindTiles
+	if choice.format.r == alongLanes {
+		bind = c.bindVectors
+	}
+	p, bytes, err := bind(b, choice.format, epi)
 	if err != nil {
 		return nil, layer, err
 	}
 	layer.Kernel = p.Kernel()
-	c.countWeight(w, packed.Bytes())
+	c.countWeight(w, bytes)
 	return p, layer, nil
+}
+
+// bindTiles binds a weight to tiles of vectors, on the kernels of package spmm.
+// It returns the bytes that the packed weight takes, too.
+func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) (product, int, error) {
+	w, win := b.w, b.src.window
+	shapes := c.fit(w, f, win).Cover(b.grid)
+	a := spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, shapes, win)}
+	a.Chunk, shapes = c.share(w, f, shapes, b.images)
+	packed, err := w.pack(f, a)
+	if err != nil {
+		return nil, 0, err
+	}
+	var tiles []spmm.Tile
+	for img := range b.images {
+		for _, s := range shapes {
+			t := spmm.Tile{Shape: s.Shape}
+			t.X, t.Y, t.Res = b.place(img, s.Row, s.Col)
+			tiles = append(tiles, t)
+		}
+	}
+	bytes := c.lanes * 4
+	geo := spmm.Geometry{XRow: win.sh * b.src.im.layout.row * bytes, YRow: b.out.row * bytes, YChan: b.out.channel * bytes}
+	if b.residual != nil {
+		geo.ResRow, geo.ResChan = b.residual.layout.row*bytes, b.residual.layout.channel*bytes
+	}
+	p, err := spmm.NewProduct(c.cfg.ISA, packed, win.sw, geo, tiles, epi)
+	return p, packed.Bytes(), err
+}
+
+// bindVectors binds a dense weight to single vectors, on the kernels of package
+// gemm.
+func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) (product, int, error) {
+	w := b.w
+	packed, err := gemm.Pack(c.cfg.ISA, w.rows, w.tensor.Floats(), spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group})
+	if err != nil {
+		return nil, 0, err
+	}
+	var tiles []gemm.Tile
+	for img := range b.images {
+		for row := range b.grid.Rows {
+			for col := range b.grid.Cols {
+				t := gemm.Tile{Lanes: b.lanes(row, col)}
+				t.X, t.Y, t.Res = b.place(img, row, col)
+				tiles = append(tiles, t)
+			}
+		}
+	}
+	geo := gemm.Geometry{YChan: b.out.channel * c.lanes * 4}
+	if b.residual != nil {
+		geo.ResChan = b.residual.layout.channel * c.lanes * 4
+	}
+	p, err := gemm.NewProduct(packed, geo, tiles, epi)
+	return p, packed.Bytes(), err
+}
+
+// lanes returns which lanes of a vector of the grid hold pixels.
+func (b *binding) lanes(row, col int) gemm.Lanes {
+	l := b.out
+	at := row*l.sx + col%(l.sx*l.sy) // grids of one row may go through all vectors of all images
+	vy, vx := at/l.sx, at%l.sx
+	live := gemm.Lanes{Groups: ceilDiv(l.h-vy, l.sy), Count: ceilDiv(l.w-vx, l.sx), Stride: l.lx}
+	if live.Count == l.lx || live.Groups == 1 {
+		live = gemm.Lanes{Groups: 1, Count: live.Live(), Stride: live.Live()}
+	}
+	return live
 }
 
 // countWeight adds a layer's weight to the plan's totals.
@@ -224,7 +296,7 @@ func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (
 
 // productOp is a packed weight bound to tiles, and its operands.
 type productOp struct {
-	p         *spmm.Product
+	p         product
 	x, y, res *buffer
 }
 
@@ -233,7 +305,7 @@ func (o *productOp) bind(s *Session) runner {
 }
 
 type productRunner struct {
-	p *spmm.Product
+	p product
 	b spmm.Buffers
 }
 
