@@ -60,9 +60,9 @@ type costs struct {
 func costsOf(i isa.ISA) costs {
 	switch i {
 	case isa.AVX512:
-		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, lane: 1, turn: 80, perUS: 3500}
+		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, lane: 1, turn: 220, perUS: 3500}
 	case isa.AVX2:
-		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, lane: 1, turn: 40, perUS: 7000}
+		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, lane: 1.35, turn: 150, perUS: 7000}
 	case isa.NEON:
 		return costs{column: map[int]float64{1: 4, 2: 4, 4: 4, 8: 8}, row: 2.5, entry: 12, perUS: 5000}
 	}

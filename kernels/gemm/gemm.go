@@ -57,8 +57,8 @@ type Kernel struct {
 	fn     func(*args)
 }
 
-// args is what a kernel is called with: some weight rows for one vector of
-// activations. Assembly knows the byte offsets of its fields.
+// args is what a kernel is called with: one K-block of some weight rows for one
+// vector of activations. Assembly knows the byte offsets of its fields.
 type args struct {
 	off     *uint32        //  0 byte offsets into x of weight columns
 	count   uint           //  8 columns, at least one
@@ -73,14 +73,17 @@ type args struct {
 	min     float32        // 80
 	max     float32        // 84
 	flags   flags          // 88
+	sums    *float32       // 96 a vector of rows for each lane, then for the next vector of rows
 }
 
-// flags tell a kernel how sums end.
+// flags tell a kernel how sums begin and end.
 type flags uint32
 
 const (
 	residual flags = 1 << iota // res is added
 	clamp                      // the results are limited to [min, max]
+	resume                     // sums are as they were left, else they begin at the bias
+	more                       // they are left for the next K-block, and nothing is stored
 )
 
 // kernels is the table of all micro-kernels.

@@ -4,19 +4,26 @@
 
 // func f32_gemm_8x1_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x1_avx2(SB), $288-8
+TEXT ·f32_gemm_8x1_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -29,6 +36,8 @@ column0:
 	ADDQ         $0x01, CX
 	JNZ          column0
 	VMOVUPS      Y0, (R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -160,20 +169,28 @@ end:
 
 // func f32_gemm_8x2_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x2_avx2(SB), $288-8
+TEXT ·f32_gemm_8x2_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX), Y1
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -189,6 +206,8 @@ column0:
 	JNZ          column0
 	VMOVUPS      Y0, (R10)
 	VMOVUPS      Y1, 32(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -320,22 +339,32 @@ end:
 
 // func f32_gemm_8x4_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x4_avx2(SB), $288-8
+TEXT ·f32_gemm_8x4_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX), Y1
 	VMOVUPS (AX), Y2
 	VMOVUPS (AX), Y3
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	VMOVUPS 64(R10), Y2
+	VMOVUPS 96(R10), Y3
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -357,6 +386,8 @@ column0:
 	VMOVUPS      Y1, 32(R10)
 	VMOVUPS      Y2, 64(R10)
 	VMOVUPS      Y3, 96(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -488,14 +519,15 @@ end:
 
 // func f32_gemm_8x6_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x6_avx2(SB), $288-8
+TEXT ·f32_gemm_8x6_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX), Y1
@@ -503,9 +535,20 @@ TEXT ·f32_gemm_8x6_avx2(SB), $288-8
 	VMOVUPS (AX), Y3
 	VMOVUPS (AX), Y4
 	VMOVUPS (AX), Y5
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	VMOVUPS 64(R10), Y2
+	VMOVUPS 96(R10), Y3
+	VMOVUPS 128(R10), Y4
+	VMOVUPS 160(R10), Y5
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -533,6 +576,8 @@ column0:
 	VMOVUPS      Y3, 96(R10)
 	VMOVUPS      Y4, 128(R10)
 	VMOVUPS      Y5, 160(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -664,14 +709,15 @@ end:
 
 // func f32_gemm_8x7_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x7_avx2(SB), $288-8
+TEXT ·f32_gemm_8x7_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX), Y1
@@ -680,9 +726,21 @@ TEXT ·f32_gemm_8x7_avx2(SB), $288-8
 	VMOVUPS (AX), Y4
 	VMOVUPS (AX), Y5
 	VMOVUPS (AX), Y6
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	VMOVUPS 64(R10), Y2
+	VMOVUPS 96(R10), Y3
+	VMOVUPS 128(R10), Y4
+	VMOVUPS 160(R10), Y5
+	VMOVUPS 192(R10), Y6
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -713,6 +771,8 @@ column0:
 	VMOVUPS      Y4, 128(R10)
 	VMOVUPS      Y5, 160(R10)
 	VMOVUPS      Y6, 192(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -844,14 +904,15 @@ end:
 
 // func f32_gemm_8x8_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_8x8_avx2(SB), $288-8
+TEXT ·f32_gemm_8x8_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS (AX), Y1
@@ -861,9 +922,22 @@ TEXT ·f32_gemm_8x8_avx2(SB), $288-8
 	VMOVUPS (AX), Y5
 	VMOVUPS (AX), Y6
 	VMOVUPS (AX), Y7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	VMOVUPS 64(R10), Y2
+	VMOVUPS 96(R10), Y3
+	VMOVUPS 128(R10), Y4
+	VMOVUPS 160(R10), Y5
+	VMOVUPS 192(R10), Y6
+	VMOVUPS 224(R10), Y7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -897,6 +971,8 @@ column0:
 	VMOVUPS      Y5, 160(R10)
 	VMOVUPS      Y6, 192(R10)
 	VMOVUPS      Y7, 224(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1028,20 +1104,28 @@ end:
 
 // func f32_gemm_16x1_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x1_avx2(SB), $544-8
+TEXT ·f32_gemm_16x1_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1057,6 +1141,8 @@ column0:
 	JNZ          column0
 	VMOVUPS      Y0, (R10)
 	VMOVUPS      Y1, 256(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1311,22 +1397,32 @@ end:
 
 // func f32_gemm_16x2_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x2_avx2(SB), $544-8
+TEXT ·f32_gemm_16x2_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX), Y2
 	VMOVUPS 32(AX), Y3
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 32(R10), Y2
+	VMOVUPS 288(R10), Y3
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1347,6 +1443,8 @@ column0:
 	VMOVUPS      Y1, 256(R10)
 	VMOVUPS      Y2, 32(R10)
 	VMOVUPS      Y3, 288(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1601,14 +1699,15 @@ end:
 
 // func f32_gemm_16x4_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x4_avx2(SB), $544-8
+TEXT ·f32_gemm_16x4_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1618,9 +1717,22 @@ TEXT ·f32_gemm_16x4_avx2(SB), $544-8
 	VMOVUPS 32(AX), Y5
 	VMOVUPS (AX), Y6
 	VMOVUPS 32(AX), Y7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 32(R10), Y2
+	VMOVUPS 288(R10), Y3
+	VMOVUPS 64(R10), Y4
+	VMOVUPS 320(R10), Y5
+	VMOVUPS 96(R10), Y6
+	VMOVUPS 352(R10), Y7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1651,6 +1763,8 @@ column0:
 	VMOVUPS      Y5, 320(R10)
 	VMOVUPS      Y6, 96(R10)
 	VMOVUPS      Y7, 352(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1905,14 +2019,15 @@ end:
 
 // func f32_gemm_16x6_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x6_avx2(SB), $544-8
+TEXT ·f32_gemm_16x6_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1926,9 +2041,26 @@ TEXT ·f32_gemm_16x6_avx2(SB), $544-8
 	VMOVUPS 32(AX), Y9
 	VMOVUPS (AX), Y10
 	VMOVUPS 32(AX), Y11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 32(R10), Y2
+	VMOVUPS 288(R10), Y3
+	VMOVUPS 64(R10), Y4
+	VMOVUPS 320(R10), Y5
+	VMOVUPS 96(R10), Y6
+	VMOVUPS 352(R10), Y7
+	VMOVUPS 128(R10), Y8
+	VMOVUPS 384(R10), Y9
+	VMOVUPS 160(R10), Y10
+	VMOVUPS 416(R10), Y11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1969,6 +2101,8 @@ column0:
 	VMOVUPS      Y9, 384(R10)
 	VMOVUPS      Y10, 160(R10)
 	VMOVUPS      Y11, 416(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2223,14 +2357,15 @@ end:
 
 // func f32_gemm_16x7_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x7_avx2(SB), $544-8
+TEXT ·f32_gemm_16x7_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -2240,9 +2375,22 @@ TEXT ·f32_gemm_16x7_avx2(SB), $544-8
 	VMOVUPS 32(AX), Y5
 	VMOVUPS (AX), Y6
 	VMOVUPS 32(AX), Y7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 32(R10), Y2
+	VMOVUPS 288(R10), Y3
+	VMOVUPS 64(R10), Y4
+	VMOVUPS 320(R10), Y5
+	VMOVUPS 96(R10), Y6
+	VMOVUPS 352(R10), Y7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2273,6 +2421,8 @@ column0:
 	VMOVUPS      Y5, 320(R10)
 	VMOVUPS      Y6, 96(R10)
 	VMOVUPS      Y7, 352(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -2280,9 +2430,20 @@ column0:
 	VMOVUPS      32(AX), Y3
 	VMOVUPS      (AX), Y4
 	VMOVUPS      32(AX), Y5
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 128(R10), Y0
+	VMOVUPS 384(R10), Y1
+	VMOVUPS 160(R10), Y2
+	VMOVUPS 416(R10), Y3
+	VMOVUPS 192(R10), Y4
+	VMOVUPS 448(R10), Y5
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -2307,6 +2468,8 @@ column1:
 	VMOVUPS      Y3, 416(R10)
 	VMOVUPS      Y4, 192(R10)
 	VMOVUPS      Y5, 448(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2561,14 +2724,15 @@ end:
 
 // func f32_gemm_16x8_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_16x8_avx2(SB), $544-8
+TEXT ·f32_gemm_16x8_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -2578,9 +2742,22 @@ TEXT ·f32_gemm_16x8_avx2(SB), $544-8
 	VMOVUPS 32(AX), Y5
 	VMOVUPS (AX), Y6
 	VMOVUPS 32(AX), Y7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 32(R10), Y2
+	VMOVUPS 288(R10), Y3
+	VMOVUPS 64(R10), Y4
+	VMOVUPS 320(R10), Y5
+	VMOVUPS 96(R10), Y6
+	VMOVUPS 352(R10), Y7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2611,6 +2788,8 @@ column0:
 	VMOVUPS      Y5, 320(R10)
 	VMOVUPS      Y6, 96(R10)
 	VMOVUPS      Y7, 352(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -2620,9 +2799,22 @@ column0:
 	VMOVUPS      32(AX), Y5
 	VMOVUPS      (AX), Y6
 	VMOVUPS      32(AX), Y7
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 128(R10), Y0
+	VMOVUPS 384(R10), Y1
+	VMOVUPS 160(R10), Y2
+	VMOVUPS 416(R10), Y3
+	VMOVUPS 192(R10), Y4
+	VMOVUPS 448(R10), Y5
+	VMOVUPS 224(R10), Y6
+	VMOVUPS 480(R10), Y7
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -2652,6 +2844,8 @@ column1:
 	VMOVUPS      Y5, 448(R10)
 	VMOVUPS      Y6, 224(R10)
 	VMOVUPS      Y7, 480(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2906,21 +3100,30 @@ end:
 
 // func f32_gemm_24x1_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x1_avx2(SB), $800-8
+TEXT ·f32_gemm_24x1_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2940,6 +3143,8 @@ column0:
 	VMOVUPS      Y0, (R10)
 	VMOVUPS      Y1, 256(R10)
 	VMOVUPS      Y2, 512(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -3317,14 +3522,15 @@ end:
 
 // func f32_gemm_24x2_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x2_avx2(SB), $800-8
+TEXT ·f32_gemm_24x2_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3332,9 +3538,20 @@ TEXT ·f32_gemm_24x2_avx2(SB), $800-8
 	VMOVUPS (AX), Y3
 	VMOVUPS 32(AX), Y4
 	VMOVUPS 64(AX), Y5
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS 288(R10), Y4
+	VMOVUPS 544(R10), Y5
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -3361,6 +3578,8 @@ column0:
 	VMOVUPS      Y3, 32(R10)
 	VMOVUPS      Y4, 288(R10)
 	VMOVUPS      Y5, 544(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -3738,14 +3957,15 @@ end:
 
 // func f32_gemm_24x4_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x4_avx2(SB), $800-8
+TEXT ·f32_gemm_24x4_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -3759,9 +3979,26 @@ TEXT ·f32_gemm_24x4_avx2(SB), $800-8
 	VMOVUPS (AX), Y9
 	VMOVUPS 32(AX), Y10
 	VMOVUPS 64(AX), Y11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS 288(R10), Y4
+	VMOVUPS 544(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 320(R10), Y7
+	VMOVUPS 576(R10), Y8
+	VMOVUPS 96(R10), Y9
+	VMOVUPS 352(R10), Y10
+	VMOVUPS 608(R10), Y11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -3802,6 +4039,8 @@ column0:
 	VMOVUPS      Y9, 96(R10)
 	VMOVUPS      Y10, 352(R10)
 	VMOVUPS      Y11, 608(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -4179,14 +4418,15 @@ end:
 
 // func f32_gemm_24x6_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x6_avx2(SB), $800-8
+TEXT ·f32_gemm_24x6_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4197,9 +4437,23 @@ TEXT ·f32_gemm_24x6_avx2(SB), $800-8
 	VMOVUPS (AX), Y6
 	VMOVUPS 32(AX), Y7
 	VMOVUPS 64(AX), Y8
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS 288(R10), Y4
+	VMOVUPS 544(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 320(R10), Y7
+	VMOVUPS 576(R10), Y8
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -4233,6 +4487,8 @@ column0:
 	VMOVUPS      Y6, 64(R10)
 	VMOVUPS      Y7, 320(R10)
 	VMOVUPS      Y8, 576(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -4243,9 +4499,23 @@ column0:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      32(AX), Y7
 	VMOVUPS      64(AX), Y8
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 96(R10), Y0
+	VMOVUPS 352(R10), Y1
+	VMOVUPS 608(R10), Y2
+	VMOVUPS 128(R10), Y3
+	VMOVUPS 384(R10), Y4
+	VMOVUPS 640(R10), Y5
+	VMOVUPS 160(R10), Y6
+	VMOVUPS 416(R10), Y7
+	VMOVUPS 672(R10), Y8
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -4277,6 +4547,8 @@ column1:
 	VMOVUPS      Y6, 160(R10)
 	VMOVUPS      Y7, 416(R10)
 	VMOVUPS      Y8, 672(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -4654,14 +4926,15 @@ end:
 
 // func f32_gemm_24x7_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x7_avx2(SB), $800-8
+TEXT ·f32_gemm_24x7_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -4675,9 +4948,26 @@ TEXT ·f32_gemm_24x7_avx2(SB), $800-8
 	VMOVUPS (AX), Y9
 	VMOVUPS 32(AX), Y10
 	VMOVUPS 64(AX), Y11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS 288(R10), Y4
+	VMOVUPS 544(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 320(R10), Y7
+	VMOVUPS 576(R10), Y8
+	VMOVUPS 96(R10), Y9
+	VMOVUPS 352(R10), Y10
+	VMOVUPS 608(R10), Y11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -4718,6 +5008,8 @@ column0:
 	VMOVUPS      Y9, 96(R10)
 	VMOVUPS      Y10, 352(R10)
 	VMOVUPS      Y11, 608(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -4728,9 +5020,23 @@ column0:
 	VMOVUPS      (AX), Y6
 	VMOVUPS      32(AX), Y7
 	VMOVUPS      64(AX), Y8
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 128(R10), Y0
+	VMOVUPS 384(R10), Y1
+	VMOVUPS 640(R10), Y2
+	VMOVUPS 160(R10), Y3
+	VMOVUPS 416(R10), Y4
+	VMOVUPS 672(R10), Y5
+	VMOVUPS 192(R10), Y6
+	VMOVUPS 448(R10), Y7
+	VMOVUPS 704(R10), Y8
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -4762,6 +5068,8 @@ column1:
 	VMOVUPS      Y6, 192(R10)
 	VMOVUPS      Y7, 448(R10)
 	VMOVUPS      Y8, 704(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -5139,14 +5447,15 @@ end:
 
 // func f32_gemm_24x8_avx2(a *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_gemm_24x8_avx2(SB), $800-8
+TEXT ·f32_gemm_24x8_avx2(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    31(SP), R10
-	ANDQ    $-32, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -5160,9 +5469,26 @@ TEXT ·f32_gemm_24x8_avx2(SB), $800-8
 	VMOVUPS (AX), Y9
 	VMOVUPS 32(AX), Y10
 	VMOVUPS 64(AX), Y11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Y0
+	VMOVUPS 256(R10), Y1
+	VMOVUPS 512(R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS 288(R10), Y4
+	VMOVUPS 544(R10), Y5
+	VMOVUPS 64(R10), Y6
+	VMOVUPS 320(R10), Y7
+	VMOVUPS 576(R10), Y8
+	VMOVUPS 96(R10), Y9
+	VMOVUPS 352(R10), Y10
+	VMOVUPS 608(R10), Y11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -5203,6 +5529,8 @@ column0:
 	VMOVUPS      Y9, 96(R10)
 	VMOVUPS      Y10, 352(R10)
 	VMOVUPS      Y11, 608(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Y0
 	VMOVUPS      32(AX), Y1
@@ -5216,9 +5544,26 @@ column0:
 	VMOVUPS      (AX), Y9
 	VMOVUPS      32(AX), Y10
 	VMOVUPS      64(AX), Y11
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 128(R10), Y0
+	VMOVUPS 384(R10), Y1
+	VMOVUPS 640(R10), Y2
+	VMOVUPS 160(R10), Y3
+	VMOVUPS 416(R10), Y4
+	VMOVUPS 672(R10), Y5
+	VMOVUPS 192(R10), Y6
+	VMOVUPS 448(R10), Y7
+	VMOVUPS 704(R10), Y8
+	VMOVUPS 224(R10), Y9
+	VMOVUPS 480(R10), Y10
+	VMOVUPS 736(R10), Y11
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -5257,6 +5602,8 @@ column1:
 	VMOVUPS      Y9, 224(R10)
 	VMOVUPS      Y10, 480(R10)
 	VMOVUPS      Y11, 736(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12

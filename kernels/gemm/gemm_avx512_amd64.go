@@ -17,6 +17,7 @@ func avx512Kernels() []Kernel {
 		{"f32_gemm_16x10_avx512", isa.AVX512, 1, Lanes{1, 10, 10}, f32_gemm_16x10_avx512},
 		{"f32_gemm_16x12_avx512", isa.AVX512, 1, Lanes{1, 12, 12}, f32_gemm_16x12_avx512},
 		{"f32_gemm_16x14_avx512", isa.AVX512, 1, Lanes{1, 14, 14}, f32_gemm_16x14_avx512},
+		{"f32_gemm_16x15_avx512", isa.AVX512, 1, Lanes{1, 15, 15}, f32_gemm_16x15_avx512},
 		{"f32_gemm_16x16_avx512", isa.AVX512, 1, Lanes{1, 16, 16}, f32_gemm_16x16_avx512},
 		{"f32_gemm_16x3x3_avx512", isa.AVX512, 1, Lanes{3, 3, 4}, f32_gemm_16x3x3_avx512},
 		{"f32_gemm_16x4x3_avx512", isa.AVX512, 1, Lanes{4, 3, 4}, f32_gemm_16x4x3_avx512},
@@ -28,6 +29,7 @@ func avx512Kernels() []Kernel {
 		{"f32_gemm_32x10_avx512", isa.AVX512, 2, Lanes{1, 10, 10}, f32_gemm_32x10_avx512},
 		{"f32_gemm_32x12_avx512", isa.AVX512, 2, Lanes{1, 12, 12}, f32_gemm_32x12_avx512},
 		{"f32_gemm_32x14_avx512", isa.AVX512, 2, Lanes{1, 14, 14}, f32_gemm_32x14_avx512},
+		{"f32_gemm_32x15_avx512", isa.AVX512, 2, Lanes{1, 15, 15}, f32_gemm_32x15_avx512},
 		{"f32_gemm_32x16_avx512", isa.AVX512, 2, Lanes{1, 16, 16}, f32_gemm_32x16_avx512},
 		{"f32_gemm_32x3x3_avx512", isa.AVX512, 2, Lanes{3, 3, 4}, f32_gemm_32x3x3_avx512},
 		{"f32_gemm_32x4x3_avx512", isa.AVX512, 2, Lanes{4, 3, 4}, f32_gemm_32x4x3_avx512},
@@ -57,6 +59,9 @@ func f32_gemm_16x12_avx512(a *args)
 
 //go:noescape
 func f32_gemm_16x14_avx512(a *args)
+
+//go:noescape
+func f32_gemm_16x15_avx512(a *args)
 
 //go:noescape
 func f32_gemm_16x16_avx512(a *args)
@@ -90,6 +95,9 @@ func f32_gemm_32x12_avx512(a *args)
 
 //go:noescape
 func f32_gemm_32x14_avx512(a *args)
+
+//go:noescape
+func f32_gemm_32x15_avx512(a *args)
 
 //go:noescape
 func f32_gemm_32x16_avx512(a *args)

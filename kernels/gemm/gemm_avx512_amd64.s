@@ -4,19 +4,26 @@
 
 // func f32_gemm_16x1_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x1_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x1_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -29,6 +36,8 @@ column0:
 	ADDQ         $0x01, CX
 	JNZ          column0
 	VMOVUPS      Z0, (R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -288,20 +297,28 @@ end:
 
 // func f32_gemm_16x2_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x2_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x2_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -317,6 +334,8 @@ column0:
 	JNZ          column0
 	VMOVUPS      Z0, (R10)
 	VMOVUPS      Z1, 64(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -576,22 +595,32 @@ end:
 
 // func f32_gemm_16x4_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x4_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x4_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
 	VMOVUPS (AX), Z2
 	VMOVUPS (AX), Z3
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -613,6 +642,8 @@ column0:
 	VMOVUPS      Z1, 64(R10)
 	VMOVUPS      Z2, 128(R10)
 	VMOVUPS      Z3, 192(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -872,14 +903,15 @@ end:
 
 // func f32_gemm_16x6_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x6_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x6_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -887,9 +919,20 @@ TEXT ·f32_gemm_16x6_avx512(SB), $1088-8
 	VMOVUPS (AX), Z3
 	VMOVUPS (AX), Z4
 	VMOVUPS (AX), Z5
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -917,6 +960,8 @@ column0:
 	VMOVUPS      Z3, 192(R10)
 	VMOVUPS      Z4, 256(R10)
 	VMOVUPS      Z5, 320(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1176,14 +1221,15 @@ end:
 
 // func f32_gemm_16x8_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x8_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x8_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -1193,9 +1239,22 @@ TEXT ·f32_gemm_16x8_avx512(SB), $1088-8
 	VMOVUPS (AX), Z5
 	VMOVUPS (AX), Z6
 	VMOVUPS (AX), Z7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1229,6 +1288,8 @@ column0:
 	VMOVUPS      Z5, 320(R10)
 	VMOVUPS      Z6, 384(R10)
 	VMOVUPS      Z7, 448(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1488,14 +1549,15 @@ end:
 
 // func f32_gemm_16x10_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x10_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x10_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -1507,9 +1569,24 @@ TEXT ·f32_gemm_16x10_avx512(SB), $1088-8
 	VMOVUPS (AX), Z7
 	VMOVUPS (AX), Z8
 	VMOVUPS (AX), Z9
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+	VMOVUPS 512(R10), Z8
+	VMOVUPS 576(R10), Z9
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1549,6 +1626,8 @@ column0:
 	VMOVUPS      Z7, 448(R10)
 	VMOVUPS      Z8, 512(R10)
 	VMOVUPS      Z9, 576(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -1808,14 +1887,15 @@ end:
 
 // func f32_gemm_16x12_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x12_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x12_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -1829,9 +1909,26 @@ TEXT ·f32_gemm_16x12_avx512(SB), $1088-8
 	VMOVUPS (AX), Z9
 	VMOVUPS (AX), Z10
 	VMOVUPS (AX), Z11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+	VMOVUPS 512(R10), Z8
+	VMOVUPS 576(R10), Z9
+	VMOVUPS 640(R10), Z10
+	VMOVUPS 704(R10), Z11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -1877,6 +1974,8 @@ column0:
 	VMOVUPS      Z9, 576(R10)
 	VMOVUPS      Z10, 640(R10)
 	VMOVUPS      Z11, 704(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2136,14 +2235,15 @@ end:
 
 // func f32_gemm_16x14_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x14_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x14_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -2159,9 +2259,28 @@ TEXT ·f32_gemm_16x14_avx512(SB), $1088-8
 	VMOVUPS (AX), Z11
 	VMOVUPS (AX), Z12
 	VMOVUPS (AX), Z13
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+	VMOVUPS 512(R10), Z8
+	VMOVUPS 576(R10), Z9
+	VMOVUPS 640(R10), Z10
+	VMOVUPS 704(R10), Z11
+	VMOVUPS 768(R10), Z12
+	VMOVUPS 832(R10), Z13
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2213,6 +2332,8 @@ column0:
 	VMOVUPS      Z11, 704(R10)
 	VMOVUPS      Z12, 768(R10)
 	VMOVUPS      Z13, 832(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2470,16 +2591,380 @@ end:
 	VZEROUPPER
 	RET
 
-// func f32_gemm_16x16_avx512(a *byte)
+// func f32_gemm_16x15_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x16_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x15_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
+	MOVQ    24(DI), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS (AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS (AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS (AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS (AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS (AX), Z13
+	VMOVUPS (AX), Z14
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+	VMOVUPS 512(R10), Z8
+	VMOVUPS 576(R10), Z9
+	VMOVUPS 640(R10), Z10
+	VMOVUPS 704(R10), Z11
+	VMOVUPS 768(R10), Z12
+	VMOVUPS 832(R10), Z13
+	VMOVUPS 896(R10), Z14
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
+
+column0:
+	MOVL         (R9)(CX*4), AX
+	ADDQ         R8, AX
+	VMOVUPS      (R11), Z31
+	PREFETCHT0   1024(R11)
+	VBROADCASTSS (AX), Z30
+	VFMADD231PS  Z31, Z30, Z0
+	VBROADCASTSS 4(AX), Z29
+	VFMADD231PS  Z31, Z29, Z1
+	VBROADCASTSS 8(AX), Z28
+	VFMADD231PS  Z31, Z28, Z2
+	VBROADCASTSS 12(AX), Z27
+	VFMADD231PS  Z31, Z27, Z3
+	VBROADCASTSS 16(AX), Z30
+	VFMADD231PS  Z31, Z30, Z4
+	VBROADCASTSS 20(AX), Z29
+	VFMADD231PS  Z31, Z29, Z5
+	VBROADCASTSS 24(AX), Z28
+	VFMADD231PS  Z31, Z28, Z6
+	VBROADCASTSS 28(AX), Z27
+	VFMADD231PS  Z31, Z27, Z7
+	VBROADCASTSS 32(AX), Z30
+	VFMADD231PS  Z31, Z30, Z8
+	VBROADCASTSS 36(AX), Z29
+	VFMADD231PS  Z31, Z29, Z9
+	VBROADCASTSS 40(AX), Z28
+	VFMADD231PS  Z31, Z28, Z10
+	VBROADCASTSS 44(AX), Z27
+	VFMADD231PS  Z31, Z27, Z11
+	VBROADCASTSS 48(AX), Z30
+	VFMADD231PS  Z31, Z30, Z12
+	VBROADCASTSS 52(AX), Z29
+	VFMADD231PS  Z31, Z29, Z13
+	VBROADCASTSS 56(AX), Z28
+	VFMADD231PS  Z31, Z28, Z14
+	ADDQ         $0x00000040, R11
+	ADDQ         $0x01, CX
+	JNZ          column0
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	VMOVUPS      Z2, 128(R10)
+	VMOVUPS      Z3, 192(R10)
+	VMOVUPS      Z4, 256(R10)
+	VMOVUPS      Z5, 320(R10)
+	VMOVUPS      Z6, 384(R10)
+	VMOVUPS      Z7, 448(R10)
+	VMOVUPS      Z8, 512(R10)
+	VMOVUPS      Z9, 576(R10)
+	VMOVUPS      Z10, 640(R10)
+	VMOVUPS      Z11, 704(R10)
+	VMOVUPS      Z12, 768(R10)
+	VMOVUPS      Z13, 832(R10)
+	VMOVUPS      Z14, 896(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
+	MOVQ         40(DI), DX
+	MOVQ         56(DI), SI
+	MOVQ         48(DI), R12
+	MOVQ         72(DI), R13
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS      192(R10), Z3
+	VMOVUPS      256(R10), Z4
+	VMOVUPS      320(R10), Z5
+	VMOVUPS      384(R10), Z6
+	VMOVUPS      448(R10), Z7
+	VMOVUPS      512(R10), Z8
+	VMOVUPS      576(R10), Z9
+	VMOVUPS      640(R10), Z10
+	VMOVUPS      704(R10), Z11
+	VMOVUPS      768(R10), Z12
+	VMOVUPS      832(R10), Z13
+	VMOVUPS      896(R10), Z14
+	VPXORD       Z15, Z15, Z15
+	VUNPCKLPS    Z1, Z0, Z16
+	VUNPCKHPS    Z1, Z0, Z17
+	VUNPCKLPS    Z3, Z2, Z18
+	VUNPCKHPS    Z3, Z2, Z19
+	VUNPCKLPS    Z5, Z4, Z20
+	VUNPCKHPS    Z5, Z4, Z21
+	VUNPCKLPS    Z7, Z6, Z22
+	VUNPCKHPS    Z7, Z6, Z23
+	VUNPCKLPS    Z9, Z8, Z24
+	VUNPCKHPS    Z9, Z8, Z25
+	VUNPCKLPS    Z11, Z10, Z26
+	VUNPCKHPS    Z11, Z10, Z27
+	VUNPCKLPS    Z13, Z12, Z28
+	VUNPCKHPS    Z13, Z12, Z29
+	VUNPCKLPS    Z15, Z14, Z30
+	VUNPCKHPS    Z15, Z14, Z31
+	VUNPCKLPD    Z18, Z16, Z0
+	VUNPCKHPD    Z18, Z16, Z1
+	VUNPCKLPD    Z19, Z17, Z2
+	VUNPCKHPD    Z19, Z17, Z3
+	VUNPCKLPD    Z22, Z20, Z4
+	VUNPCKHPD    Z22, Z20, Z5
+	VUNPCKLPD    Z23, Z21, Z6
+	VUNPCKHPD    Z23, Z21, Z7
+	VUNPCKLPD    Z26, Z24, Z8
+	VUNPCKHPD    Z26, Z24, Z9
+	VUNPCKLPD    Z27, Z25, Z10
+	VUNPCKHPD    Z27, Z25, Z11
+	VUNPCKLPD    Z30, Z28, Z12
+	VUNPCKHPD    Z30, Z28, Z13
+	VUNPCKLPD    Z31, Z29, Z14
+	VUNPCKHPD    Z31, Z29, Z15
+	VSHUFF32X4   $0x88, Z4, Z0, Z16
+	VSHUFF32X4   $0x88, Z12, Z8, Z20
+	VSHUFF32X4   $0xdd, Z4, Z0, Z24
+	VSHUFF32X4   $0xdd, Z12, Z8, Z28
+	VSHUFF32X4   $0x88, Z20, Z16, Z0
+	VSHUFF32X4   $0x88, Z28, Z24, Z4
+	VSHUFF32X4   $0xdd, Z20, Z16, Z8
+	VSHUFF32X4   $0xdd, Z28, Z24, Z12
+	VSHUFF32X4   $0x88, Z5, Z1, Z17
+	VSHUFF32X4   $0x88, Z13, Z9, Z21
+	VSHUFF32X4   $0xdd, Z5, Z1, Z25
+	VSHUFF32X4   $0xdd, Z13, Z9, Z29
+	VSHUFF32X4   $0x88, Z21, Z17, Z1
+	VSHUFF32X4   $0x88, Z29, Z25, Z5
+	VSHUFF32X4   $0xdd, Z21, Z17, Z9
+	VSHUFF32X4   $0xdd, Z29, Z25, Z13
+	VSHUFF32X4   $0x88, Z6, Z2, Z18
+	VSHUFF32X4   $0x88, Z14, Z10, Z22
+	VSHUFF32X4   $0xdd, Z6, Z2, Z26
+	VSHUFF32X4   $0xdd, Z14, Z10, Z30
+	VSHUFF32X4   $0x88, Z22, Z18, Z2
+	VSHUFF32X4   $0x88, Z30, Z26, Z6
+	VSHUFF32X4   $0xdd, Z22, Z18, Z10
+	VSHUFF32X4   $0xdd, Z30, Z26, Z14
+	VSHUFF32X4   $0x88, Z7, Z3, Z19
+	VSHUFF32X4   $0x88, Z15, Z11, Z23
+	VSHUFF32X4   $0xdd, Z7, Z3, Z27
+	VSHUFF32X4   $0xdd, Z15, Z11, Z31
+	VSHUFF32X4   $0x88, Z23, Z19, Z3
+	VSHUFF32X4   $0x88, Z31, Z27, Z7
+	VSHUFF32X4   $0xdd, Z23, Z19, Z11
+	VSHUFF32X4   $0xdd, Z31, Z27, Z15
+	TESTL        $0x00000001, 88(DI)
+	JZ           added0
+	MOVQ         R13, BX
+	VADDPS       (R12), Z0, Z0
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z1, Z1
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z2, Z2
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z3, Z3
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z4, Z4
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z5, Z5
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z6, Z6
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z7, Z7
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z8, Z8
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z9, Z9
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z10, Z10
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z11, Z11
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z12, Z12
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z13, Z13
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z14, Z14
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z15, Z15
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+
+added0:
+	TESTL        $0x00000002, 88(DI)
+	JZ           clamped0
+	VBROADCASTSS 80(DI), Z16
+	VBROADCASTSS 84(DI), Z17
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z17, Z15
+
+clamped0:
+	VMOVUPS Z0, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z1, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z2, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z3, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z4, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z5, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z6, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z7, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z8, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z9, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z10, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z11, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z12, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z13, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z14, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z15, (DX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func f32_gemm_16x16_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_gemm_16x16_avx512(SB), $128-8
+	MOVQ    a+0(FP), DI
+	MOVQ    96(DI), R10
+	MOVQ    32(DI), R8
+	MOVQ    (DI), R9
+	MOVQ    8(DI), CX
+	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -2497,9 +2982,30 @@ TEXT ·f32_gemm_16x16_avx512(SB), $1088-8
 	VMOVUPS (AX), Z13
 	VMOVUPS (AX), Z14
 	VMOVUPS (AX), Z15
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	VMOVUPS 320(R10), Z5
+	VMOVUPS 384(R10), Z6
+	VMOVUPS 448(R10), Z7
+	VMOVUPS 512(R10), Z8
+	VMOVUPS 576(R10), Z9
+	VMOVUPS 640(R10), Z10
+	VMOVUPS 704(R10), Z11
+	VMOVUPS 768(R10), Z12
+	VMOVUPS 832(R10), Z13
+	VMOVUPS 896(R10), Z14
+	VMOVUPS 960(R10), Z15
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2557,6 +3063,8 @@ column0:
 	VMOVUPS      Z13, 832(R10)
 	VMOVUPS      Z14, 896(R10)
 	VMOVUPS      Z15, 960(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -2816,14 +3324,15 @@ end:
 
 // func f32_gemm_16x3x3_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x3x3_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x3x3_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -2834,9 +3343,23 @@ TEXT ·f32_gemm_16x3x3_avx512(SB), $1088-8
 	VMOVUPS (AX), Z6
 	VMOVUPS (AX), Z7
 	VMOVUPS (AX), Z8
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 256(R10), Z3
+	VMOVUPS 320(R10), Z4
+	VMOVUPS 384(R10), Z5
+	VMOVUPS 512(R10), Z6
+	VMOVUPS 576(R10), Z7
+	VMOVUPS 640(R10), Z8
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -2873,6 +3396,8 @@ column0:
 	VMOVUPS      Z6, 512(R10)
 	VMOVUPS      Z7, 576(R10)
 	VMOVUPS      Z8, 640(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -3132,14 +3657,15 @@ end:
 
 // func f32_gemm_16x4x3_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_16x4x3_avx512(SB), $1088-8
+TEXT ·f32_gemm_16x4x3_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS (AX), Z1
@@ -3153,9 +3679,26 @@ TEXT ·f32_gemm_16x4x3_avx512(SB), $1088-8
 	VMOVUPS (AX), Z9
 	VMOVUPS (AX), Z10
 	VMOVUPS (AX), Z11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 256(R10), Z3
+	VMOVUPS 320(R10), Z4
+	VMOVUPS 384(R10), Z5
+	VMOVUPS 512(R10), Z6
+	VMOVUPS 576(R10), Z7
+	VMOVUPS 640(R10), Z8
+	VMOVUPS 768(R10), Z9
+	VMOVUPS 832(R10), Z10
+	VMOVUPS 896(R10), Z11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -3201,6 +3744,8 @@ column0:
 	VMOVUPS      Z9, 768(R10)
 	VMOVUPS      Z10, 832(R10)
 	VMOVUPS      Z11, 896(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -3460,20 +4005,28 @@ end:
 
 // func f32_gemm_32x1_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x1_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x1_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -3490,6 +4043,8 @@ column0:
 	JNZ          column0
 	VMOVUPS      Z0, (R10)
 	VMOVUPS      Z1, 1024(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -4000,22 +4555,32 @@ end:
 
 // func f32_gemm_32x2_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x2_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x2_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS (AX), Z2
 	VMOVUPS 64(AX), Z3
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -4037,6 +4602,8 @@ column0:
 	VMOVUPS      Z1, 1024(R10)
 	VMOVUPS      Z2, 64(R10)
 	VMOVUPS      Z3, 1088(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -4547,14 +5114,15 @@ end:
 
 // func f32_gemm_32x4_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x4_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x4_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -4564,9 +5132,22 @@ TEXT ·f32_gemm_32x4_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z5
 	VMOVUPS (AX), Z6
 	VMOVUPS 64(AX), Z7
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -4598,6 +5179,8 @@ column0:
 	VMOVUPS      Z5, 1152(R10)
 	VMOVUPS      Z6, 192(R10)
 	VMOVUPS      Z7, 1216(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -5108,14 +5691,15 @@ end:
 
 // func f32_gemm_32x6_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x6_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x6_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5129,9 +5713,26 @@ TEXT ·f32_gemm_32x6_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS (AX), Z10
 	VMOVUPS 64(AX), Z11
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -5173,6 +5774,8 @@ column0:
 	VMOVUPS      Z9, 1280(R10)
 	VMOVUPS      Z10, 320(R10)
 	VMOVUPS      Z11, 1344(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -5683,14 +6286,15 @@ end:
 
 // func f32_gemm_32x8_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x8_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x8_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5708,9 +6312,30 @@ TEXT ·f32_gemm_32x8_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z13
 	VMOVUPS (AX), Z14
 	VMOVUPS 64(AX), Z15
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -5762,6 +6387,8 @@ column0:
 	VMOVUPS      Z13, 1408(R10)
 	VMOVUPS      Z14, 448(R10)
 	VMOVUPS      Z15, 1472(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -6272,14 +6899,15 @@ end:
 
 // func f32_gemm_32x10_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x10_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x10_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -6301,9 +6929,34 @@ TEXT ·f32_gemm_32x10_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z17
 	VMOVUPS (AX), Z18
 	VMOVUPS 64(AX), Z19
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+	VMOVUPS 512(R10), Z16
+	VMOVUPS 1536(R10), Z17
+	VMOVUPS 576(R10), Z18
+	VMOVUPS 1600(R10), Z19
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -6365,6 +7018,8 @@ column0:
 	VMOVUPS      Z17, 1536(R10)
 	VMOVUPS      Z18, 576(R10)
 	VMOVUPS      Z19, 1600(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -6875,14 +7530,15 @@ end:
 
 // func f32_gemm_32x12_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x12_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x12_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -6908,9 +7564,38 @@ TEXT ·f32_gemm_32x12_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z21
 	VMOVUPS (AX), Z22
 	VMOVUPS 64(AX), Z23
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+	VMOVUPS 512(R10), Z16
+	VMOVUPS 1536(R10), Z17
+	VMOVUPS 576(R10), Z18
+	VMOVUPS 1600(R10), Z19
+	VMOVUPS 640(R10), Z20
+	VMOVUPS 1664(R10), Z21
+	VMOVUPS 704(R10), Z22
+	VMOVUPS 1728(R10), Z23
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -6982,6 +7667,8 @@ column0:
 	VMOVUPS      Z21, 1664(R10)
 	VMOVUPS      Z22, 704(R10)
 	VMOVUPS      Z23, 1728(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -7492,14 +8179,15 @@ end:
 
 // func f32_gemm_32x14_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x14_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x14_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -7529,9 +8217,42 @@ TEXT ·f32_gemm_32x14_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z25
 	VMOVUPS (AX), Z26
 	VMOVUPS 64(AX), Z27
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+	VMOVUPS 512(R10), Z16
+	VMOVUPS 1536(R10), Z17
+	VMOVUPS 576(R10), Z18
+	VMOVUPS 1600(R10), Z19
+	VMOVUPS 640(R10), Z20
+	VMOVUPS 1664(R10), Z21
+	VMOVUPS 704(R10), Z22
+	VMOVUPS 1728(R10), Z23
+	VMOVUPS 768(R10), Z24
+	VMOVUPS 1792(R10), Z25
+	VMOVUPS 832(R10), Z26
+	VMOVUPS 1856(R10), Z27
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -7613,6 +8334,8 @@ column0:
 	VMOVUPS      Z25, 1792(R10)
 	VMOVUPS      Z26, 832(R10)
 	VMOVUPS      Z27, 1856(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -8121,16 +8844,17 @@ end:
 	VZEROUPPER
 	RET
 
-// func f32_gemm_32x16_avx512(a *byte)
+// func f32_gemm_32x15_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x16_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x15_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -8148,9 +8872,30 @@ TEXT ·f32_gemm_32x16_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z13
 	VMOVUPS (AX), Z14
 	VMOVUPS 64(AX), Z15
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -8202,6 +8947,704 @@ column0:
 	VMOVUPS      Z13, 1408(R10)
 	VMOVUPS      Z14, 448(R10)
 	VMOVUPS      Z15, 1472(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
+	MOVQ         24(DI), AX
+	VMOVUPS      (AX), Z0
+	VMOVUPS      64(AX), Z1
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VMOVUPS      (AX), Z4
+	VMOVUPS      64(AX), Z5
+	VMOVUPS      (AX), Z6
+	VMOVUPS      64(AX), Z7
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      (AX), Z10
+	VMOVUPS      64(AX), Z11
+	VMOVUPS      (AX), Z12
+	VMOVUPS      64(AX), Z13
+	JMP          begun1
+
+resume1:
+	VMOVUPS 512(R10), Z0
+	VMOVUPS 1536(R10), Z1
+	VMOVUPS 576(R10), Z2
+	VMOVUPS 1600(R10), Z3
+	VMOVUPS 640(R10), Z4
+	VMOVUPS 1664(R10), Z5
+	VMOVUPS 704(R10), Z6
+	VMOVUPS 1728(R10), Z7
+	VMOVUPS 768(R10), Z8
+	VMOVUPS 1792(R10), Z9
+	VMOVUPS 832(R10), Z10
+	VMOVUPS 1856(R10), Z11
+	VMOVUPS 896(R10), Z12
+	VMOVUPS 1920(R10), Z13
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
+
+column1:
+	MOVL         (R9)(CX*4), AX
+	ADDQ         R8, AX
+	VMOVUPS      (R11), Z31
+	VMOVUPS      64(R11), Z30
+	VBROADCASTSS 32(AX), Z29
+	VFMADD231PS  Z31, Z29, Z0
+	VFMADD231PS  Z30, Z29, Z1
+	VBROADCASTSS 36(AX), Z28
+	VFMADD231PS  Z31, Z28, Z2
+	VFMADD231PS  Z30, Z28, Z3
+	VBROADCASTSS 40(AX), Z27
+	VFMADD231PS  Z31, Z27, Z4
+	VFMADD231PS  Z30, Z27, Z5
+	VBROADCASTSS 44(AX), Z26
+	VFMADD231PS  Z31, Z26, Z6
+	VFMADD231PS  Z30, Z26, Z7
+	VBROADCASTSS 48(AX), Z29
+	VFMADD231PS  Z31, Z29, Z8
+	VFMADD231PS  Z30, Z29, Z9
+	VBROADCASTSS 52(AX), Z28
+	VFMADD231PS  Z31, Z28, Z10
+	VFMADD231PS  Z30, Z28, Z11
+	VBROADCASTSS 56(AX), Z27
+	VFMADD231PS  Z31, Z27, Z12
+	VFMADD231PS  Z30, Z27, Z13
+	ADDQ         $0x00000080, R11
+	ADDQ         $0x01, CX
+	JNZ          column1
+	VMOVUPS      Z0, 512(R10)
+	VMOVUPS      Z1, 1536(R10)
+	VMOVUPS      Z2, 576(R10)
+	VMOVUPS      Z3, 1600(R10)
+	VMOVUPS      Z4, 640(R10)
+	VMOVUPS      Z5, 1664(R10)
+	VMOVUPS      Z6, 704(R10)
+	VMOVUPS      Z7, 1728(R10)
+	VMOVUPS      Z8, 768(R10)
+	VMOVUPS      Z9, 1792(R10)
+	VMOVUPS      Z10, 832(R10)
+	VMOVUPS      Z11, 1856(R10)
+	VMOVUPS      Z12, 896(R10)
+	VMOVUPS      Z13, 1920(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
+	MOVQ         40(DI), DX
+	MOVQ         56(DI), SI
+	MOVQ         48(DI), R12
+	MOVQ         72(DI), R13
+	VMOVUPS      (R10), Z0
+	VMOVUPS      64(R10), Z1
+	VMOVUPS      128(R10), Z2
+	VMOVUPS      192(R10), Z3
+	VMOVUPS      256(R10), Z4
+	VMOVUPS      320(R10), Z5
+	VMOVUPS      384(R10), Z6
+	VMOVUPS      448(R10), Z7
+	VMOVUPS      512(R10), Z8
+	VMOVUPS      576(R10), Z9
+	VMOVUPS      640(R10), Z10
+	VMOVUPS      704(R10), Z11
+	VMOVUPS      768(R10), Z12
+	VMOVUPS      832(R10), Z13
+	VMOVUPS      896(R10), Z14
+	VPXORD       Z15, Z15, Z15
+	VUNPCKLPS    Z1, Z0, Z16
+	VUNPCKHPS    Z1, Z0, Z17
+	VUNPCKLPS    Z3, Z2, Z18
+	VUNPCKHPS    Z3, Z2, Z19
+	VUNPCKLPS    Z5, Z4, Z20
+	VUNPCKHPS    Z5, Z4, Z21
+	VUNPCKLPS    Z7, Z6, Z22
+	VUNPCKHPS    Z7, Z6, Z23
+	VUNPCKLPS    Z9, Z8, Z24
+	VUNPCKHPS    Z9, Z8, Z25
+	VUNPCKLPS    Z11, Z10, Z26
+	VUNPCKHPS    Z11, Z10, Z27
+	VUNPCKLPS    Z13, Z12, Z28
+	VUNPCKHPS    Z13, Z12, Z29
+	VUNPCKLPS    Z15, Z14, Z30
+	VUNPCKHPS    Z15, Z14, Z31
+	VUNPCKLPD    Z18, Z16, Z0
+	VUNPCKHPD    Z18, Z16, Z1
+	VUNPCKLPD    Z19, Z17, Z2
+	VUNPCKHPD    Z19, Z17, Z3
+	VUNPCKLPD    Z22, Z20, Z4
+	VUNPCKHPD    Z22, Z20, Z5
+	VUNPCKLPD    Z23, Z21, Z6
+	VUNPCKHPD    Z23, Z21, Z7
+	VUNPCKLPD    Z26, Z24, Z8
+	VUNPCKHPD    Z26, Z24, Z9
+	VUNPCKLPD    Z27, Z25, Z10
+	VUNPCKHPD    Z27, Z25, Z11
+	VUNPCKLPD    Z30, Z28, Z12
+	VUNPCKHPD    Z30, Z28, Z13
+	VUNPCKLPD    Z31, Z29, Z14
+	VUNPCKHPD    Z31, Z29, Z15
+	VSHUFF32X4   $0x88, Z4, Z0, Z16
+	VSHUFF32X4   $0x88, Z12, Z8, Z20
+	VSHUFF32X4   $0xdd, Z4, Z0, Z24
+	VSHUFF32X4   $0xdd, Z12, Z8, Z28
+	VSHUFF32X4   $0x88, Z20, Z16, Z0
+	VSHUFF32X4   $0x88, Z28, Z24, Z4
+	VSHUFF32X4   $0xdd, Z20, Z16, Z8
+	VSHUFF32X4   $0xdd, Z28, Z24, Z12
+	VSHUFF32X4   $0x88, Z5, Z1, Z17
+	VSHUFF32X4   $0x88, Z13, Z9, Z21
+	VSHUFF32X4   $0xdd, Z5, Z1, Z25
+	VSHUFF32X4   $0xdd, Z13, Z9, Z29
+	VSHUFF32X4   $0x88, Z21, Z17, Z1
+	VSHUFF32X4   $0x88, Z29, Z25, Z5
+	VSHUFF32X4   $0xdd, Z21, Z17, Z9
+	VSHUFF32X4   $0xdd, Z29, Z25, Z13
+	VSHUFF32X4   $0x88, Z6, Z2, Z18
+	VSHUFF32X4   $0x88, Z14, Z10, Z22
+	VSHUFF32X4   $0xdd, Z6, Z2, Z26
+	VSHUFF32X4   $0xdd, Z14, Z10, Z30
+	VSHUFF32X4   $0x88, Z22, Z18, Z2
+	VSHUFF32X4   $0x88, Z30, Z26, Z6
+	VSHUFF32X4   $0xdd, Z22, Z18, Z10
+	VSHUFF32X4   $0xdd, Z30, Z26, Z14
+	VSHUFF32X4   $0x88, Z7, Z3, Z19
+	VSHUFF32X4   $0x88, Z15, Z11, Z23
+	VSHUFF32X4   $0xdd, Z7, Z3, Z27
+	VSHUFF32X4   $0xdd, Z15, Z11, Z31
+	VSHUFF32X4   $0x88, Z23, Z19, Z3
+	VSHUFF32X4   $0x88, Z31, Z27, Z7
+	VSHUFF32X4   $0xdd, Z23, Z19, Z11
+	VSHUFF32X4   $0xdd, Z31, Z27, Z15
+	TESTL        $0x00000001, 88(DI)
+	JZ           added0
+	MOVQ         R13, BX
+	VADDPS       (R12), Z0, Z0
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z1, Z1
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z2, Z2
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z3, Z3
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z4, Z4
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z5, Z5
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z6, Z6
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z7, Z7
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z8, Z8
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z9, Z9
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z10, Z10
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z11, Z11
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z12, Z12
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z13, Z13
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z14, Z14
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+	VADDPS       (R12), Z15, Z15
+	ADDQ         64(DI), R12
+	SUBQ         $0x01, BX
+	JZ           added0
+
+added0:
+	TESTL        $0x00000002, 88(DI)
+	JZ           clamped0
+	VBROADCASTSS 80(DI), Z16
+	VBROADCASTSS 84(DI), Z17
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z17, Z15
+
+clamped0:
+	VMOVUPS    Z0, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z1, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z2, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z3, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z4, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z5, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z6, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z7, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z8, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z9, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z10, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z11, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z12, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z13, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z14, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    Z15, (DX)
+	ADDQ       SI, DX
+	SUBQ       $0x01, R13
+	JZ         end
+	VMOVUPS    1024(R10), Z0
+	VMOVUPS    1088(R10), Z1
+	VMOVUPS    1152(R10), Z2
+	VMOVUPS    1216(R10), Z3
+	VMOVUPS    1280(R10), Z4
+	VMOVUPS    1344(R10), Z5
+	VMOVUPS    1408(R10), Z6
+	VMOVUPS    1472(R10), Z7
+	VMOVUPS    1536(R10), Z8
+	VMOVUPS    1600(R10), Z9
+	VMOVUPS    1664(R10), Z10
+	VMOVUPS    1728(R10), Z11
+	VMOVUPS    1792(R10), Z12
+	VMOVUPS    1856(R10), Z13
+	VMOVUPS    1920(R10), Z14
+	VPXORD     Z15, Z15, Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0x88, Z12, Z8, Z20
+	VSHUFF32X4 $0xdd, Z4, Z0, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z20, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z24, Z4
+	VSHUFF32X4 $0xdd, Z20, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z24, Z12
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0x88, Z13, Z9, Z21
+	VSHUFF32X4 $0xdd, Z5, Z1, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z21, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z25, Z5
+	VSHUFF32X4 $0xdd, Z21, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z25, Z13
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0x88, Z14, Z10, Z22
+	VSHUFF32X4 $0xdd, Z6, Z2, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z22, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z26, Z6
+	VSHUFF32X4 $0xdd, Z22, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z26, Z14
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0x88, Z15, Z11, Z23
+	VSHUFF32X4 $0xdd, Z7, Z3, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z23, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z27, Z7
+	VSHUFF32X4 $0xdd, Z23, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z27, Z15
+	TESTL      $0x00000001, 88(DI)
+	JZ         added1
+	MOVQ       R13, BX
+	VADDPS     (R12), Z0, Z0
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z1, Z1
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z2, Z2
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z3, Z3
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z4, Z4
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z5, Z5
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z6, Z6
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z7, Z7
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z8, Z8
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z9, Z9
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z10, Z10
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z11, Z11
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z12, Z12
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z13, Z13
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z14, Z14
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+	VADDPS     (R12), Z15, Z15
+	ADDQ       64(DI), R12
+	SUBQ       $0x01, BX
+	JZ         added1
+
+added1:
+	TESTL        $0x00000002, 88(DI)
+	JZ           clamped1
+	VBROADCASTSS 80(DI), Z16
+	VBROADCASTSS 84(DI), Z17
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z17, Z15
+
+clamped1:
+	VMOVUPS Z0, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z1, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z2, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z3, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z4, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z5, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z6, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z7, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z8, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z9, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z10, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z11, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z12, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z13, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z14, (DX)
+	ADDQ    SI, DX
+	SUBQ    $0x01, R13
+	JZ      end
+	VMOVUPS Z15, (DX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func f32_gemm_32x16_avx512(a *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_gemm_32x16_avx512(SB), $128-8
+	MOVQ    a+0(FP), DI
+	MOVQ    96(DI), R10
+	MOVQ    32(DI), R8
+	MOVQ    (DI), R9
+	MOVQ    8(DI), CX
+	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
+	MOVQ    24(DI), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS (AX), Z6
+	VMOVUPS 64(AX), Z7
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS (AX), Z10
+	VMOVUPS 64(AX), Z11
+	VMOVUPS (AX), Z12
+	VMOVUPS 64(AX), Z13
+	VMOVUPS (AX), Z14
+	VMOVUPS 64(AX), Z15
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 192(R10), Z6
+	VMOVUPS 1216(R10), Z7
+	VMOVUPS 256(R10), Z8
+	VMOVUPS 1280(R10), Z9
+	VMOVUPS 320(R10), Z10
+	VMOVUPS 1344(R10), Z11
+	VMOVUPS 384(R10), Z12
+	VMOVUPS 1408(R10), Z13
+	VMOVUPS 448(R10), Z14
+	VMOVUPS 1472(R10), Z15
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
+
+column0:
+	MOVL         (R9)(CX*4), AX
+	ADDQ         R8, AX
+	VMOVUPS      (R11), Z31
+	PREFETCHT0   1024(R11)
+	VMOVUPS      64(R11), Z30
+	PREFETCHT0   1088(R11)
+	VBROADCASTSS (AX), Z29
+	VFMADD231PS  Z31, Z29, Z0
+	VFMADD231PS  Z30, Z29, Z1
+	VBROADCASTSS 4(AX), Z28
+	VFMADD231PS  Z31, Z28, Z2
+	VFMADD231PS  Z30, Z28, Z3
+	VBROADCASTSS 8(AX), Z27
+	VFMADD231PS  Z31, Z27, Z4
+	VFMADD231PS  Z30, Z27, Z5
+	VBROADCASTSS 12(AX), Z26
+	VFMADD231PS  Z31, Z26, Z6
+	VFMADD231PS  Z30, Z26, Z7
+	VBROADCASTSS 16(AX), Z29
+	VFMADD231PS  Z31, Z29, Z8
+	VFMADD231PS  Z30, Z29, Z9
+	VBROADCASTSS 20(AX), Z28
+	VFMADD231PS  Z31, Z28, Z10
+	VFMADD231PS  Z30, Z28, Z11
+	VBROADCASTSS 24(AX), Z27
+	VFMADD231PS  Z31, Z27, Z12
+	VFMADD231PS  Z30, Z27, Z13
+	VBROADCASTSS 28(AX), Z26
+	VFMADD231PS  Z31, Z26, Z14
+	VFMADD231PS  Z30, Z26, Z15
+	ADDQ         $0x00000080, R11
+	ADDQ         $0x01, CX
+	JNZ          column0
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 1024(R10)
+	VMOVUPS      Z2, 64(R10)
+	VMOVUPS      Z3, 1088(R10)
+	VMOVUPS      Z4, 128(R10)
+	VMOVUPS      Z5, 1152(R10)
+	VMOVUPS      Z6, 192(R10)
+	VMOVUPS      Z7, 1216(R10)
+	VMOVUPS      Z8, 256(R10)
+	VMOVUPS      Z9, 1280(R10)
+	VMOVUPS      Z10, 320(R10)
+	VMOVUPS      Z11, 1344(R10)
+	VMOVUPS      Z12, 384(R10)
+	VMOVUPS      Z13, 1408(R10)
+	VMOVUPS      Z14, 448(R10)
+	VMOVUPS      Z15, 1472(R10)
+	TESTL        $0x00000004, 88(DI)
+	JNZ          resume1
 	MOVQ         24(DI), AX
 	VMOVUPS      (AX), Z0
 	VMOVUPS      64(AX), Z1
@@ -8219,9 +9662,30 @@ column0:
 	VMOVUPS      64(AX), Z13
 	VMOVUPS      (AX), Z14
 	VMOVUPS      64(AX), Z15
-	MOVQ         16(DI), R11
-	MOVQ         8(DI), CX
-	NEGQ         CX
+	JMP          begun1
+
+resume1:
+	VMOVUPS 512(R10), Z0
+	VMOVUPS 1536(R10), Z1
+	VMOVUPS 576(R10), Z2
+	VMOVUPS 1600(R10), Z3
+	VMOVUPS 640(R10), Z4
+	VMOVUPS 1664(R10), Z5
+	VMOVUPS 704(R10), Z6
+	VMOVUPS 1728(R10), Z7
+	VMOVUPS 768(R10), Z8
+	VMOVUPS 1792(R10), Z9
+	VMOVUPS 832(R10), Z10
+	VMOVUPS 1856(R10), Z11
+	VMOVUPS 896(R10), Z12
+	VMOVUPS 1920(R10), Z13
+	VMOVUPS 960(R10), Z14
+	VMOVUPS 1984(R10), Z15
+
+begun1:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column1:
 	MOVL         (R9)(CX*4), AX
@@ -8271,6 +9735,8 @@ column1:
 	VMOVUPS      Z13, 1920(R10)
 	VMOVUPS      Z14, 960(R10)
 	VMOVUPS      Z15, 1984(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -8781,14 +10247,15 @@ end:
 
 // func f32_gemm_32x3x3_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x3x3_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x3x3_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -8808,9 +10275,32 @@ TEXT ·f32_gemm_32x3x3_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z15
 	VMOVUPS (AX), Z16
 	VMOVUPS 64(AX), Z17
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 256(R10), Z6
+	VMOVUPS 1280(R10), Z7
+	VMOVUPS 320(R10), Z8
+	VMOVUPS 1344(R10), Z9
+	VMOVUPS 384(R10), Z10
+	VMOVUPS 1408(R10), Z11
+	VMOVUPS 512(R10), Z12
+	VMOVUPS 1536(R10), Z13
+	VMOVUPS 576(R10), Z14
+	VMOVUPS 1600(R10), Z15
+	VMOVUPS 640(R10), Z16
+	VMOVUPS 1664(R10), Z17
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -8867,6 +10357,8 @@ column0:
 	VMOVUPS      Z15, 1600(R10)
 	VMOVUPS      Z16, 640(R10)
 	VMOVUPS      Z17, 1664(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12
@@ -9377,14 +10869,15 @@ end:
 
 // func f32_gemm_32x4x3_avx512(a *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·f32_gemm_32x4x3_avx512(SB), $2112-8
+TEXT ·f32_gemm_32x4x3_avx512(SB), $128-8
 	MOVQ    a+0(FP), DI
-	LEAQ    63(SP), R10
-	ANDQ    $-64, R10
+	MOVQ    96(DI), R10
 	MOVQ    32(DI), R8
 	MOVQ    (DI), R9
 	MOVQ    8(DI), CX
 	LEAQ    (R9)(CX*4), R9
+	TESTL   $0x00000004, 88(DI)
+	JNZ     resume0
 	MOVQ    24(DI), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -9410,9 +10903,38 @@ TEXT ·f32_gemm_32x4x3_avx512(SB), $2112-8
 	VMOVUPS 64(AX), Z21
 	VMOVUPS (AX), Z22
 	VMOVUPS 64(AX), Z23
-	MOVQ    16(DI), R11
-	MOVQ    8(DI), CX
-	NEGQ    CX
+	JMP     begun0
+
+resume0:
+	VMOVUPS (R10), Z0
+	VMOVUPS 1024(R10), Z1
+	VMOVUPS 64(R10), Z2
+	VMOVUPS 1088(R10), Z3
+	VMOVUPS 128(R10), Z4
+	VMOVUPS 1152(R10), Z5
+	VMOVUPS 256(R10), Z6
+	VMOVUPS 1280(R10), Z7
+	VMOVUPS 320(R10), Z8
+	VMOVUPS 1344(R10), Z9
+	VMOVUPS 384(R10), Z10
+	VMOVUPS 1408(R10), Z11
+	VMOVUPS 512(R10), Z12
+	VMOVUPS 1536(R10), Z13
+	VMOVUPS 576(R10), Z14
+	VMOVUPS 1600(R10), Z15
+	VMOVUPS 640(R10), Z16
+	VMOVUPS 1664(R10), Z17
+	VMOVUPS 768(R10), Z18
+	VMOVUPS 1792(R10), Z19
+	VMOVUPS 832(R10), Z20
+	VMOVUPS 1856(R10), Z21
+	VMOVUPS 896(R10), Z22
+	VMOVUPS 1920(R10), Z23
+
+begun0:
+	MOVQ 16(DI), R11
+	MOVQ 8(DI), CX
+	NEGQ CX
 
 column0:
 	MOVL         (R9)(CX*4), AX
@@ -9484,6 +11006,8 @@ column0:
 	VMOVUPS      Z21, 1856(R10)
 	VMOVUPS      Z22, 896(R10)
 	VMOVUPS      Z23, 1920(R10)
+	TESTL        $0x00000008, 88(DI)
+	JNZ          end
 	MOVQ         40(DI), DX
 	MOVQ         56(DI), SI
 	MOVQ         48(DI), R12

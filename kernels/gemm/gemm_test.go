@@ -262,6 +262,7 @@ func TestShapes(t *testing.T) {
 				{rows: 1 + rng.IntN(70), cols: n, lanes: make([]Lanes, 1+rng.IntN(3))},
 				{rows: 1 + rng.IntN(40), cols: 1 + rng.IntN(20), lanes: make([]Lanes, n)},
 				{rows: 3 * n, cols: 1 + rng.IntN(20), lanes: make([]Lanes, 2), groups: 3, clamp: true},
+				{rows: 1 + n/8, cols: maxBlock + n*n, lanes: make([]Lanes, 1+rng.IntN(10))}, // several K-blocks
 			} {
 				for l := range s.lanes {
 					s.lanes[l] = rectangle(i.Lanes(), n+7*l)
@@ -389,7 +390,7 @@ func TestArgsLayout(t *testing.T) {
 		0: unsafe.Offsetof(a.off), 8: unsafe.Offsetof(a.count), 16: unsafe.Offsetof(a.w), 24: unsafe.Offsetof(a.bias),
 		32: unsafe.Offsetof(a.x), 40: unsafe.Offsetof(a.y), 48: unsafe.Offsetof(a.res), 56: unsafe.Offsetof(a.yChan),
 		64: unsafe.Offsetof(a.resChan), 72: unsafe.Offsetof(a.rows), 80: unsafe.Offsetof(a.min), 84: unsafe.Offsetof(a.max),
-		88: unsafe.Offsetof(a.flags),
+		88: unsafe.Offsetof(a.flags), 96: unsafe.Offsetof(a.sums),
 	} {
 		if unsafe.Sizeof(a.x) == 8 && want != got {
 			t.Errorf("field at %d, assembly reads %d", got, want)

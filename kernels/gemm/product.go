@@ -34,6 +34,7 @@ type Product struct {
 	kernels [][]Kernel // by the tile's kind and vectors of rows, less one
 	kinds   []int      // of tiles
 	units   []unit
+	block   int // columns of a K-block
 	need    struct{ x, y, res int }
 }
 
@@ -126,28 +127,35 @@ func (p *Product) measure() error {
 	return nil
 }
 
-// cut lists the units. A span of tiles is computed for all rows before the next,
-// so that its activations stay in the L2 cache; the tiles of a strip follow each
-// other, so that its weights do.
+const (
+	// maxTiles is how many tiles a unit has at most, and maxSums how many sums.
+	maxTiles = 8
+	maxSums  = maxTiles * 32 * 16
+	// maxBlock is how many columns a K-block has at most: its weights, and its
+	// activations for all tiles of a unit, should stay in the L2 cache.
+	maxBlock = 768
+)
+
+// cut lists the units, and sets the size of K-blocks. A span of tiles is
+// computed for all rows before the next, so that its activations stay in the L2
+// cache; the tiles of a strip follow each other, so that its weights do.
 func (p *Product) cut() {
-	const (
-		cache = 512 << 10 // what activations may take of the L2 cache
-		work  = 4096      // columns of a unit: at up to 16 cycles some 20 us
-	)
+	const cache = 512 << 10 // what activations may take of the L2 cache
 	span := len(p.tiles)
 	if bytes := 4 * p.need.x; bytes > cache {
 		spans := (bytes + cache - 1) / cache
-		span = max((span+spans-1)/spans, min(2, span))
+		span = max((span+spans-1)/spans, min(maxTiles, span))
 	}
-	atOnce := max(work/p.w.cols, 1)
 	for lo := 0; lo < len(p.tiles); lo += span {
 		end := min(lo+span, len(p.tiles))
 		for s := range p.w.strips {
-			for at := lo; at < end; at += atOnce {
-				p.units = append(p.units, unit{s, at, min(at+atOnce, end)})
+			for at := lo; at < end; at += maxTiles {
+				p.units = append(p.units, unit{s, at, min(at+maxTiles, end)})
 			}
 		}
 	}
+	blocks := (p.w.cols + maxBlock - 1) / maxBlock
+	p.block = (p.w.cols + blocks - 1) / blocks
 }
 
 // Kernel names the kernel that computes most.
@@ -196,22 +204,42 @@ func (p *Product) Run(b spmm.Buffers, lo, hi int) {
 	// Slicing keeps assembly inside of the buffers, Check or not.
 	b = spmm.Buffers{X: b.X[:p.need.x], Y: b.Y[:p.need.y], Res: b.Res[:p.need.res]}
 	a := args{
-		count: uint(p.w.cols), flags: p.flags, min: p.epi.Min, max: p.epi.Max,
+		min: p.epi.Min, max: p.epi.Max,
 		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
 	}
+	var room [maxSums + 16]float32
 	for _, u := range p.units[lo:hi] {
 		s := &p.w.strips[u.strip]
-		a.off, a.w, a.bias, a.rows = &p.w.off[s.off], &p.w.val[s.val], &p.bias[p.biasOf[u.strip]], uint(s.rows)
-		for n := u.lo; n < u.hi; n++ {
-			t := &p.tiles[n]
-			a.x = unsafe.Pointer(&b.X[t.X])
-			a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
-			if p.epi.Residual {
-				a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
+		width := s.panels * p.w.isa.Lanes()
+		a.bias, a.rows = &p.bias[p.biasOf[u.strip]], uint(s.rows)
+		for k := 0; k < p.w.cols; k += p.block {
+			a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[s.val+k*width], uint(min(p.block, p.w.cols-k))
+			a.flags = p.flags
+			if k > 0 {
+				a.flags |= resume
 			}
-			p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))
+			if k+p.block < p.w.cols {
+				a.flags |= more
+			}
+			for n := u.lo; n < u.hi; n++ {
+				t := &p.tiles[n]
+				a.x = unsafe.Pointer(&b.X[t.X])
+				a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
+				if p.epi.Residual {
+					a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
+				}
+				a.sums = aligned(&room, (n-u.lo)*width*p.w.isa.Lanes())
+				p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))
+			}
 		}
 	}
+}
+
+// aligned returns the place of sums so far into the room from where a cache
+// line begins.
+func aligned(room *[maxSums + 16]float32, at int) *float32 {
+	skip := -uintptr(unsafe.Pointer(room)) % 64 / 4
+	return &room[int(skip)+at]
 }
 
 // noescape hides a pointer from escape analysis, so that args stay on the

@@ -24,9 +24,12 @@ const (
 	argMin     = 80
 	argMax     = 84
 	argFlags   = 88
+	argSums    = 96
 
 	flagResidual = 1
 	flagClamp    = 2
+	flagResume   = 4
+	flagMore     = 8
 
 	// ahead is how many bytes ahead weights are prefetched.
 	ahead = 1024
@@ -39,7 +42,7 @@ var (
 	rIndex = reg.RCX // minus the columns left
 	rX     = reg.R8
 	rW     = reg.R11 // the column's weights
-	rSums  = reg.R10 // where sums wait for their transposition
+	rSums  = reg.R10 // where sums wait for the next columns or their transposition
 	rY     = reg.RDX // the next row of y
 	rRes   = reg.R12 // and of the residual
 	rRows  = reg.R13 // that are left to store
@@ -64,11 +67,10 @@ func mem(base reg.GPPhysical, disp int) operand.Mem { return operand.Mem{Base: b
 func (k *kernel) emit() {
 	k.Function(k.symbol(k.target))
 	k.SignatureExpr("func(a *byte)")
-	// A frame makes every call check for preemption.
-	sums := k.AllocLocal(k.panels*k.target.lanes*k.bytes + k.bytes)
+	// A frame of this size makes every call check for preemption.
+	k.AllocLocal(128)
 	k.Load(k.Param("a"), rArgs)
-	k.LEAQ(sums.Offset(k.bytes-1), rSums)
-	k.ANDQ(operand.I8(-k.bytes), rSums)
+	k.MOVQ(mem(rArgs, argSums), rSums)
 	k.MOVQ(mem(rArgs, argX), rX)
 	k.MOVQ(mem(rArgs, argOff), rOff)
 	k.MOVQ(mem(rArgs, argCount), rIndex)
@@ -78,6 +80,8 @@ func (k *kernel) emit() {
 	for n := range passes {
 		k.pass(n, n*per, min((n+1)*per, k.live()))
 	}
+	k.TESTL(operand.U32(flagMore), mem(rArgs, argFlags))
+	k.JNZ(operand.LabelRef("end"))
 	k.MOVQ(mem(rArgs, argY), rY)
 	k.MOVQ(mem(rArgs, argYChan), rYChan)
 	k.MOVQ(mem(rArgs, argRes), rRes)
@@ -106,12 +110,22 @@ func (k *kernel) pass(n, lo, hi int) {
 	w := func(p int) operand.Op { return k.v(k.regs - 1 - p) }
 	x := func(l int) operand.Op { return k.v(k.regs - 1 - k.panels - l%min(free-k.panels, 4)) }
 
-	k.MOVQ(mem(rArgs, argBias), rA)
-	for l := lo; l < hi; l++ {
-		for p := range k.panels {
-			k.VMOVUPS(mem(rA, p*k.bytes), acc(l, p))
+	each := func(f func(l, p int)) {
+		for l := lo; l < hi; l++ {
+			for p := range k.panels {
+				f(l, p)
+			}
 		}
 	}
+	resume, begun := fmt.Sprint("resume", n), fmt.Sprint("begun", n)
+	k.TESTL(operand.U32(flagResume), mem(rArgs, argFlags))
+	k.JNZ(operand.LabelRef(resume))
+	k.MOVQ(mem(rArgs, argBias), rA)
+	each(func(l, p int) { k.VMOVUPS(mem(rA, p*k.bytes), acc(l, p)) })
+	k.JMP(operand.LabelRef(begun))
+	k.Label(resume)
+	each(func(l, p int) { k.VMOVUPS(k.sum(p, k.lane(l)), acc(l, p)) })
+	k.Label(begun)
 	k.MOVQ(mem(rArgs, argW), rW)
 	k.MOVQ(mem(rArgs, argCount), rIndex)
 	k.NEGQ(rIndex)
@@ -134,11 +148,7 @@ func (k *kernel) pass(n, lo, hi int) {
 	k.ADDQ(operand.U32(k.panels*k.bytes), rW)
 	k.ADDQ(operand.U8(1), rIndex)
 	k.JNZ(operand.LabelRef(column))
-	for l := lo; l < hi; l++ {
-		for p := range k.panels {
-			k.VMOVUPS(acc(l, p), k.sum(p, k.lane(l)))
-		}
-	}
+	each(func(l, p int) { k.VMOVUPS(acc(l, p), k.sum(p, k.lane(l))) })
 }
 
 // sum is where the sums of a panel and lane wait.
