@@ -134,6 +134,7 @@ const (
 	// maxBlock is how many columns a K-block has at most: its weights, and its
 	// activations for all tiles of a unit, should stay in the L2 cache.
 	maxBlock = 768
+	line     = 16 // float32 of a cache line
 )
 
 // cut lists the units, and sets the size of K-blocks. A span of tiles is
@@ -227,6 +228,11 @@ func (p *Product) Run(b spmm.Buffers, lo, hi int) {
 				a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
 				if p.epi.Residual {
 					a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
+				}
+				// The first tiles bring what follows: the next K-block, or strip.
+				a.next = unsafe.Pointer(a.w)
+				if at := s.val + (k+p.block)*width + (n-u.lo)*line*int(a.count); (n-u.lo)*line < width && at < len(p.w.val) {
+					a.next = unsafe.Pointer(&p.w.val[at])
 				}
 				a.sums = aligned(&room, (n-u.lo)*width*p.w.isa.Lanes())
 				p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))

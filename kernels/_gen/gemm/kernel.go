@@ -25,13 +25,14 @@ const (
 	argMax     = 84
 	argFlags   = 88
 	argSums    = 96
+	argNext    = 104
 
 	flagResidual = 1
 	flagClamp    = 2
 	flagResume   = 4
 	flagMore     = 8
 
-	// ahead is how many bytes ahead weights are prefetched.
+	// ahead is how many bytes ahead weights are prefetched into the L1 cache.
 	ahead = 1024
 )
 
@@ -47,6 +48,7 @@ var (
 	rRes   = reg.R12 // and of the residual
 	rRows  = reg.R13 // that are left to store
 	rYChan = reg.RSI
+	rNext  = reg.R14 // what to bring into the L2 cache
 
 	rA = reg.RAX
 	rB = reg.RBX
@@ -127,6 +129,9 @@ func (k *kernel) pass(n, lo, hi int) {
 	each(func(l, p int) { k.VMOVUPS(k.sum(p, k.lane(l)), acc(l, p)) })
 	k.Label(begun)
 	k.MOVQ(mem(rArgs, argW), rW)
+	if n == 0 {
+		k.MOVQ(mem(rArgs, argNext), rNext)
+	}
 	k.MOVQ(mem(rArgs, argCount), rIndex)
 	k.NEGQ(rIndex)
 	column := fmt.Sprint("column", n)
@@ -138,6 +143,10 @@ func (k *kernel) pass(n, lo, hi int) {
 		if n == 0 && p*k.bytes%64 == 0 {
 			k.PREFETCHT0(mem(rW, p*k.bytes+ahead))
 		}
+	}
+	if n == 0 {
+		k.PREFETCHT1(mem(rNext, 0))
+		k.ADDQ(operand.I8(64), rNext)
 	}
 	for l := lo; l < hi; l++ {
 		k.VBROADCASTSS(mem(rA, 4*k.lane(l)), x(l))
