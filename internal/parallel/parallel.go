@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Task is work cut into chunks that may run in any order and at once.
@@ -20,9 +21,14 @@ type Task interface {
 	Chunk(i int)
 }
 
-// spins is how often an idle worker looks for work before it parks: about
-// 50 microseconds, the gap between two steps of a network.
-const spins = 2000
+// spin is for how long an idle worker looks for work before it parks: longer
+// than the gaps between the steps of a network, where one goroutine waits for
+// another or works alone. To wake a worker takes 50 to 250 microseconds, a step
+// as long; a worker that spins between two inferences wastes this much.
+const spin = 300 * time.Microsecond
+
+// looks is how often a worker looks for work between two glances at the clock.
+const looks = 64
 
 // A Pool runs tasks on up to n goroutines, the caller's among them.
 // One goroutine at a time may call Run.
@@ -123,8 +129,10 @@ func (p *Pool) signal(i int) {
 
 func (p *Pool) work(i int) {
 	defer p.wg.Done()
-	var done uint64 // the last task this worker took part in
-	for idle := 0; ; idle++ {
+	var done uint64     // the last task this worker took part in
+	idle := 0           // looks since then
+	var since time.Time // when they began
+	for {
 		if p.closed.Load() {
 			return
 		}
@@ -139,10 +147,14 @@ func (p *Pool) work(i int) {
 			done, idle = s, 0
 			continue
 		}
-		if idle < spins {
-			if idle%64 == 63 {
-				runtime.Gosched()
-			}
+		if idle == 0 {
+			since = time.Now()
+		}
+		if idle++; idle%looks > 0 {
+			continue
+		}
+		runtime.Gosched()
+		if time.Since(since) < spin {
 			continue
 		}
 		p.parked[i].Store(true)
