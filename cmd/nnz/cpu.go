@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nnz-dev/nnz/kernels/gemm"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 	"github.com/nnz-dev/nnz/kernels/spmv"
@@ -91,6 +92,9 @@ func describeCPU(chosen isa.ISA) cpuReport {
 	}
 	for _, k := range spmm.Kernels() {
 		add("spmm", k.Name, k.ISA)
+	}
+	for _, k := range gemm.Kernels() {
+		add("gemm", k.Name, k.ISA)
 	}
 	for _, k := range spmv.Kernels() {
 		add("spmv", k.Name, k.ISA)

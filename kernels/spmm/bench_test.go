@@ -85,7 +85,7 @@ func BenchmarkLayer(b *testing.B) {
 				r        int
 			}{{"dense", 0, 4}, {"csr_90", 0.9, 1}, {"4x1_90", 0.9, 4}} {
 				b.Run(fmt.Sprintf("%v/%v/%s", l, i, f.name), func(b *testing.B) {
-					p, flops, err := l.bind(i, f.sparsity, f.r)
+					p, flops, err := l.bind(i, f.sparsity, f.r, residence{})
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -101,19 +101,62 @@ func BenchmarkLayer(b *testing.B) {
 }
 
 var resnet50 = []layer{
-	{3, 64, 112, 7, 2},
-	{64, 64, 56, 3, 1}, {128, 128, 28, 3, 1}, {256, 256, 14, 3, 1}, {512, 512, 7, 3, 1},
-	{64, 64, 56, 1, 1}, {256, 64, 56, 1, 1}, {64, 256, 56, 1, 1},
-	{512, 128, 28, 1, 1}, {128, 512, 28, 1, 1},
-	{1024, 256, 14, 1, 1}, {256, 1024, 14, 1, 1},
-	{2048, 512, 7, 1, 1}, {512, 2048, 7, 1, 1},
+	{3, 64, 112, 7, 2, 0},
+	{64, 64, 56, 3, 1, 0}, {128, 128, 28, 3, 1, 0}, {256, 256, 14, 3, 1, 0}, {512, 512, 7, 3, 1, 0},
+	{64, 64, 56, 1, 1, 0}, {256, 64, 56, 1, 1, 0}, {64, 256, 56, 1, 1, 0},
+	{512, 128, 28, 1, 1, 0}, {128, 512, 28, 1, 1, 0},
+	{1024, 256, 14, 1, 1, 0}, {256, 1024, 14, 1, 1, 0},
+	{2048, 512, 7, 1, 1, 0}, {512, 2048, 7, 1, 1, 0},
+}
+
+// BenchmarkTraffic tells what caches cost: each layer as it is; with the
+// activations of every K-block in the place of the first one's; with all outputs
+// in the place of a few; and with both in the L1 cache. The kernels do the same
+// in all four.
+func BenchmarkTraffic(b *testing.B) {
+	for _, l := range append(resnet50, layer{in: 768, out: 768, columns: 128}, layer{in: 768, out: 3072, columns: 128}, layer{in: 3072, out: 768, columns: 128}) {
+		for _, sparsity := range []float64{0.7, 0.8, 0.9, 0.95} {
+			for _, r := range []residence{{}, {x: true}, {y: true}, {true, true}} {
+				b.Run(fmt.Sprintf("%v/%g/%v", l, 100*sparsity, r), func(b *testing.B) {
+					p, flops, err := l.bind(isa.Detect(), sparsity, 1, r)
+					if err != nil {
+						b.Fatal(err)
+					}
+					buf := p.buffers(rand.New(rand.NewPCG(3, 4)))
+					for b.Loop() {
+						p.Run(buf, 0, p.Units())
+					}
+					b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+				})
+			}
+		}
+	}
+}
+
+// A residence says what stays in the L1 cache whatever the layer's size.
+type residence struct{ x, y bool }
+
+func (r residence) String() string {
+	switch r {
+	case residence{x: true}:
+		return "x"
+	case residence{y: true}:
+		return "y"
+	case residence{true, true}:
+		return "xy"
+	}
+	return "real"
 }
 
 // A layer is a square convolution whose image is cut into a grid of
-// sub-images, one a lane, each with a halo of its own.
-type layer struct{ in, out, size, kernel, stride int }
+// sub-images, one a lane, each with a halo of its own; or, of some columns, a
+// matrix product.
+type layer struct{ in, out, size, kernel, stride, columns int }
 
 func (l layer) String() string {
+	if l.columns > 0 {
+		return fmt.Sprintf("%dx%dx%d", l.out, l.in, l.columns)
+	}
 	return fmt.Sprintf("%dx%ds%d_%d-%d@%d", l.kernel, l.kernel, l.stride, l.in, l.out, l.size)
 }
 
@@ -121,6 +164,8 @@ func (l layer) String() string {
 func (l layer) grid(lanes int) Shape {
 	rows, cols := 2, 2
 	switch {
+	case l.columns > 0:
+		return Shape{1, (l.columns + lanes - 1) / lanes}
 	case lanes == 16 && l.size == 14:
 		rows, cols = 8, 2
 	case lanes == 16:
@@ -135,7 +180,10 @@ func (l layer) grid(lanes int) Shape {
 
 // bind packs random weights in blocks of r x 1, all of them where none are
 // zero, and binds them. It also returns the operations of a run.
-func (l layer) bind(i isa.ISA, sparsity float64, r int) (*Product, float64, error) {
+func (l layer) bind(i isa.ISA, sparsity float64, r int, where residence) (*Product, float64, error) {
+	if l.columns > 0 {
+		l.kernel, l.stride = 1, 1
+	}
 	vector, area := i.Lanes()*4, l.grid(i.Lanes())
 	reach := func(n int) int { return (n-1)*l.stride + l.kernel } // pixels under n outputs
 	xRow := reach(area.Cols)
@@ -146,7 +194,7 @@ func (l layer) bind(i isa.ISA, sparsity float64, r int) (*Product, float64, erro
 	}
 	taps := l.kernel * l.kernel
 	f := Fit{
-		ISA: i, R: r, Step: l.stride, Columns: l.in * taps, Density: 1 - sparsity, Taps: taps,
+		ISA: i, R: r, Pairs: r == 1, Step: l.stride, Columns: l.in * taps, Density: 1 - sparsity, Taps: taps,
 		Footprint: func(t Shape) int { return reach(t.Rows) * reach(t.Cols) },
 	}
 	places := f.Cover(grid)
@@ -156,9 +204,17 @@ func (l layer) bind(i isa.ISA, sparsity float64, r int) (*Product, float64, erro
 			a.Offsets = append(a.Offsets, uint32((c*xChan+t/l.kernel*xRow+t%l.kernel)*vector))
 		}
 	}
+	for k := range a.Offsets {
+		if where.x {
+			a.Offsets[k] = a.Offsets[k%a.Block]
+		}
+	}
 	w, err := l.pack(sparsity, r, a)
 	if err != nil {
 		return nil, 0, err
+	}
+	if where.y {
+		w.fold(8)
 	}
 	var tiles []Tile
 	for _, p := range places {
@@ -170,7 +226,19 @@ func (l layer) bind(i isa.ISA, sparsity float64, r int) (*Product, float64, erro
 	}
 	g := Geometry{XRow: xRow * l.stride * vector, YRow: area.Cols * vector, YChan: (area.Vectors() | 1) * vector}
 	p, err := NewProduct(i, w, l.stride, g, tiles, Epilogue{Clamp: true, Max: float32(math.Inf(1))})
-	return p, 2 * float64(w.NNZ()) * float64(l.size*l.size), err
+	return p, 2 * float64(w.NNZ()) * float64(max(l.size*l.size, l.columns)), err
+}
+
+// fold puts all rows of the output into the first few.
+func (w *Weight) fold(rows uint32) {
+	for i := range w.entries {
+		w.entries[i].row %= rows
+	}
+	for i := range w.pairs {
+		for j := range w.pairs[i].row {
+			w.pairs[i].row[j] %= rows
+		}
+	}
 }
 
 func (l layer) pack(sparsity float64, r int, a Addressing) (*Weight, error) {
