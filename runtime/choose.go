@@ -211,6 +211,9 @@ func (c *compiler) tileUnits(b *binding, f format, k costs) float64 {
 		single := c.blockColumns(w, format{r: 1}, shapes, win)
 		restEntries = float64(min(w.rows*ceilDiv(w.cols, single), rest))
 	}
+	if !f.dense && f.r == 1 {
+		columns *= 1 - paired*w.stored(f)*w.stored(f)
+	}
 	units := 0.0
 	for _, s := range shapes {
 		vectors := float64(s.Vectors() * f.r)
@@ -220,6 +223,10 @@ func (c *compiler) tileUnits(b *binding, f format, k costs) float64 {
 	}
 	return units
 }
+
+// paired is what is saved where two rows share all of their columns: single
+// rows go in pairs, and in dense ones each finds more in its partner.
+const paired = 0.5
 
 // resident is the part of the cost of an entry that is left where its
 // accumulators are in the L1 cache: the rest of a mixed weight finds most of
