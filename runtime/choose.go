@@ -53,6 +53,7 @@ type costs struct {
 	row    float64         // of beginning and ending an accumulator in a K-block
 	entry  float64         // of beginning and ending a list of columns
 	lane   float64         // of a lane and a vector of rows of a column, where rows lie along lanes,
+	taps   float64         // a factor on that in windows, whose taps tiles reuse,
 	turn   float64         // and of turning the sums of a vector of rows
 	perUS  float64         // units in a microsecond, to give times
 }
@@ -60,9 +61,9 @@ type costs struct {
 func costsOf(i isa.ISA) costs {
 	switch i {
 	case isa.AVX512:
-		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, lane: 1, turn: 220, perUS: 3500}
+		return costs{column: map[int]float64{1: 2, 2: 2.5, 4: 3, 8: 5}, row: 2.5, entry: 14, lane: 1, taps: 1.15, turn: 220, perUS: 3500}
 	case isa.AVX2:
-		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, lane: 1.35, turn: 150, perUS: 7000}
+		return costs{column: map[int]float64{1: 3, 2: 4, 4: 5, 8: 12}, row: 2.5, entry: 14, lane: 1.35, taps: 1, turn: 150, perUS: 7000}
 	case isa.NEON:
 		return costs{column: map[int]float64{1: 4, 2: 4, 4: 4, 8: 8}, row: 2.5, entry: 12, perUS: 5000}
 	}
@@ -193,8 +194,12 @@ func (c *compiler) vectorUnits(b *binding, k costs) float64 {
 			computed += gemm.Computed(c.cfg.ISA, b.lanes(row, col))
 		}
 	}
+	lane := k.lane
+	if b.src.window.taps() > 1 {
+		lane *= k.taps
+	}
 	panels := float64(ceilDiv(b.w.rows/b.w.groups, c.lanes) * b.w.groups)
-	return panels * (float64(b.w.cols*computed)*k.lane + float64(b.grid.Vectors())*k.turn)
+	return panels * (float64(b.w.cols*computed)*lane + float64(b.grid.Vectors())*k.turn)
 }
 
 // tileUnits predicts what an image takes on tiles of vectors.
