@@ -74,6 +74,24 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// A dispute excuses other numbers, and nothing else.
+func TestDisputed(t *testing.T) {
+	for _, test := range []struct {
+		out     []float32
+		outcome Outcome
+	}{
+		{[]float32{0, 2}, Passed},
+		{[]float32{0, 3}, Disputed},
+		{[]float32{0, 2, 3}, Failed},
+	} {
+		c := writeCase(t, "Relu", []float32{-1, 2}, test.out, "x", "y")
+		c.Disputed = true
+		if r, err := c.Run(t.Context(), runtime.Config{}); err != nil || r.Outcome != test.outcome {
+			t.Errorf("%v: got %+v, %v, want %s", test.out, r, err, test.outcome)
+		}
+	}
+}
+
 // The shape that Reshape makes is an input of the model.
 func TestInputsThatDecideShapes(t *testing.T) {
 	c := writeCase(t, "Relu", []float32{1, 2, 3, 4}, []float32{1, 2, 3, 4}, "x", "y")
@@ -168,7 +186,7 @@ func TestManifest(t *testing.T) {
 		text  string
 		valid bool
 	}{
-		{`[{"test": "node/test_abs", "rtol": 0.001, "atol": 1e-05, "int_lsb": 1, "ops": ["Abs"]}]`, true},
+		{`[{"test": "node/test_abs", "rtol": 0.001, "atol": 1e-05, "int_lsb": 1, "ort130": "mismatch", "ops": ["Abs"]}]`, true},
 		{`[{"test": "../elsewhere"}]`, false},
 		{`[{"test": "node`, false},
 	} {
@@ -181,7 +199,7 @@ func TestManifest(t *testing.T) {
 			t.Errorf("%s: got error %v", test.text, err)
 			continue
 		}
-		if test.valid && (len(cases) != 1 || cases[0].Tolerance != Tolerance{1e-3, 1e-5, 1} || cases[0].Dir != filepath.Join(dir, "node", "test_abs")) {
+		if test.valid && (len(cases) != 1 || cases[0].Tolerance != Tolerance{1e-3, 1e-5, 1} || !cases[0].Disputed || cases[0].Dir != filepath.Join(dir, "node", "test_abs")) {
 			t.Errorf("%s: got %+v", test.text, cases)
 		}
 	}
