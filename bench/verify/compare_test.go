@@ -89,6 +89,8 @@ func TestCompareQuantised(t *testing.T) {
 
 func TestStepOf(t *testing.T) {
 	node := func(op string, inputs ...string) *graph.Node { return &graph.Node{Op: op, Inputs: inputs} }
+	toInt8 := node("Cast", "")
+	toInt8.Set("to", int(graph.Int8))
 	for _, test := range []struct {
 		name  string
 		nodes []*graph.Node // each makes what the next one reads as y
@@ -98,6 +100,7 @@ func TestStepOf(t *testing.T) {
 		{"a product of integers", []*graph.Node{node("QLinearConv", "")}, 1},
 		{"real again", []*graph.Node{node("QuantizeLinear", "", "scale"), node("DequantizeLinear", "", "scale")}, 0.25},
 		{"moved", []*graph.Node{node("QuantizeLinear", "", "scale"), node("DequantizeLinear", "", "scale"), node("Reshape", "", "shape")}, 0.25},
+		{"cast to integers between", []*graph.Node{node("QuantizeLinear", "", "scale"), toInt8, node("DequantizeLinear", "", "scale")}, 0.25},
 		{"many scales", []*graph.Node{node("QuantizeLinear", "", "scales"), node("DequantizeLinear", "", "scales")}, 0},
 		{"a scale that is computed", []*graph.Node{node("QuantizeLinear", "", "scale"), node("DequantizeLinear", "", "x")}, 0},
 		{"integers that were an input", []*graph.Node{node("DequantizeLinear", "", "scale")}, 0},

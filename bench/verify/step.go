@@ -30,6 +30,7 @@ func stepOf(m *graph.Model, output string) float64 {
 				return 0
 			}
 			step = float64(scale.Floats()[0])
+		case n.Op == "Cast" && graph.DType(n.Int("to", 0)).Integer(): // as exporters write beside each rounding
 		case !slices.Contains(moving, n.Op):
 			return 0
 		}
