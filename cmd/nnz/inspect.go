@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -98,8 +100,43 @@ func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
 	if r.ISA != "" {
 		line("plan", "%s, %s multiplications if dense; weights %s packed, session %s",
 			r.ISA, count(r.MACs), size(int64(r.PackedBytes)), size(int64(r.ArenaBytes)))
+		line("fusion", "%s become %s", plural(r.Nodes, "node"), count(r.FusedNodes))
+	}
+	return c.printPasses(e, r.Passes)
+}
+
+// printPasses shows what each pass did, and names those that had nothing to do.
+func (c *inspectCmd) printPasses(e *env, passes []runtime.PassReport) error {
+	t := newTable("pass<", "nodes", "change<")
+	var idle []string
+	for _, p := range passes {
+		if len(p.Change) == 0 {
+			idle = append(idle, p.Name)
+			continue
+		}
+		t.AppendRow(row(p.Name, fmt.Sprintf("%d to %d", p.Before, p.After), describeChange(p.Change)))
+	}
+	if t.Length() > 0 {
+		fmt.Fprintln(e.out)
+		if err := e.print(t); err != nil {
+			return err
+		}
+	}
+	if len(idle) > 0 {
+		fmt.Fprintf(e.out, "\n%-11s %s\n", "no change", strings.Join(idle, ", "))
 	}
 	return nil
+}
+
+// describeChange lists what became more before what became less.
+func describeChange(change map[string]int) string {
+	ops := slices.SortedFunc(maps.Keys(change), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(change[a], change[b]), cmp.Compare(a, b))
+	})
+	for i, op := range ops {
+		ops[i] = fmt.Sprintf("%+d %s", change[op], op)
+	}
+	return strings.Join(ops, ", ")
 }
 
 // full writes the share of a layer's blocks of a size such as 4x1 that are

@@ -106,6 +106,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"unknown command", []string{"frobnicate"}, exitUsage, "frobnicate"},
 		{"unknown flag", []string{"inspect", "--frobnicate", file("relu.onnx")}, exitUsage, "--frobnicate"},
+		{"unknown pass", []string{"inspect", "--passes", "-geru", file("relu.onnx")}, exitUsage, "gelu"},
 		{"no model", []string{"inspect"}, exitUsage, "model"},
 		{"no such file", []string{"inspect", file("none.onnx")}, exitFile, "none.onnx"},
 		{"a folder", []string{"inspect", dir}, exitFile, dir},
