@@ -199,6 +199,7 @@ var fused = map[string]operator{
 	"HardSwish": {inputs: one, build: unary(hardSwishRow, nil)},
 	"LayerNorm": {inputs: [2]int{1, 3}, build: buildFusedLayerNorm},
 	"Linear":    {inputs: [2]int{2, 4}, build: buildLinear},
+	"Rotary":    {inputs: [2]int{3, 3}, build: buildFusedRotary},
 	"RMSNorm":   {inputs: upTo2, build: buildFusedRMSNorm},
 	"SiLU":      {inputs: one, build: unary(siluRow, nil)},
 }
