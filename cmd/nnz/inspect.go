@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nnz-dev/nnz/bench/inspect"
@@ -14,7 +15,8 @@ import (
 
 // inspectCmd shows what a model is made of.
 type inspectCmd struct {
-	Model string   `arg:"" help:"ONNX file, or builtin:NAME."`
+	Model string   `arg:"" optional:"" help:"ONNX file, or builtin:NAME."`
+	Ops   bool     `help:"List the operators that run, their versions, and what is refused, instead of a model."`
 	Block []string `default:"4x1,1x4" help:"Blocks of outputs x inputs to show the share of full ones of: 2x1, 4x1, 8x1, 16x1, 1x4, 1x8, 1x16, 4x4 or 8x8."`
 	Why   bool     `help:"Show why each format was chosen."`
 	compileFlags
@@ -22,6 +24,14 @@ type inspectCmd struct {
 }
 
 func (c *inspectCmd) Run(e *env) error {
+	switch {
+	case c.Ops && c.Model != "":
+		return usagef("--ops %s: expected no model", c.Model)
+	case c.Ops:
+		return c.operators(e)
+	case c.Model == "":
+		return usagef("expected a model, or --ops")
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -46,6 +56,28 @@ func (c *inspectCmd) Run(e *env) error {
 		}
 	}
 	return modelErr
+}
+
+// operators lists what is supported.
+func (c *inspectCmd) operators(e *env) error {
+	list := runtime.Operators()
+	if err := c.write(e, list); err != nil || c.stdout() {
+		return err
+	}
+	t := newTable("operator<", "domain<", "since", "until", "refused<")
+	for _, op := range list {
+		since, until, refused := "", "", op.Refused
+		if op.Runs {
+			since = strconv.Itoa(op.Since)
+		} else {
+			refused = "all: " + refused
+		}
+		if op.Until > 0 {
+			until = strconv.Itoa(op.Until)
+		}
+		t.AppendRow(row(op.Name, op.Domain, since, until, refused))
+	}
+	return e.print(t)
 }
 
 func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
