@@ -255,6 +255,30 @@ func TestReferenceModels(t *testing.T) {
 	}
 }
 
+// TestWithoutOnePass leaves out one pass after the other.
+func TestWithoutOnePass(t *testing.T) {
+	cases, err := Find([]string{testdata.Path(t, "exported")}, Tolerance{RTol: 1e-3, ATol: 1e-5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	llama, err := Find([]string{testdata.Path(t, "models", "llama_arch_260K")}, Tolerance{RTol: 1e-3, ATol: 1e-4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := runtime.ParsePasses("none")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		for _, c := range append(cases, llama...) {
+			r, err := c.Run(t.Context(), runtime.Config{SkipPasses: []string{name}})
+			if err != nil || r.Outcome != Passed {
+				t.Errorf("without %s: %s: %s %s %v", name, c.Dir, r.Outcome, r.Reason, err)
+			}
+		}
+	}
+}
+
 // TestConformance runs the conformance tests as they are, without passes, and
 // from the files that the loader writes of them.
 func TestConformance(t *testing.T) {

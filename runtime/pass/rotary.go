@@ -153,6 +153,9 @@ func (t *turn) computed(name string, steps int) features {
 		}
 		return a.plus(b)
 	case "Mul":
+		if len(t.Types[name].Shape) != len(t.rows)+1 { // a table would not broadcast to x in the same way
+			return nil
+		}
 		for i, in := range n.Inputs {
 			if f := of(i); f != nil && t.sameShape(in, name) {
 				return f.times(n.Inputs[1-i], t.Types[n.Inputs[1-i]].Shape)

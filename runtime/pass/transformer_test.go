@@ -424,6 +424,23 @@ func TestRotary(t *testing.T) {
 			y = Add(a, b)
 			output y`, ""},
 		{"real and imaginary in the wrong order", "rotary", pairs + "s = Concat(ui, ur) axis=-1\n y = Reshape(s, back)\n output y", ""},
+		{"tables that broadcast to halves as an axis", "rotary", `
+			input x 4 4 8
+			input cos 4 1 4
+			input sin 4 1 4
+			ints cut 4 = 4 4 2 4
+			ints back 3 = 4 4 8
+			p = Reshape(x, cut)
+			lo, hi = Split(p) axis=2
+			lc = Mul(lo, cos)
+			hs = Mul(hi, sin)
+			hc = Mul(hi, cos)
+			ls = Mul(lo, sin)
+			first = Sub(lc, hs)
+			second = Add(hc, ls)
+			c = Concat(first, second) axis=2
+			y = Reshape(c, back)
+			output y`, ""},
 		{"one part of another angle", "rotary", strings.Replace(pairs, "ic = Mul(cos, i)", "ic = Mul(sin, i)", 1) + stacked, ""},
 	})
 }
