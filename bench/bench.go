@@ -25,6 +25,8 @@ type Options struct {
 	// Shapes and Dims bind what the model leaves open, see [runtime.Config].
 	Shapes map[string][]int
 	Dims   map[string]int
+	// SkipPasses leaves rewritings of the model out, see [runtime.Config].
+	SkipPasses []string
 	// Mode is that of the sparse contender; [runtime.Sparse] keeps it from
 	// leaving layers dense.
 	Mode runtime.Mode
@@ -184,7 +186,7 @@ type contender struct {
 
 func newContender(ctx context.Context, m *graph.Model, o Options, mode runtime.Mode) (*contender, error) {
 	plan, err := runtime.Compile(ctx, m, runtime.Config{
-		Threads: o.Threads, ISA: o.ISA, Mode: mode, Shapes: o.Shapes, Dims: o.Dims,
+		Threads: o.Threads, ISA: o.ISA, Mode: mode, Shapes: o.Shapes, Dims: o.Dims, SkipPasses: o.SkipPasses,
 	})
 	if err != nil {
 		return nil, err

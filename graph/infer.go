@@ -188,7 +188,7 @@ func (c *call) infer() ([]Type, error) {
 		return nil, &UnknownOpError{c.Node, c.opset}
 	}
 	if n := len(c.in); n < op.min || n > op.max {
-		return nil, fmt.Errorf("%d inputs, expected %s", n, countRange(op.min, op.max))
+		return nil, fmt.Errorf("%d inputs, expected %s", n, CountRange(op.min, op.max))
 	}
 	for i := range op.min {
 		if !c.has(i) {
@@ -210,7 +210,8 @@ func (c *call) infer() ([]Type, error) {
 	return out, nil
 }
 
-func countRange(low, high int) string {
+// CountRange writes how many there may be, such as "1 to 3".
+func CountRange(low, high int) string {
 	switch high {
 	case low:
 		return fmt.Sprint(low)

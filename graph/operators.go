@@ -1,6 +1,10 @@
 package graph
 
-import "math"
+import (
+	"maps"
+	"math"
+	"slices"
+)
 
 // An operator says which nodes a rule of shape inference is for.
 type operator struct {
@@ -9,47 +13,63 @@ type operator struct {
 	infer        func(*call) ([]Type, error) // returns the types of all outputs that there may be
 }
 
+// A Signature says which nodes of an operator of ai.onnx are known.
+type Signature struct {
+	Since, Until         int // versions of the operator set that have it; Until is 0 where the newest does
+	MinInputs, MaxInputs int // the first MinInputs must be present; MaxInputs is math.MaxInt for any number
+}
+
+// SignatureOf returns the signature of an operator of ai.onnx, and false where
+// it is not known.
+func SignatureOf(op string) (Signature, bool) {
+	o, ok := operators[op]
+	return Signature{o.since, o.until, o.min, o.max}, ok
+}
+
+// Operators lists the operators of ai.onnx that Infer has a rule for, sorted.
+func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
+
 // variadic stands for any number of inputs.
 const variadic = math.MaxInt
 
 // operators are the operators of domain ai.onnx that Infer has a rule for, as
-// https://onnx.ai/onnx/operators/ defines them. A rule holds for all versions
-// from 7 on.
+// https://onnx.ai/onnx/operators/ defines them: the one place for versions and
+// numbers of inputs. What computes each is in the table of package ops.
 var operators = map[string]operator{
 	// Real functions of one element.
-	"Abs":             {1, 0, 1, 1, sameType},
+	"Abs":             {6, 0, 1, 1, sameType},
 	"Acos":            {7, 0, 1, 1, sameType},
 	"Acosh":           {9, 0, 1, 1, sameType},
 	"Asin":            {7, 0, 1, 1, sameType},
 	"Asinh":           {9, 0, 1, 1, sameType},
 	"Atan":            {7, 0, 1, 1, sameType},
 	"Atanh":           {9, 0, 1, 1, sameType},
-	"Ceil":            {1, 0, 1, 1, sameType},
+	"Ceil":            {6, 0, 1, 1, sameType},
 	"Celu":            {12, 0, 1, 1, sameType},
 	"BitwiseNot":      {18, 0, 1, 1, sameType},
-	"Clip":            {1, 0, 1, 3, sameType},
+	"Clip":            {6, 0, 1, 3, sameType},
 	"Cos":             {7, 0, 1, 1, sameType},
 	"Cosh":            {9, 0, 1, 1, sameType},
-	"Elu":             {1, 0, 1, 1, sameType},
+	"Elu":             {6, 0, 1, 1, sameType},
 	"Erf":             {9, 0, 1, 1, sameType},
-	"Exp":             {1, 0, 1, 1, sameType},
-	"Floor":           {1, 0, 1, 1, sameType},
+	"Exp":             {6, 0, 1, 1, sameType},
+	"Floor":           {6, 0, 1, 1, sameType},
 	"Gelu":            {20, 0, 1, 1, sameType},
-	"HardSigmoid":     {1, 0, 1, 1, sameType},
+	"HardSigmoid":     {6, 0, 1, 1, sameType},
 	"HardSwish":       {14, 0, 1, 1, sameType},
 	"Identity":        {1, 0, 1, 1, identity},
 	"IsInf":           {10, 0, 1, 1, isBool},
 	"IsNaN":           {9, 0, 1, 1, isBool},
-	"LeakyRelu":       {1, 0, 1, 1, sameType},
-	"Log":             {1, 0, 1, 1, sameType},
+	"LeakyRelu":       {6, 0, 1, 1, sameType},
+	"Log":             {6, 0, 1, 1, sameType},
 	"Mish":            {18, 0, 1, 1, sameType},
-	"Neg":             {1, 0, 1, 1, sameType},
-	"PRelu":           {1, 0, 2, 2, prelu},
-	"Reciprocal":      {1, 0, 1, 1, sameType},
-	"Relu":            {1, 0, 1, 1, sameType},
+	"Neg":             {6, 0, 1, 1, sameType},
+	"PRelu":           {7, 0, 2, 2, prelu},
+	"Reciprocal":      {6, 0, 1, 1, sameType},
+	"Relu":            {6, 0, 1, 1, sameType},
 	"Round":           {11, 0, 1, 1, sameType},
-	"Selu":            {1, 0, 1, 1, sameType},
-	"Sigmoid":         {1, 0, 1, 1, sameType},
+	"Selu":            {6, 0, 1, 1, sameType},
+	"Sigmoid":         {6, 0, 1, 1, sameType},
 	"Sign":            {9, 0, 1, 1, sameType},
 	"Sin":             {7, 0, 1, 1, sameType},
 	"Sinh":            {9, 0, 1, 1, sameType},
@@ -57,9 +77,9 @@ var operators = map[string]operator{
 	"Softsign":        {1, 0, 1, 1, sameType},
 	"Swish":           {24, 0, 1, 1, sameType},
 	"Shrink":          {9, 0, 1, 1, sameType},
-	"Sqrt":            {1, 0, 1, 1, sameType},
+	"Sqrt":            {6, 0, 1, 1, sameType},
 	"Tan":             {7, 0, 1, 1, sameType},
-	"Tanh":            {1, 0, 1, 1, sameType},
+	"Tanh":            {6, 0, 1, 1, sameType},
 	"ThresholdedRelu": {10, 0, 1, 1, sameType},
 
 	// Functions of several elements that broadcast.
@@ -75,23 +95,23 @@ var operators = map[string]operator{
 	"GreaterOrEqual": {12, 0, 2, 2, comparison},
 	"Less":           {7, 0, 2, 2, comparison},
 	"LessOrEqual":    {12, 0, 2, 2, comparison},
-	"Max":            {1, 0, 1, variadic, arithmetic},
-	"Mean":           {1, 0, 1, variadic, arithmetic},
-	"Min":            {1, 0, 1, variadic, arithmetic},
+	"Max":            {6, 0, 1, variadic, arithmetic},
+	"Mean":           {6, 0, 1, variadic, arithmetic},
+	"Min":            {6, 0, 1, variadic, arithmetic},
 	"Mod":            {10, 0, 2, 2, arithmetic},
 	"Mul":            {7, 0, 2, 2, arithmetic},
 	"Not":            {1, 0, 1, 1, logic},
 	"Or":             {7, 0, 2, 2, logic},
 	"Pow":            {7, 0, 2, 2, pow},
 	"Sub":            {7, 0, 2, 2, arithmetic},
-	"Sum":            {1, 0, 1, variadic, arithmetic},
+	"Sum":            {6, 0, 1, variadic, arithmetic},
 	"Where":          {9, 0, 3, 3, where},
 	"Xor":            {7, 0, 2, 2, logic},
 
 	// Products, windows and normalisations.
 	"Attention":                    {23, 0, 3, 7, attention},
 	"AveragePool":                  {1, 0, 1, 1, pool},
-	"BatchNormalization":           {1, 0, 5, 5, batchNormalization},
+	"BatchNormalization":           {7, 0, 5, 5, batchNormalization},
 	"AffineGrid":                   {20, 0, 2, 2, affineGrid},
 	"Col2Im":                       {18, 0, 3, 3, col2Im},
 	"Conv":                         {1, 0, 2, 3, conv},
@@ -102,7 +122,7 @@ var operators = map[string]operator{
 	"RoiAlign":                     {10, 0, 3, 3, roiAlign},
 	"GroupNormalization":           {18, 0, 3, 3, channelNormalization},
 	"Hardmax":                      {1, 0, 1, 1, softmax},
-	"InstanceNormalization":        {1, 0, 3, 3, channelNormalization},
+	"InstanceNormalization":        {6, 0, 3, 3, channelNormalization},
 	"LayerNormalization":           {17, 0, 2, 3, layerNormalization},
 	"LpNormalization":              {1, 0, 1, 1, alongAxis},
 	"MeanVarianceNormalization":    {9, 0, 1, 1, meanVariance},

@@ -29,7 +29,7 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 	if err := unsupported(m); err != nil {
 		return nil, err
 	}
-	g, err := optimize(ctx, m, c)
+	g, passes, err := optimize(ctx, m, c)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 		k:      vec.For(c.ISA),
 		g:      g,
 		values: make(map[string]*value),
-		plan:   &Plan{isa: c.ISA, mode: c.Mode, threads: c.Threads},
+		plan:   &Plan{isa: c.ISA, mode: c.Mode, threads: c.Threads, passes: passes},
 	}
 	if err := comp.run(ctx); err != nil {
 		return nil, err
@@ -52,26 +52,30 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 	return p, nil
 }
 
-// optimize infers shapes and runs the passes over a copy of the model.
-func optimize(ctx context.Context, m *graph.Model, c Config) (*pass.Graph, error) {
+// optimize infers shapes and runs the passes over a copy of the model. It
+// returns what each pass did too.
+func optimize(ctx context.Context, m *graph.Model, c Config) (*pass.Graph, []PassReport, error) {
 	g := &pass.Graph{Model: m.Clone()}
 	var err error
 	g.Types, err = graph.Infer(g.Model, graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var did []PassReport
 	for _, p := range pass.All {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if slices.Contains(c.SkipPasses, p.Name) {
 			continue
 		}
+		before := histogram(g.Nodes)
 		if err := p.Run(g); err != nil {
-			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
+			return nil, nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}
+		did = append(did, newPassReport(p.Name, before, histogram(g.Nodes)))
 	}
-	return g, nil
+	return g, did, nil
 }
 
 // unsupported returns an *UnsupportedError where a node has no operator.

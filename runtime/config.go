@@ -64,6 +64,34 @@ type Config struct {
 	Dims   map[string]int
 }
 
+// ParsePasses reads which rewritings of a model run, and returns the others for
+// [Config.SkipPasses]: "all", "none", or names with commas between. A list
+// applies from left to right: a name adds to none, and one with a minus before
+// it takes away from all; "all" and "none" may begin it to say so.
+func ParsePasses(s string) (skip []string, err error) {
+	names := passNames()
+	runs := make(map[string]bool)
+	for i, word := range strings.Split(s, ",") {
+		name, off := strings.CutPrefix(strings.TrimSpace(word), "-")
+		every := !off && (name == "all" || name == "none")
+		if i == 0 {
+			for _, n := range names {
+				runs[n] = off || name == "all"
+			}
+		}
+		switch {
+		case every && i > 0:
+			return nil, fmt.Errorf("passes %q: %s only begins a list", s, name)
+		case every:
+		case !slices.Contains(names, name):
+			return nil, fmt.Errorf("no pass %q: there are %s", name, strings.Join(names, ", "))
+		default:
+			runs[name] = !off
+		}
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return runs[n] }), nil
+}
+
 // DefaultThreads is how many goroutines a session runs on where Config leaves
 // it open: hyperthreads share the units that kernels keep busy.
 func DefaultThreads() int { return min(stdruntime.GOMAXPROCS(0), isa.Describe().Cores) }

@@ -12,6 +12,7 @@ type Plan struct {
 	isa     isa.ISA
 	mode    Mode
 	threads int
+	passes  []PassReport
 	steps   []*step
 	inputs  []*value
 	outputs []*value
@@ -56,6 +57,7 @@ type Report struct {
 	ISA         string        `json:"isa"`
 	Threads     int           `json:"threads"`
 	Mode        string        `json:"mode"`
+	Passes      []PassReport  `json:"passes"` // that ran, in order
 	Steps       []LayerReport `json:"steps"`
 	Weights     int           `json:"weights"`      // elements of the layers' weights
 	Zeros       int           `json:"zeros"`        // zeros among them
@@ -87,7 +89,7 @@ type LayerReport struct {
 // Explain reports what Compile decided, a row a step.
 func (p *Plan) Explain() Report {
 	r := Report{
-		ISA: p.isa.String(), Threads: p.threads, Mode: p.mode.String(),
+		ISA: p.isa.String(), Threads: p.threads, Mode: p.mode.String(), Passes: p.passes,
 		Weights: p.total, Zeros: p.zeros, PackedBytes: p.packed,
 		ArenaBytes: p.arena.floats*4 + p.arena.ints*8,
 	}

@@ -12,18 +12,21 @@ import (
 
 // A Report describes a model.
 type Report struct {
-	Model      string         `json:"model"`
-	Producer   string         `json:"producer,omitempty"`
-	IR         int            `json:"ir"`
-	Opset      map[string]int `json:"opset"`
-	Inputs     []Value        `json:"inputs"`
-	Outputs    []Value        `json:"outputs"`
-	Nodes      int            `json:"nodes"`
-	ISA        string         `json:"isa,omitempty"` // of the plan, empty where the model cannot be compiled
-	Layers     []Layer        `json:"layers"`
-	Parameters int            `json:"parameters"` // real elements of all weights, biases among them
-	Zeros      int            `json:"zeros"`      // zeros among them
-	MACs       int            `json:"macs"`       // multiplications of one inference, were all weights dense
+	Model    string         `json:"model"`
+	Producer string         `json:"producer,omitempty"`
+	IR       int            `json:"ir"`
+	Opset    map[string]int `json:"opset"`
+	Inputs   []Value        `json:"inputs"`
+	Outputs  []Value        `json:"outputs"`
+	Nodes    int            `json:"nodes"` // of the model as it is
+	// FusedNodes is how many nodes the passes leave, and Passes what each did.
+	FusedNodes int                  `json:"fused_nodes,omitempty"`
+	Passes     []runtime.PassReport `json:"passes,omitempty"`
+	ISA        string               `json:"isa,omitempty"` // of the plan, empty where the model cannot be compiled
+	Layers     []Layer              `json:"layers"`
+	Parameters int                  `json:"parameters"` // real elements of all weights, biases among them
+	Zeros      int                  `json:"zeros"`      // zeros among them
+	MACs       int                  `json:"macs"`       // multiplications of one inference, were all weights dense
 	// WeightBytes is the memory of the model's weights as they are held,
 	// PackedBytes that of the plan's, ArenaBytes that of one session.
 	WeightBytes int `json:"weight_bytes"`
@@ -105,6 +108,10 @@ func Model(ctx context.Context, m *graph.Model, c runtime.Config) (*Report, erro
 	}
 	explained := plan.Explain()
 	r.ISA, r.PackedBytes, r.ArenaBytes = explained.ISA, explained.PackedBytes, explained.ArenaBytes
+	r.FusedNodes, r.Passes = r.Nodes, explained.Passes
+	if n := len(r.Passes); n > 0 {
+		r.FusedNodes = r.Passes[n-1].After
+	}
 	steps := make(map[string]*runtime.LayerReport)
 	for i, s := range explained.Steps {
 		if s.M > 0 {

@@ -13,8 +13,8 @@ import (
 type Tolerance struct {
 	RTol float64 `json:"rtol"`
 	ATol float64 `json:"atol"`
-	// LSB is how much integers may differ: 1 where a quantised result may round
-	// either way.
+	// LSB is how many steps outputs may differ besides that a model rounds to
+	// integers, see [stepOf]: 1 where a result may round either way.
 	LSB int64 `json:"int_lsb,omitempty"`
 }
 
@@ -22,6 +22,7 @@ type Tolerance struct {
 type Difference struct {
 	Elements int // of the output
 	Beyond   int // elements that lie outside of the tolerance
+	Rounded  int // elements inside of it that LSB was needed for
 	// Of the element that is furthest outside, or furthest off where all are
 	// inside: its index, what was computed and what was expected.
 	At        []int
@@ -39,23 +40,24 @@ func (d Difference) String() string {
 
 // Compare compares got with want as numpy.allclose does: real elements are
 // equal where |got - want| <= ATol + RTol·|want|, and NaN equals NaN; integers
-// may differ by LSB. An error tells of another element type or another shape.
-func (t Tolerance) Compare(got runtime.Tensor, want *graph.Tensor) (Difference, error) {
+// are equal or not. To both the tolerance adds LSB times step, what one step of
+// the output's quantisation is, 0 of outputs that are not quantised. An error
+// tells of another element type or another shape.
+func (t Tolerance) Compare(got runtime.Tensor, want *graph.Tensor, step float64) (Difference, error) {
 	if got.DType != want.DType {
 		return Difference{}, fmt.Errorf("got element type %s, want %s", got.DType, want.DType)
 	}
 	if !slices.Equal(got.Shape, want.Shape) {
 		return Difference{}, fmt.Errorf("got shape %v, want %v", got.Shape, want.Shape)
 	}
+	rounding := float64(t.LSB) * step
 	switch {
 	case want.DType.Float():
-		return difference(got.F, want.Floats(), want.Shape, func(a, b float64) float64 {
-			return excess(a, b, t.ATol+t.RTol*math.Abs(b))
+		return difference(got.F, want.Floats(), want.Shape, rounding, func(want float64) float64 {
+			return t.ATol + t.RTol*math.Abs(want)
 		}), nil
 	case want.DType.Integer():
-		return difference(got.I, want.Ints(), want.Shape, func(a, b float64) float64 {
-			return excess(a, b, float64(t.LSB))
-		}), nil
+		return difference(got.I, want.Ints(), want.Shape, rounding, func(float64) float64 { return 0 }), nil
 	}
 	return Difference{}, fmt.Errorf("element type %s cannot be compared", want.DType)
 }
@@ -72,15 +74,19 @@ func excess(a, b, allowed float64) float64 {
 	return math.Abs(a-b) - allowed
 }
 
-// difference measures got against want, whose elements are as many.
-func difference[E float32 | int64](got, want []E, shape []int, excess func(got, want float64) float64) Difference {
+// difference measures got against want, whose elements are as many: each may
+// differ by what allowed returns, and by rounding besides.
+func difference[E float32 | int64](got, want []E, shape []int, rounding float64, allowed func(want float64) float64) Difference {
 	d := Difference{Elements: len(want)}
 	worst, worstExcess := -1, math.Inf(-1)
 	for i, w := range want {
 		a, b := float64(got[i]), float64(w)
-		e := excess(a, b)
-		if e > 0 {
+		e := excess(a, b, allowed(b))
+		switch {
+		case e > rounding:
 			d.Beyond++
+		case e > 0:
+			d.Rounded++
 		}
 		if e > worstExcess {
 			worst, worstExcess = i, e

@@ -24,6 +24,11 @@ type Case struct {
 	Name      string
 	Dir       string
 	Tolerance Tolerance
+	// Disputed says that another authority than the expected outputs has other
+	// numbers, see [Manifest].
+	Disputed bool
+	// RoundTrip has the model written and read again first.
+	RoundTrip bool
 }
 
 // An Outcome is how a case ended.
@@ -34,15 +39,21 @@ const (
 	Passed  Outcome = "passed"
 	Failed  Outcome = "failed"
 	Skipped Outcome = "skipped" // the model has nodes that cannot be run
+	// Disputed is what a disputed case comes to where the outputs are not the
+	// expected ones: neither right nor wrong.
+	Disputed Outcome = "disputed"
 )
 
 // A Result is the outcome of a case.
 type Result struct {
 	Case    string  `json:"case"`
 	Outcome Outcome `json:"outcome"`
-	Reason  string  `json:"reason,omitempty"` // why it failed or was skipped
-	Sets    int     `json:"sets"`             // data sets that were compared
-	MaxAbs  float64 `json:"max_abs_error"`    // largest finite absolute error of all outputs compared
+	Reason  string  `json:"reason,omitempty"` // why it did not pass
+	// Rounded is how many elements lie a step of the output's quantisation off
+	// and pass for that, see [Tolerance].
+	Rounded int     `json:"rounded,omitempty"`
+	Sets    int     `json:"sets"`          // data sets that were compared
+	MaxAbs  float64 `json:"max_abs_error"` // largest finite absolute error of all outputs compared
 }
 
 // Run runs every data set of a case. The error is ctx's, where ctx ended
@@ -53,8 +64,13 @@ func (c Case) Run(ctx context.Context, config runtime.Config) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, ctx.Err()
 	}
-	var unsupported *runtime.UnsupportedError
+	var (
+		unsupported *runtime.UnsupportedError
+		differs     differsError
+	)
 	switch {
+	case c.Disputed && errors.As(err, &differs):
+		r.Outcome, r.Reason = Disputed, err.Error()
 	case errors.As(err, &unsupported):
 		r.Outcome, r.Reason = Skipped, reasons(unsupported)
 	case err != nil:
@@ -63,8 +79,34 @@ func (c Case) Run(ctx context.Context, config runtime.Config) (Result, error) {
 	return r, nil
 }
 
-func (c Case) run(ctx context.Context, config runtime.Config, r *Result) error {
+// A differsError tells of an output that is not the expected one.
+type differsError struct {
+	output string
+	Difference
+}
+
+func (e differsError) Error() string { return fmt.Sprintf("output %q: %s", e.output, e.Difference) }
+
+// load reads the model of a case.
+func (c Case) load() (*graph.Model, error) {
 	m, err := loader.Load(filepath.Join(c.Dir, modelFile))
+	if err != nil || !c.RoundTrip {
+		return m, err
+	}
+	dir, err := os.MkdirTemp("", "nnz-verify-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, modelFile)
+	if err := loader.Save(path, m, loader.SaveOptions{}); err != nil {
+		return nil, err
+	}
+	return loader.Load(path)
+}
+
+func (c Case) run(ctx context.Context, config runtime.Config, r *Result) error {
+	m, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -122,14 +164,15 @@ func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config run
 		if err != nil {
 			return err
 		}
-		d, err := c.Tolerance.Compare(got, w)
+		d, err := c.Tolerance.Compare(got, w, stepOf(m, v.Name))
 		if err != nil {
 			return fmt.Errorf("output %q: %w", v.Name, err)
 		}
 		r.MaxAbs = max(r.MaxAbs, d.MaxAbs)
 		if !d.OK() {
-			return fmt.Errorf("output %q: %s", v.Name, d)
+			return differsError{v.Name, d}
 		}
+		r.Rounded += d.Rounded
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	p := newProgress(e, name)
 	defer p.end()
 	o.Name, o.Shapes, o.Dims, o.Progress = name, config.Shapes, config.Dims, p.update
+	o.SkipPasses = config.SkipPasses
 	if len(c.Peer) > 0 {
 		path, remove, err := modelFile(name, m.Model)
 		if err != nil {

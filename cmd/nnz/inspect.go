@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nnz-dev/nnz/bench/inspect"
@@ -12,7 +15,8 @@ import (
 
 // inspectCmd shows what a model is made of.
 type inspectCmd struct {
-	Model string   `arg:"" help:"ONNX file, or builtin:NAME."`
+	Model string   `arg:"" optional:"" help:"ONNX file, or builtin:NAME."`
+	Ops   bool     `help:"List the operators that run, their versions, and what is refused, instead of a model."`
 	Block []string `default:"4x1,1x4" help:"Blocks of outputs x inputs to show the share of full ones of: 2x1, 4x1, 8x1, 16x1, 1x4, 1x8, 1x16, 4x4 or 8x8."`
 	Why   bool     `help:"Show why each format was chosen."`
 	compileFlags
@@ -20,6 +24,14 @@ type inspectCmd struct {
 }
 
 func (c *inspectCmd) Run(e *env) error {
+	switch {
+	case c.Ops && c.Model != "":
+		return usagef("--ops %s: expected no model", c.Model)
+	case c.Ops:
+		return c.operators(e)
+	case c.Model == "":
+		return usagef("expected a model, or --ops")
+	}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -44,6 +56,28 @@ func (c *inspectCmd) Run(e *env) error {
 		}
 	}
 	return modelErr
+}
+
+// operators lists what is supported.
+func (c *inspectCmd) operators(e *env) error {
+	list := runtime.Operators()
+	if err := c.write(e, list); err != nil || c.stdout() {
+		return err
+	}
+	t := newTable("operator<", "domain<", "since", "until", "refused<")
+	for _, op := range list {
+		since, until, refused := "", "", op.Refused
+		if op.Runs {
+			since = strconv.Itoa(op.Since)
+		} else {
+			refused = "all: " + refused
+		}
+		if op.Until > 0 {
+			until = strconv.Itoa(op.Until)
+		}
+		t.AppendRow(row(op.Name, op.Domain, since, until, refused))
+	}
+	return e.print(t)
 }
 
 func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
@@ -98,8 +132,43 @@ func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
 	if r.ISA != "" {
 		line("plan", "%s, %s multiplications if dense; weights %s packed, session %s",
 			r.ISA, count(r.MACs), size(int64(r.PackedBytes)), size(int64(r.ArenaBytes)))
+		line("fusion", "%s become %s", plural(r.Nodes, "node"), count(r.FusedNodes))
+	}
+	return c.printPasses(e, r.Passes)
+}
+
+// printPasses shows what each pass did, and names those that had nothing to do.
+func (c *inspectCmd) printPasses(e *env, passes []runtime.PassReport) error {
+	t := newTable("pass<", "nodes", "change<")
+	var idle []string
+	for _, p := range passes {
+		if len(p.Change) == 0 {
+			idle = append(idle, p.Name)
+			continue
+		}
+		t.AppendRow(row(p.Name, fmt.Sprintf("%d to %d", p.Before, p.After), describeChange(p.Change)))
+	}
+	if t.Length() > 0 {
+		fmt.Fprintln(e.out)
+		if err := e.print(t); err != nil {
+			return err
+		}
+	}
+	if len(idle) > 0 {
+		fmt.Fprintf(e.out, "\n%-11s %s\n", "no change", strings.Join(idle, ", "))
 	}
 	return nil
+}
+
+// describeChange lists what became more before what became less.
+func describeChange(change map[string]int) string {
+	ops := slices.SortedFunc(maps.Keys(change), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(change[a], change[b]), cmp.Compare(a, b))
+	})
+	for i, op := range ops {
+		ops[i] = fmt.Sprintf("%+d %s", change[op], op)
+	}
+	return strings.Join(ops, ", ")
 }
 
 // full writes the share of a layer's blocks of a size such as 4x1 that are

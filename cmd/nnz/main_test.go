@@ -106,7 +106,9 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"unknown command", []string{"frobnicate"}, exitUsage, "frobnicate"},
 		{"unknown flag", []string{"inspect", "--frobnicate", file("relu.onnx")}, exitUsage, "--frobnicate"},
+		{"unknown pass", []string{"inspect", "--passes", "-geru", file("relu.onnx")}, exitUsage, "gelu"},
 		{"no model", []string{"inspect"}, exitUsage, "model"},
+		{"a model and the operators", []string{"inspect", "--ops", file("relu.onnx")}, exitUsage, "--ops"},
 		{"no such file", []string{"inspect", file("none.onnx")}, exitFile, "none.onnx"},
 		{"a folder", []string{"inspect", dir}, exitFile, dir},
 		{"truncated", []string{"inspect", file("truncated.onnx")}, exitFile, "truncated.onnx"},
@@ -203,6 +205,15 @@ func TestInspectUnsupported(t *testing.T) {
 	code, stdout, stderr := command(t, "inspect", path)
 	if code != exitUnsupported || !strings.Contains(stdout, "x float32") || !strings.Contains(stderr, "FrobnicateTensor") {
 		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
+	}
+}
+
+func TestInspectOps(t *testing.T) {
+	out := succeed(t, "inspect", "--ops")
+	for _, want := range []string{"LayerNormalization", "Upsample", "RandomNormal"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the list of operators lacks %s", want)
+		}
 	}
 }
 

@@ -59,6 +59,7 @@ type compileFlags struct {
 	Threads int            `placeholder:"N" help:"Goroutines that work on one inference. Default: physical cores, or what GOMAXPROCS or a quota allows."`
 	ISA     string         `name:"isa" placeholder:"NAME" help:"Instruction set: generic, avx2, avx512 or neon. Default: NNZ_ISA, else the best of this CPU."`
 	Dim     map[string]int `placeholder:"NAME=N" help:"Size of a symbolic extent, such as batch=8."`
+	Passes  string         `default:"all" placeholder:"LIST" help:"Rewritings of the model that run: all, none, names with commas between, or names to leave out with a minus before each, such as -gelu,-qkv. Inspect lists what each one does. Default: all."`
 	Shape   []string       `sep:"none" placeholder:"INPUT=1x3x224x224" help:"Shape of an input that the model leaves open."`
 }
 
@@ -81,6 +82,9 @@ func (f compileFlags) config() (runtime.Config, error) {
 		if n < 1 {
 			return c, usagef("--dim %s=%d: expected a positive number", name, n)
 		}
+	}
+	if c.SkipPasses, err = runtime.ParsePasses(f.Passes); err != nil {
+		return c, usageError{err}
 	}
 	c.Shapes = make(map[string][]int)
 	for _, s := range f.Shape {

@@ -61,6 +61,62 @@ func (s *site) floats(in []Tensor, i int) []float32 {
 	return in[i].F
 }
 
+// buildFusedRotary binds nnz.Rotary: pairs of features of X [..., D], of its two
+// halves or neighbours, turn by the angles whose cosines and sines the tables
+// hold. Those broadcast to X, or to [..., D/2] with an element for each pair.
+func buildFusedRotary(s *site) (Compute, error) {
+	rows, depth, err := s.lastAxis(0)
+	if err != nil {
+		return nil, err
+	}
+	if depth%2 != 0 {
+		return nil, fmt.Errorf("X has %d features, expected pairs", depth)
+	}
+	half := depth / 2
+	paired := func(table *Tensor) bool { return len(table.Shape) > 0 && table.Shape[len(table.Shape)-1] == half }
+	full := s.in[0].Shape
+	var strides [2][]int
+	for i := range strides {
+		table, to := &s.in[1+i], slices.Clone(full)
+		if paired(table) {
+			to[len(to)-1] = half
+		}
+		if strides[i], err = broadcastStrides(table.Shape, to); err != nil {
+			return nil, fmt.Errorf("input %d: %w", 1+i, err)
+		}
+	}
+	// The loops run over the rows; along one, tables are walked by hand.
+	last := len(full) - 1
+	loops := newNest(append(slices.Clone(full[:last]), 1), append(slices.Clone(strides[0][:last]), 0), append(slices.Clone(strides[1][:last]), 0))
+	apart, pair := half, 1 // of a pair's features, and of two pairs
+	if s.Int("interleaved", 0) != 0 {
+		apart, pair = 1, 2
+	}
+	// Steps of the tables from one pair to the next, and within a pair.
+	var step, within [2]int
+	for i := range strides {
+		if step[i] = strides[i][last]; !paired(&s.in[1+i]) {
+			within[i] = step[i] * apart
+			step[i] *= pair
+		}
+	}
+	return func(in, out []Tensor) {
+		cos, sin := in[1].F, in[2].F
+		for r := range rows {
+			c, d := loops.at(0, r/loops.n)+r%loops.n*loops.walks[0].step, loops.at(1, r/loops.n)+r%loops.n*loops.walks[1].step
+			x, y := in[0].F[r*depth:(r+1)*depth], out[0].F[r*depth:(r+1)*depth]
+			for i := range half {
+				j, k := i*pair, i*pair+apart
+				a, b := x[j], x[k]
+				y[j] = a*cos[c] - b*sin[d]
+				y[k] = b*cos[c+within[0]] + a*sin[d+within[1]]
+				c += step[0]
+				d += step[1]
+			}
+		}
+	}, nil
+}
+
 // siluRow is x times the sigmoid of alpha times x.
 func siluRow(s *site) func(dst, x []float32) {
 	alpha := s.Float("alpha", 1)

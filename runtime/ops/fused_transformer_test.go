@@ -31,6 +31,7 @@ func TestFusedTransformer(t *testing.T) {
 		{&graph.Node{Op: "LayerNorm", Domain: graph.FusedDomain}, []Tensor{x, scale, scale}, x.Shape},
 		{&graph.Node{Op: "RMSNorm", Domain: graph.FusedDomain}, []Tensor{x, scale}, x.Shape},
 		{&graph.Node{Op: "Gelu", Domain: graph.FusedDomain}, []Tensor{x}, x.Shape},
+		{&graph.Node{Op: "Rotary", Domain: graph.FusedDomain}, []Tensor{x, scale, Zeros(graph.Float32, []int{tokens, len(scale.F) / 2})}, x.Shape},
 		{&graph.Node{Op: "SiLU", Domain: graph.FusedDomain}, []Tensor{x}, x.Shape},
 	} {
 		t.Run(c.node.Op, func(t *testing.T) {

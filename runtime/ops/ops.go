@@ -47,11 +47,11 @@ type Compute func(in, out []Tensor)
 
 // An operator is a row of the table.
 type operator struct {
-	since  int                                  // first version of the operator set with these semantics
-	inputs [2]int                               // fewest and most inputs; most is -1 for any number
-	check  func(n *graph.Node, opset int) error // refuses attributes before shapes are known; may be nil
-	build  func(s *site) (Compute, error)       // binds a node
-	quiet  bool                                 // the first output may be absent
+	inputs  [2]int                               // fewest and most inputs of a fused operator; of others, graph knows
+	check   func(n *graph.Node, opset int) error // refuses attributes before shapes are known; may be nil
+	build   func(s *site) (Compute, error)       // binds a node
+	refuses string                               // what of the specification does not run, for people
+	quiet   bool                                 // the first output may be absent
 }
 
 // Supported reports why node n, of a model that imports version opset of the
@@ -65,19 +65,27 @@ func Supported(n *graph.Node, opset int) error {
 func lookup(n *graph.Node, opset int) (operator, error) {
 	var op operator
 	var ok bool
+	var sig graph.Signature
 	switch n.Domain {
 	case "":
 		op, ok = table[n.Op]
+		sig, _ = graph.SignatureOf(n.Op)
+		op.inputs = [2]int{sig.MinInputs, sig.MaxInputs}
 	case graph.FusedDomain:
 		op, ok = fused[n.Op]
 	default:
 		return op, fmt.Errorf("no operator of domain %q is supported", n.Domain)
 	}
 	switch {
+	case !ok && absent[n.Op] != "" && n.Domain == "":
+		return op, fmt.Errorf("operator %s is not supported: %s", n.Op, absent[n.Op])
 	case !ok:
 		return op, fmt.Errorf("operator %s is not supported", n.Op)
-	case opset < op.since && n.Domain != graph.FusedDomain:
-		return op, fmt.Errorf("version %d of operator %s is not supported, only %d and later", opset, n.Op, op.since)
+	case n.Domain == graph.FusedDomain: // has no versions
+	case opset < sig.Since:
+		return op, fmt.Errorf("version %d of operator %s is not supported, only %d and later", opset, n.Op, sig.Since)
+	case sig.Until != 0 && opset > sig.Until:
+		return op, fmt.Errorf("version %d has no operator %s, the last one that does is %d", opset, n.Op, sig.Until)
 	}
 	if op.check != nil {
 		if err := op.check(n, opset); err != nil {
@@ -128,8 +136,8 @@ func (s *site) wrap(err error) error {
 // validate checks what every operator takes for granted.
 func (s *site) validate(op operator) error {
 	inputs := op.inputs
-	if n := len(s.in); n < inputs[0] || inputs[1] >= 0 && n > inputs[1] {
-		return fmt.Errorf("%d inputs, expected %d to %d", n, inputs[0], inputs[1])
+	if n := len(s.in); n < inputs[0] || n > inputs[1] {
+		return fmt.Errorf("%d inputs, expected %s", n, graph.CountRange(inputs[0], inputs[1]))
 	}
 	for i := range s.in {
 		t := &s.in[i]

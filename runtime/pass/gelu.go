@@ -38,7 +38,7 @@ func gelu(g *Graph) error {
 			}
 		}
 	}
-	return nil
+	return dead(g)
 }
 
 func (m *matcher) setGelu(n *graph.Node, x, approximate string) {

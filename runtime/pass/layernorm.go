@@ -26,7 +26,7 @@ func layerNorm(g *Graph) error {
 		}
 	}
 	m.sweep()
-	return nil
+	return dead(g)
 }
 
 // rmsNorm turns division by the root of the mean square over the last axis into
@@ -44,7 +44,7 @@ func rmsNorm(g *Graph) error {
 		}
 	}
 	m.sweep()
-	return nil
+	return dead(g)
 }
 
 // fuseNormOp rewrites an ONNX node that normalises over the last axis alone.

@@ -8,7 +8,7 @@ import (
 
 // A matcher recognises what exporters write as several nodes. Nothing is asked
 // of who else reads the values between them: a match is rewritten at its last
-// node, and what nobody reads any more goes with the pass dead.
+// node, and dead then takes what nobody reads any more.
 type matcher struct {
 	*Graph
 	*index

@@ -16,6 +16,7 @@
 //	RMSNorm    X [..., K], scale [K] optional; attribute epsilon
 //	Gelu    X; attribute approximate, none or tanh
 //	SiLU    X; attribute alpha: X · sigmoid(alpha·X)
+//	Rotary  X [..., D], cos, sin; attribute interleaved
 //	Attention  Q [B, T, H·D], K [B, S, G·D], V [B, S, G·E], mask optional, to
 //	        [B, T, H·E]; attributes heads H, kv_heads G, which divides H, scale
 //	        and causal
@@ -24,6 +25,10 @@
 // head h·G/H of K and V. The mask broadcasts to [B, H, T, S]; causal hides from
 // each token those after it. Where K and V are absent, E is D, S is T, and Q
 // holds the features of all three beside one another, [B, T, H·D + G·D + G·D].
+//
+// Rotary turns pairs of features, x and y, to x·cos - y·sin and y·cos + x·sin.
+// Pairs are i and D/2 + i, or neighbours where interleaved is 1. The tables
+// broadcast to X, or to one element for each pair: [..., D/2].
 //
 // W and B are constants and a sparse W stays sparse. R is a residual of the
 // output's shape. Conv and Linear compute products + B + R, clamped to
@@ -63,6 +68,7 @@ var All = []Pass{
 	{"rmsnorm", rmsNorm},
 	{"gelu", gelu},
 	{"silu", silu},
+	{"rotary", rotary},
 	{"conv", conv},
 	{"linear", linear},
 	{"pad", pad},

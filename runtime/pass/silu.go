@@ -33,5 +33,5 @@ func silu(g *Graph) error {
 			}
 		}
 	}
-	return nil
+	return dead(g)
 }

@@ -1,6 +1,9 @@
 package pass_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestLayerNorm(t *testing.T) {
 	const head = `
@@ -284,6 +287,163 @@ const twoHeads = `
 	tk = Transpose(rk) perm=[0 2 3 1]
 	tv = Transpose(rv) perm=[0 2 1 3]
 	`
+
+func TestRotary(t *testing.T) {
+	const halves = `
+		input x 2 3 4 8
+		input cos 2 1 4 8
+		input sin 4 8
+		ints zero 1 = 0
+		ints four 1 = 4
+		ints many 1 = 9223372036854775807
+		ints last 1 = 3
+		lo = Slice(x, zero, four, last)
+		hi = Slice(x, four, many, last)
+		a = Mul(x, cos)
+		`
+	const pairs = `
+		input x 2 4 8
+		weight cos 4 4
+		weight sin 4 4
+		ints zero = 0
+		ints one = 1
+		ints axis 1 = -1
+		ints cut 4 = 2 4 4 2
+		ints back 3 = 2 4 8
+		p = Reshape(x, cut)
+		r = Gather(p, zero) axis=3
+		i = Gather(p, one) axis=3
+		rc = Mul(r, cos)
+		is = Mul(i, sin)
+		rs = Mul(r, sin)
+		ic = Mul(cos, i)
+		re = Sub(rc, is)
+		im = Add(ic, rs)
+		ur = Unsqueeze(re, axis)
+		ui = Unsqueeze(im, axis)
+		`
+	const stacked = "s = Concat(ur, ui) axis=-1\n y = Reshape(s, back)\n output y"
+	check(t, 13, []rewrite{
+		{"halves", "rotary", halves + `
+			n = Neg(hi)
+			turned = Concat(n, lo) axis=-1
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, `
+			y = nnz.Rotary(x, cos, sin) interleaved=0`},
+		{"halves of a split, added the other way round", "rotary", `
+			input x 2 4 8
+			input cos 4 8
+			input sin 4 8
+			lo, hi = Split(x) axis=2
+			n = Neg(hi)
+			turned = Concat(n, lo) axis=2
+			a = Mul(cos, x)
+			b = Mul(sin, turned)
+			y = Add(b, a)
+			output y`, `
+			y = nnz.Rotary(x, cos, sin) interleaved=0`},
+		{"halves, part by part, an angle for each pair", "rotary", `
+			input x 2 4 8
+			input cos 4 4
+			input sin 4 4
+			lo, hi = Split(x) axis=-1
+			lc = Mul(lo, cos)
+			hs = Mul(hi, sin)
+			hc = Mul(hi, cos)
+			ls = Mul(lo, sin)
+			first = Sub(lc, hs)
+			second = Add(hc, ls)
+			y = Concat(first, second) axis=-1
+			output y`, `
+			y = nnz.Rotary(x, cos, sin) interleaved=0`},
+		{"before heads come before tokens", "rotary", `
+			input z 2 4 3 8
+			input cos 4 8
+			input sin 1 1 4 8
+			x = Transpose(z) perm=[0 2 1 3]
+			lo, hi = Split(x) axis=-1
+			n = Neg(hi)
+			turned = Concat(n, lo) axis=-1
+			a = Mul(x, cos)
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, `
+			cos.tokens = Reshape(cos, cos.tokens.shape)
+			sin.tokens = Reshape(sin, sin.tokens.shape)
+			y.turned = nnz.Rotary(z, cos.tokens, sin.tokens) interleaved=0
+			y = Transpose(y.turned) perm=[0 2 1 3]`},
+		{"neighbours", "rotary", pairs + stacked, `
+			y = nnz.Rotary(x, cos, sin) interleaved=1`},
+		{"neighbours that were cut apart before", "rotary", strings.Replace(strings.Replace(pairs, "input x 2 4 8", "input p 2 4 4 2", 1), "p = Reshape(x, cut)", "", 1) + stacked, `
+			p.whole = Reshape(p, p.whole.shape)
+			y = nnz.Rotary(p.whole, cos, sin) interleaved=1`},
+		{"neighbours by steps of two", "rotary", `
+			input x 2 4 8
+			input cos 4 8
+			input sin 4 8
+			ints zero 1 = 0
+			ints one 1 = 1
+			ints two 1 = 2
+			ints many 1 = 9223372036854775807
+			ints last 1 = -1
+			ints back 3 = 2 4 8
+			even = Slice(x, zero, many, last, two)
+			odd = Slice(x, one, many, last, two)
+			n = Neg(odd)
+			un = Unsqueeze(n, last)
+			ue = Unsqueeze(even, last)
+			c = Concat(un, ue) axis=-1
+			turned = Reshape(c, back)
+			a = Mul(x, cos)
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, `
+			y = nnz.Rotary(x, cos, sin) interleaved=1`},
+		{"turned the other way", "rotary", halves + `
+			n = Neg(lo)
+			turned = Concat(hi, n) axis=-1
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, ""},
+		{"mirrored", "rotary", halves + `
+			turned = Concat(hi, lo) axis=-1
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, ""},
+		{"halves that are not", "rotary", `
+			input x 2 4 8
+			input cos 4 8
+			input sin 4 8
+			ints parts 2 = 6 2
+			lo, hi = Split(x, parts) axis=2
+			n = Neg(hi)
+			turned = Concat(n, lo) axis=2
+			a = Mul(x, cos)
+			b = Mul(turned, sin)
+			y = Add(a, b)
+			output y`, ""},
+		{"real and imaginary in the wrong order", "rotary", pairs + "s = Concat(ui, ur) axis=-1\n y = Reshape(s, back)\n output y", ""},
+		{"tables that broadcast to halves as an axis", "rotary", `
+			input x 4 4 8
+			input cos 4 1 4
+			input sin 4 1 4
+			ints cut 4 = 4 4 2 4
+			ints back 3 = 4 4 8
+			p = Reshape(x, cut)
+			lo, hi = Split(p) axis=2
+			lc = Mul(lo, cos)
+			hs = Mul(hi, sin)
+			hc = Mul(hi, cos)
+			ls = Mul(lo, sin)
+			first = Sub(lc, hs)
+			second = Add(hc, ls)
+			c = Concat(first, second) axis=2
+			y = Reshape(c, back)
+			output y`, ""},
+		{"one part of another angle", "rotary", strings.Replace(pairs, "ic = Mul(cos, i)", "ic = Mul(sin, i)", 1) + stacked, ""},
+	})
+}
 
 const context = `
 	p = Softmax(m) axis=-1

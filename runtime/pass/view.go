@@ -211,29 +211,11 @@ func (m *matcher) through(n *graph.Node, name string, v view) (view, bool) {
 
 // throughSlice applies a slice of steps of one.
 func (m *matcher) throughSlice(n *graph.Node, to []int, v view) (view, bool) {
-	list := func(i int, attr string) []int {
-		if n.Input(i) == "" {
-			return n.Ints(attr)
-		}
-		t := m.constant(n.Inputs[i])
-		if t == nil {
-			return nil
-		}
-		var out []int
-		for _, x := range t.Ints() {
-			out = append(out, int(x))
-		}
-		return out
+	starts, axes, steps, ok := m.sliceOf(n)
+	if !ok || slices.ContainsFunc(steps, func(s int) bool { return s != 1 }) {
+		return v, false
 	}
 	from := m.Types[n.Inputs[0]].Shape
-	starts, axes := list(1, "starts"), list(3, "axes")
-	if starts == nil || slices.ContainsFunc(list(4, "steps"), func(s int) bool { return s != 1 }) {
-		return v, false
-	}
-	if n.Input(4) != "" && m.constant(n.Input(4)) == nil || n.Input(3) != "" && axes == nil {
-		return v, false
-	}
-	ok := true
 	for i, s := range starts {
 		axis := i
 		if axes != nil {
@@ -250,4 +232,27 @@ func (m *matcher) throughSlice(n *graph.Node, to []int, v view) (view, bool) {
 		}
 	}
 	return v, true
+}
+
+// sliceOf returns the starts of a Slice, and its axes and steps where it has
+// them, where all are constants.
+func (m *matcher) sliceOf(n *graph.Node) (starts, axes, steps []int, ok bool) {
+	for _, list := range []struct {
+		input int
+		attr  string
+		to    *[]int
+	}{{1, "starts", &starts}, {3, "axes", &axes}, {4, "steps", &steps}} {
+		if n.Input(list.input) == "" {
+			*list.to = n.Ints(list.attr)
+			continue
+		}
+		t := m.constant(n.Inputs[list.input])
+		if t == nil {
+			return nil, nil, nil, false
+		}
+		for _, x := range t.Ints() {
+			*list.to = append(*list.to, int(x))
+		}
+	}
+	return starts, axes, steps, starts != nil
 }
