@@ -114,6 +114,7 @@ var table = map[string]operator{
 	"GlobalMaxPool":     {since: 1, inputs: one, build: buildGlobalMaxPool},
 	"LpPool":            {since: 2, inputs: one, check: checkLpPool, build: inferred(buildLpPool)},
 	"MaxPool":           {since: 1, inputs: one, check: checkAutoPad, build: buildMaxPool},
+	"MaxUnpool":         {since: 9, inputs: [2]int{2, 3}, build: inferred(buildMaxUnpool)},
 	"ReduceL1":          {since: 1, inputs: upTo2, build: reduce(18, l1Floats, l1Ints)},
 	"ReduceL2":          {since: 1, inputs: upTo2, build: reduce(18, l2Floats, l2Ints)},
 	"ReduceLogSum":      {since: 1, inputs: upTo2, build: reduce(18, logSumFloats, nil)},
@@ -152,6 +153,17 @@ var table = map[string]operator{
 	"Col2Im":     {since: 18, inputs: [2]int{3, 3}, build: inferred(buildCol2Im)},
 	"GridSample": {since: 16, inputs: two, check: checkGridSample, build: inferred(buildGridSample)},
 	"RoiAlign":   {since: 10, inputs: [2]int{3, 3}, check: checkRoiAlign, build: inferred(buildRoiAlign)},
+
+	// Data decides how many elements come out.
+	"Compress":          {since: 9, inputs: two, eval: evalCompress},
+	"NonMaxSuppression": {since: 10, inputs: [2]int{2, 5}, eval: evalNonMaxSuppression},
+	"NonZero":           {since: 9, inputs: one, eval: evalNonZero},
+	"Unique":            {since: 11, inputs: one, eval: evalUnique},
+
+	// Graphs within the graph, which package runtime runs.
+	"If":   {since: 1, inputs: one, check: checkIf},
+	"Loop": {since: 1, inputs: [2]int{0, -1}, check: checkLoop},
+	"Scan": {since: 9, inputs: some, check: checkScan},
 
 	// Recurrent networks.
 	"GRU":  {since: 7, inputs: [2]int{3, 6}, check: checkRecurrent, build: inferred(buildRecurrent), quiet: true},
