@@ -55,8 +55,7 @@ type Config struct {
 	// MaxBytes bounds the memory that the plan's packed weights and one
 	// session may take together; 0 is no bound. Where shapes depend on data, the
 	// values that have them, and each part of the model that is compiled for
-	// them, may take what the part before leaves; with 0, the values of one part
-	// 4 GiB.
+	// them, may take what the parts around them leave; with 0, the values 4 GiB.
 	MaxBytes int64
 	// SkipPasses names rewritings of the model that are left out, as listed by
 	// package pass: for finding out what one does.

@@ -27,7 +27,7 @@ func (v *evaluation) branch(ctx context.Context, e *early, in []Tensor) ([]Tenso
 		return nil, err
 	}
 	v.s.inner = append(v.s.inner, s)
-	if err := s.run(ctx, v.pool); err != nil {
+	if err := s.run(ctx, v.pool, v.left); err != nil {
 		return nil, err
 	}
 	return body.results(s), nil
@@ -76,7 +76,7 @@ func (v *evaluation) loop(ctx context.Context, e *early, in []Tensor) (_ []Tenso
 		if s, err = body.session(ctx, s, args(trip)); err != nil {
 			return nil, err
 		}
-		if err := s.run(ctx, v.pool); err != nil {
+		if err := v.trip(ctx, s); err != nil {
 			return nil, err
 		}
 		out := body.results(s)
@@ -138,7 +138,7 @@ func (v *evaluation) scan(ctx context.Context, e *early, in []Tensor) (_ []Tenso
 		if s, err = body.session(ctx, s, args(trip)); err != nil {
 			return nil, err
 		}
-		if err := s.run(ctx, v.pool); err != nil {
+		if err := v.trip(ctx, s); err != nil {
 			return nil, err
 		}
 		out := body.results(s)
@@ -233,7 +233,7 @@ func (v *evaluation) moved(t Tensor, from, to int) (Tensor, error) {
 	perm = slices.Insert(slices.Delete(perm, from, from+1), to, from)
 	n := &graph.Node{Op: "Transpose", Inputs: []string{"x"}, Outputs: []string{"y"}}
 	n.Set("perm", perm)
-	out, err := ops.Run(n, 13, []Tensor{t}, v.k, v.left)
+	out, err := ops.Run(n, 13, []Tensor{t}, v.k, *v.left)
 	if err != nil {
 		return t, err
 	}
@@ -277,8 +277,8 @@ func (v *evaluation) push(s *stack, t Tensor) error {
 
 // finish returns the outputs of a loop: the carried values as they are, and
 // each stack as one tensor. Without a trip the extents of what would have been
-// stacked are those that the body is compiled to for args, 0 where it does not
-// know them.
+// stacked are those that the body is compiled to for args, or where that does
+// not tell those that the file gives; 0 where neither does.
 func (v *evaluation) finish(ctx context.Context, body *part, carried []Tensor, stacks []stack, args func() []Tensor) ([]Tensor, error) {
 	out := carried
 	for i := range stacks {
@@ -289,7 +289,9 @@ func (v *evaluation) finish(ctx context.Context, body *part, carried []Tensor, s
 				return nil, err
 			}
 			result := e.plan.results[len(body.model.Outputs)-len(stacks)+i]
-			s.DType = result.DType
+			if s.DType = result.DType; s.DType == graph.Undefined {
+				return nil, fmt.Errorf("output %d: the type of what no trip has stacked is not given", len(carried)+i)
+			}
 			for _, d := range result.Shape {
 				s.Shape = append(s.Shape, max(0, d.Size))
 			}

@@ -21,7 +21,7 @@ type tail struct {
 	early  []*early
 	rest   *part             // nil where nothing reads what the early nodes put out
 	consts map[string]Tensor // operands of the early nodes that are constant
-	limit  int64             // bytes that the outputs of the early nodes may take together
+	limit  int64             // bytes that values whose extents depend on data may take together
 }
 
 // An early node is evaluated as soon as the static part has run.

@@ -133,9 +133,17 @@ func noValue(kind, name string, all []graph.Value) error {
 // Run computes the outputs from the inputs. It returns ctx's error where ctx
 // ends between two steps. It allocates nothing where all shapes are known to
 // the plan.
-func (s *Session) Run(ctx context.Context) error { return s.run(ctx, s.pool) }
+func (s *Session) Run(ctx context.Context) error {
+	if s.plan.tail == nil {
+		return s.run(ctx, s.pool, nil)
+	}
+	left := s.plan.tail.limit
+	return s.run(ctx, s.pool, &left)
+}
 
-func (s *Session) run(ctx context.Context, pool *parallel.Pool) error {
+// run runs on a pool that may be that of the session around this one. left is
+// the bytes that values whose extents depend on data may still take.
+func (s *Session) run(ctx context.Context, pool *parallel.Pool, left *int64) error {
 	for _, r := range s.runners {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -145,18 +153,18 @@ func (s *Session) run(ctx context.Context, pool *parallel.Pool) error {
 	if s.plan.tail == nil {
 		return nil
 	}
-	return s.finish(ctx, pool)
+	return s.finish(ctx, pool, left)
 }
 
 // finish runs the tail of the plan.
-func (s *Session) finish(ctx context.Context, pool *parallel.Pool) error {
+func (s *Session) finish(ctx context.Context, pool *parallel.Pool, left *int64) error {
 	s.forget()
 	for _, r := range s.plan.results {
 		if !slices.ContainsFunc(s.plan.outputs, func(v *value) bool { return v.name == r.Name }) {
 			delete(s.outputs, r.Name)
 		}
 	}
-	return s.plan.tail.run(ctx, s, pool)
+	return s.plan.tail.run(ctx, s, pool, left)
 }
 
 // RunTimed runs the steps from first on, by the index of Plan.Explain's Steps,

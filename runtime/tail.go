@@ -11,8 +11,8 @@ import (
 	"github.com/nnz-dev/nnz/runtime/ops"
 )
 
-// freeBytes bounds the values whose extents depend on data where Config leaves
-// memory unbounded: data must not be able to take a machine down.
+// freeBytes bounds the values of one run whose extents depend on data where
+// Config leaves memory unbounded: data must not be able to take a machine down.
 const freeBytes = 4 << 30
 
 // bind completes a tail for the plan that it belongs to, which takes need bytes
@@ -89,6 +89,13 @@ func (p *part) results(s *Session) []Tensor {
 	return out
 }
 
+// trip runs a body whose results are copied before anything else is computed,
+// so that what it computes on the way takes no memory for good.
+func (v *evaluation) trip(ctx context.Context, s *Session) error {
+	left := *v.left
+	return s.run(ctx, v.pool, &left)
+}
+
 // An evaluation is one run of a tail.
 type evaluation struct {
 	*tail
@@ -96,12 +103,12 @@ type evaluation struct {
 	pool *parallel.Pool
 	k    *vec.Kernels
 	late map[string]Tensor // outputs of early nodes
-	left int64             // bytes that those to come may take
+	left *int64            // bytes that values of the run that are to come may take
 }
 
 // run computes what comes after the static part of a session.
-func (t *tail) run(ctx context.Context, s *Session, pool *parallel.Pool) error {
-	v := &evaluation{tail: t, s: s, pool: pool, k: vec.For(s.plan.isa), late: make(map[string]Tensor), left: t.limit}
+func (t *tail) run(ctx context.Context, s *Session, pool *parallel.Pool, left *int64) error {
+	v := &evaluation{tail: t, s: s, pool: pool, k: vec.For(s.plan.isa), late: make(map[string]Tensor), left: left}
 	for _, e := range t.early {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -122,7 +129,7 @@ func (t *tail) run(ctx context.Context, s *Session, pool *parallel.Pool) error {
 			return err
 		}
 		s.inner = append(s.inner, inner)
-		if err := inner.run(ctx, pool); err != nil {
+		if err := inner.run(ctx, pool, left); err != nil {
 			return err
 		}
 		for i, out := range t.rest.results(inner) {
@@ -168,7 +175,7 @@ func (v *evaluation) evaluate(ctx context.Context, e *early) ([]Tensor, error) {
 			return v.scan(ctx, e, in)
 		}
 	}
-	out, err := ops.Run(e.node, e.opset, in, v.k, v.left)
+	out, err := ops.Run(e.node, e.opset, in, v.k, *v.left)
 	for i := range out {
 		if err == nil && out[i].DType != graph.Undefined {
 			err = v.charge(out[i].Bytes())
@@ -179,10 +186,10 @@ func (v *evaluation) evaluate(ctx context.Context, e *early) ([]Tensor, error) {
 
 // charge takes bytes from those that values of this run may take.
 func (v *evaluation) charge(bytes int64) error {
-	if bytes > v.left {
-		return fmt.Errorf("%d bytes for values whose extents depend on data, %d are left of the limit", bytes, v.left)
+	if bytes > *v.left {
+		return fmt.Errorf("%d bytes for values whose extents depend on data, %d are left of the limit", bytes, *v.left)
 	}
-	v.left -= bytes
+	*v.left -= bytes
 	return nil
 }
 
@@ -190,7 +197,7 @@ func (v *evaluation) charge(bytes int64) error {
 func (v *evaluation) copied(into, t Tensor) (Tensor, error) {
 	if len(into.F) != len(t.F) || len(into.I) != len(t.I) {
 		if into.DType != graph.Undefined {
-			v.left += into.Bytes()
+			*v.left += into.Bytes()
 		}
 		if err := v.charge(t.Bytes()); err != nil {
 			return t, err
