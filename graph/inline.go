@@ -170,13 +170,15 @@ func (m *Model) renamed(outer map[string]string, names *Names) *Model {
 	return c
 }
 
-// Count returns the nodes of a model, those of graphs in attributes included.
-func (m *Model) Count() int {
-	total := len(m.Nodes)
+// Size counts what a graph is made of: nodes, weights, inputs and outputs,
+// those of nodes and of graphs in attributes included.
+func (m *Model) Size() int {
+	total := len(m.Nodes) + len(m.Weights) + len(m.Inputs) + len(m.Outputs)
 	for _, n := range m.Nodes {
+		total += len(n.Inputs) + len(n.Outputs)
 		for _, a := range n.Attrs {
 			if a.Graph != nil {
-				total += a.Graph.Count()
+				total += a.Graph.Size()
 			}
 		}
 	}
