@@ -34,8 +34,11 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 
 // compileAt compiles a model that stands by itself, or a part of one.
 func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, error) {
-	g, t, err := optimize(ctx, m, c, s)
+	g, t, err := typed(ctx, m, c, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := optimize(ctx, g, c); err != nil {
 		return nil, err
 	}
 	comp := &compiler{
@@ -68,37 +71,20 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 	return p, nil
 }
 
-// optimize infers shapes and runs the passes over a copy of the model, apart
-// from what has to wait for a run, which is the tail.
-func optimize(ctx context.Context, m *graph.Model, c Config, s site) (*pass.Graph, *tail, error) {
-	g := &pass.Graph{Model: m.Clone()}
-	o := graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval, Open: true}
-	for again := true; again; {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		var err error
-		if g.Types, err = graph.Infer(g.Model, o); err != nil {
-			return nil, nil, err
-		}
-		again = !slices.Contains(c.SkipPasses, pass.Branch) && pass.Branches(g)
-	}
-	t, err := cut(g, s)
-	if err != nil {
-		return nil, nil, err
-	}
+// optimize runs the passes.
+func optimize(ctx context.Context, g *pass.Graph, c Config) error {
 	for _, p := range pass.All {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return err
 		}
 		if slices.Contains(c.SkipPasses, p.Name) {
 			continue
 		}
 		if err := p.Run(g); err != nil {
-			return nil, nil, fmt.Errorf("pass %s: %w", p.Name, err)
+			return fmt.Errorf("pass %s: %w", p.Name, err)
 		}
 	}
-	return g, t, nil
+	return nil
 }
 
 // unsupported lists the nodes that have no operator, in graphs of attributes

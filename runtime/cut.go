@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,25 @@ type part struct {
 	site     site
 	parent   *Plan
 	config   Config
+}
+
+// typed copies the model, takes the branches whose conditions are constant, and
+// infers the types of values. What has none before a run is cut off.
+func typed(ctx context.Context, m *graph.Model, c Config, s site) (*pass.Graph, *tail, error) {
+	g := &pass.Graph{Model: m.Clone()}
+	o := graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval, Open: true}
+	for again := true; again; {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		var err error
+		if g.Types, err = graph.Infer(g.Model, o); err != nil {
+			return nil, nil, err
+		}
+		again = !slices.Contains(c.SkipPasses, pass.Branch) && pass.Branches(g)
+	}
+	t, err := cut(g, s)
+	return g, t, err
 }
 
 // cut takes what has no types out of g, which becomes the static part, and
