@@ -29,6 +29,9 @@ type Report struct {
 	WeightBytes int `json:"weight_bytes"`
 	PackedBytes int `json:"packed_bytes,omitempty"`
 	ArenaBytes  int `json:"arena_bytes,omitempty"`
+	// Later is how many nodes are compiled or computed when a run has told their
+	// shapes.
+	Later int `json:"later,omitempty"`
 }
 
 // A Value is an input or an output.
@@ -105,6 +108,7 @@ func Model(ctx context.Context, m *graph.Model, c runtime.Config) (*Report, erro
 	}
 	explained := plan.Explain()
 	r.ISA, r.PackedBytes, r.ArenaBytes = explained.ISA, explained.PackedBytes, explained.ArenaBytes
+	r.Later = len(explained.Later)
 	steps := make(map[string]*runtime.LayerReport)
 	for i, s := range explained.Steps {
 		if s.M > 0 {
