@@ -15,6 +15,13 @@
 //	err = session.Run(ctx)
 //	out, err := session.Output("y")
 //
+// Where batches or sequences vary in length, [Plans] holds a plan for each of
+// the last shapes, and lends sessions:
+//
+//	plans := nnz.NewPlans(model, nnz.Config{})
+//	session, err := plans.Session(ctx, map[string][]int{"ids": {1, length}})
+//	defer plans.Release(session)
+//
 // Weights with enough zeros are kept and multiplied in sparse form, layer by
 // layer where that is faster than dense; [Plan.Explain] says what was chosen
 // and why. The environment variable NNZ_ISA (generic, avx2, avx512, neon) makes
@@ -39,6 +46,8 @@ type (
 	Plan = runtime.Plan
 	// Session runs a Plan, for one goroutine at a time.
 	Session = runtime.Session
+	// Plans compiles a model for each shape that comes, and keeps the last few.
+	Plans = runtime.Plans
 	// Tensor is a view of an input or an output of a Session.
 	Tensor = runtime.Tensor
 	// Mode says which layers may run on sparse kernels.
@@ -58,6 +67,10 @@ const (
 
 // Load reads an ONNX model. A damaged file gives a *[FormatError].
 func Load(path string) (*Model, error) { return loader.Load(path) }
+
+// NewPlans returns the plans of a model, each of which is compiled when inputs
+// of its shapes first come.
+func NewPlans(m *Model, c Config) *Plans { return runtime.NewPlans(m, c) }
 
 // Compile turns a model into a plan for concrete shapes. A model with nodes
 // that have no operator gives an *[UnsupportedError] that lists them all.

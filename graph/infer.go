@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,16 @@ type InferOptions struct {
 	// together; 0 allows four times those of the weights, and at least 2^26.
 	// What goes beyond is left for the run.
 	MaxFold int
+	// Open leaves nodes without types whose types depend on what a run computes,
+	// and those that read them; otherwise they are an [*OpenError].
+	Open bool
 }
+
+// An OpenError says that the type of a node's outputs depends on what its
+// inputs hold, and those are not constant.
+type OpenError struct{ Reason string }
+
+func (e *OpenError) Error() string { return e.Reason }
 
 // UnknownOpError reports a node whose operator Infer has no rule for.
 type UnknownOpError struct {
@@ -64,18 +74,29 @@ func Infer(m *Model, o InferOptions) (map[string]Type, error) {
 	}
 	for _, n := range m.Nodes {
 		c := &call{Node: n, opset: m.Opset[n.Domain], in: make([]Type, len(n.Inputs))}
+		known := true
 		for i, name := range n.Inputs {
 			t, ok := types[name]
 			if !ok && name != "" {
-				return nil, fmt.Errorf("node %s: input %.80q has no type", n, name)
+				if !o.Open {
+					return nil, fmt.Errorf("node %s: input %.80q has no type", n, name)
+				}
+				known = false
 			}
 			c.in[i] = t
 		}
+		if !known {
+			continue
+		}
 		out, err := c.infer()
-		if err == nil && o.Fold != nil {
-			out, err = c.fold(out, o.Fold, &left)
+		var open *OpenError
+		if o.Fold != nil && (err == nil || errors.As(err, &open)) {
+			out, err = c.fold(out, err, o.Fold, &left)
 		}
 		if err != nil {
+			if o.Open && errors.As(err, &open) {
+				continue
+			}
 			return nil, fmt.Errorf("node %s: %w", n, err)
 		}
 		for i, name := range n.Outputs {
@@ -222,14 +243,18 @@ func CountRange(low, high int) string {
 }
 
 // fold computes the node where its inputs are constant and its outputs are not
-// yet, and takes the elements that this makes from left.
-func (c *call) fold(out []Type, fold func(*Node, int, []*Tensor) ([]*Tensor, error), left *int) ([]Type, error) {
-	out = out[:len(c.Outputs)]
+// yet, and takes the elements that this makes from left. open is the error of
+// a node whose outputs have types only then; it stays where the node is not
+// computed.
+func (c *call) fold(out []Type, open error, fold func(*Node, int, []*Tensor) ([]*Tensor, error), left *int) ([]Type, error) {
+	if open == nil {
+		out = out[:len(c.Outputs)]
+	}
 	in := make([]*Tensor, len(c.in))
 	elements := 0
 	for i, t := range c.in {
 		if in[i] = t.Const; t.Const == nil && c.has(i) {
-			return out, nil
+			return out, open
 		}
 	}
 	for _, t := range out {
@@ -239,8 +264,20 @@ func (c *call) fold(out []Type, fold func(*Node, int, []*Tensor) ([]*Tensor, err
 		}
 	}
 	tensors, err := fold(c.Node, c.opset, in)
-	if err != nil || tensors == nil {
-		return out, err
+	if err != nil {
+		return nil, err
+	}
+	if tensors == nil {
+		return out, open
+	}
+	if open != nil {
+		out = make([]Type, len(c.Outputs))
+		for i, t := range tensors {
+			if t != nil {
+				out[i] = Type{DType: t.DType, Shape: t.Shape}
+				elements += t.Len()
+			}
+		}
 	}
 	*left -= elements
 	sparse := slices.ContainsFunc(in, func(t *Tensor) bool { return t != nil && t.Sparse() != nil })
@@ -267,7 +304,7 @@ func (c *call) has(i int) bool { return i < len(c.in) && c.in[i].DType != Undefi
 func (c *call) value(i int, name string) (*Tensor, error) {
 	t := c.in[i].Const
 	if t == nil {
-		return nil, fmt.Errorf("%s: expected a constant, got a value that depends on the inputs of the model", name)
+		return nil, &OpenError{name + ": expected a constant, got a value that depends on the inputs of the model"}
 	}
 	return t, nil
 }

@@ -138,7 +138,19 @@ var operators = map[string]operator{
 	"LogSoftmax":                   {1, 0, 1, 1, softmax},
 	"MatMul":                       {1, 0, 2, 2, matMul},
 	"MaxPool":                      {1, 0, 1, 1, pool},
+	"MaxUnpool":                    {9, 0, 2, 3, maxUnpool},
 	"Softmax":                      {1, 0, 1, 1, softmax},
+
+	// Data decides how many elements come out.
+	"Compress":          {9, 0, 2, 2, dataDependent},
+	"NonMaxSuppression": {10, 0, 2, 5, dataDependent},
+	"NonZero":           {9, 0, 1, 1, dataDependent},
+	"Unique":            {11, 0, 1, 1, dataDependent},
+
+	// Graphs within the graph.
+	"If":   {1, 0, 1, 1, dataDependent},
+	"Loop": {1, 0, 0, variadic, dataDependent},
+	"Scan": {9, 0, 1, variadic, dataDependent},
 
 	// Recurrent networks.
 	"GRU":  {7, 0, 3, 6, recurrent},

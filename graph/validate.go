@@ -45,7 +45,7 @@ func (m *Model) validate(outer *scope) error {
 	inner := &scope{producer, outer}
 	needs := make([][]int, len(m.Nodes)) // nodes that must come before, by node
 	for i, n := range m.Nodes {
-		for _, name := range n.uses() {
+		for _, name := range n.Uses() {
 			p, ok := producer[name]
 			if !ok && !outer.has(name) {
 				return fmt.Errorf("node %s: input %.80q has no producer", n, name)
@@ -110,9 +110,9 @@ func (m *Model) producers() (map[string]int, error) {
 	return producer, nil
 }
 
-// uses returns the names that a node reads: its inputs, and what the graphs in
+// Uses returns the names that a node reads: its inputs, and what the graphs in
 // its attributes read of the values around them.
-func (n *Node) uses() []string {
+func (n *Node) Uses() []string {
 	var names []string
 	for _, name := range n.Inputs {
 		if name != "" {
@@ -121,14 +121,14 @@ func (n *Node) uses() []string {
 	}
 	for _, a := range n.Attrs {
 		if a.Graph != nil {
-			names = append(names, a.Graph.captures()...)
+			names = append(names, a.Graph.Captures()...)
 		}
 	}
 	return names
 }
 
-// captures returns the names that a graph uses and does not define, sorted.
-func (m *Model) captures() []string {
+// Captures returns the names that a graph uses and does not define, sorted.
+func (m *Model) Captures() []string {
 	defined := make(map[string]bool)
 	for name := range m.Weights {
 		defined[name] = true
@@ -138,7 +138,7 @@ func (m *Model) captures() []string {
 	}
 	var used []string
 	for _, n := range m.Nodes {
-		used = append(used, n.uses()...)
+		used = append(used, n.Uses()...)
 		for _, name := range n.Outputs {
 			defined[name] = true
 		}

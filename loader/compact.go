@@ -16,9 +16,13 @@ var weightInputs = map[string][]int{
 }
 
 // compactWeights stores the weights of products in the form that takes the
-// least memory; see [graph.Tensor.Compact] for when that is a sparse one.
+// least memory; see [graph.Tensor.Compact] for when that is a sparse one. It
+// does so in graphs of attributes, too, for the weights that are theirs.
 func compactWeights(m *graph.Model) {
 	for _, n := range m.Nodes {
+		for _, body := range n.Bodies() {
+			compactWeights(body)
+		}
 		if n.Domain != "" {
 			continue
 		}

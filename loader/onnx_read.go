@@ -2,7 +2,6 @@ package loader
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -52,6 +51,7 @@ func (d *decoder) model() *graph.Model {
 	m := newModel(make(map[string]int))
 	m.Meta = make(map[string]string)
 	hasGraph := false
+	functions := make(map[functionKey]*function)
 	for f := range d.fields(span{0, len(d.data)}) {
 		switch f.num {
 		case 1: // ir_version
@@ -72,7 +72,16 @@ func (d *decoder) model() *graph.Model {
 			k, v := d.keyValue(d.message(f))
 			m.Meta[k] = v
 		case 25: // functions
-			d.fail(f.at, "%s, which is not supported", d.function(d.message(f)))
+			key, fn := d.function(d.message(f))
+			if functions[key] != nil {
+				d.fail(f.at, "a second function %s", key)
+			}
+			functions[key] = fn
+		}
+	}
+	if d.err == nil && len(functions) > 0 {
+		if err := inline(m, functions); err != nil {
+			d.err = &FormatError{File: d.file, Offset: -1, Msg: err.Error()}
 		}
 	}
 	end := len(d.data)
@@ -128,20 +137,6 @@ func (d *decoder) operatorSet(opset map[string]int, m span) {
 	opset[name] = max(opset[name], int(version))
 }
 
-// function describes a FunctionProto.
-func (d *decoder) function(m span) string {
-	name, dom := "", ""
-	for f := range d.fields(m) {
-		switch f.num {
-		case 1:
-			name = d.str(f)
-		case 10:
-			dom = d.str(f)
-		}
-	}
-	return fmt.Sprintf("the model defines a function of its own, %.80q in domain %.80q", name, dom)
-}
-
 // graph reads a GraphProto into m.
 func (d *decoder) graph(m *graph.Model, at span) {
 	if d.depth++; d.depth > maxDepth {
@@ -192,9 +187,10 @@ func (d *decoder) addWeight(m *graph.Model, name string, t *graph.Tensor, at int
 	}
 }
 
-// addNode adds a node, a Constant as a weight.
+// addNode adds a node, a Constant as a weight; one in a function may have its
+// value from the call.
 func (d *decoder) addNode(m *graph.Model, n *graph.Node, at int) {
-	if n.Op != "Constant" || n.Domain != "" {
+	if n.Op != "Constant" || n.Domain != "" || len(d.refs[n]) > 0 {
 		m.Nodes = append(m.Nodes, n)
 		return
 	}
@@ -212,6 +208,7 @@ func (d *decoder) addNode(m *graph.Model, n *graph.Node, at int) {
 // of the model.
 func (d *decoder) node(at span, opset map[string]int) *graph.Node {
 	n := &graph.Node{Attrs: make(map[string]*graph.Attr)}
+	overload := ""
 	for f := range d.fields(at) {
 		switch f.num {
 		case 1:
@@ -223,23 +220,34 @@ func (d *decoder) node(at span, opset map[string]int) *graph.Node {
 		case 4:
 			n.Op = d.str(f)
 		case 5:
-			name, a := d.attribute(d.message(f), opset)
-			if n.Attrs[name] != nil {
+			name, a, ref := d.attribute(d.message(f), opset)
+			if n.Attrs[name] != nil || d.refs[n][name] != "" {
 				d.fail(f.at, "a second attribute %.80q", name)
 			}
-			n.Attrs[name] = a
+			if ref == "" || d.refs == nil {
+				n.Attrs[name] = a
+				continue
+			}
+			if d.refs[n] == nil {
+				d.refs[n] = make(map[string]string)
+			}
+			d.refs[n][name] = ref
 		case 7:
 			n.Domain = domain(d.str(f))
+		case 8:
+			overload = d.str(f)
 		}
 	}
+	n.Op = withOverload(n.Op, overload)
 	if n.Op == "" {
 		d.fail(at.at, "a node without an operator")
 	}
 	return n
 }
 
-// attribute reads an AttributeProto.
-func (d *decoder) attribute(at span, opset map[string]int) (name string, a *graph.Attr) {
+// attribute reads an AttributeProto. In a function it may stand for one of the
+// call, ref.
+func (d *decoder) attribute(at span, opset map[string]int) (name string, a *graph.Attr, ref string) {
 	a = &graph.Attr{}
 	var kind, holds graph.AttrKind // as declared, and of the field found
 	for f := range d.fields(at) {
@@ -277,7 +285,9 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 				d.fail(f.at, "attribute kind %d is not known", n)
 			}
 		case 21: // ref_attr_name
-			d.fail(f.at, "attribute %.80q refers to one of a function, and there is none", name)
+			if ref = d.str(f); d.refs == nil {
+				d.fail(f.at, "attribute %.80q refers to one of a function, and there is none", name)
+			}
 		case 22:
 			_, a.Tensor = d.sparseTensor(d.message(f))
 			holds = graph.AttrSparseTensor
@@ -285,6 +295,9 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 	}
 	if name == "" {
 		d.fail(at.at, "an attribute without a name")
+	}
+	if ref != "" {
+		return name, a, ref
 	}
 	// The first versions of the format had no type, and an empty list is no
 	// field at all.
@@ -298,7 +311,7 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 	if scalar && holds != kind || holds != 0 && holds != kind {
 		d.fail(at.at, "attribute %.80q of kind %d holds a value of kind %d", name, kind, holds)
 	}
-	return name, a
+	return name, a, ""
 }
 
 // value reads a ValueInfoProto. Values other than tensors have no type in

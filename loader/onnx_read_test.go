@@ -373,9 +373,6 @@ func TestParseRefuses(t *testing.T) {
 		{"no IR version", build(func(m *message) { m.message(7, build(addNet)) }).contents(), "found no IR version"},
 		{"no operator set", build(func(m *message) { m.int(1, 8); m.message(7, build(addNet)) }).contents(), "imports no operator set"},
 		{"old IR", build(func(m *message) { m.int(1, 2) }).contents(), "at byte 1: ONNX IR version 2, expected 3 or later"},
-		{"function", slices.Concat(onnxModel(addNet), build(func(m *message) {
-			m.message(25, build(func(m *message) { m.str(1, "F"); m.str(10, "pkg") }))
-		}).contents()), `a function of its own, "F" in domain "pkg"`},
 		{"reserved wire type", []byte("7"), "at byte 0: expected the value of field 6, got bytes 37"},
 		{"wire type", build(func(m *message) { m.str(1, "x") }).contents(), "field 1 has wire type 2, expected 0"},
 		{"long field", []byte{0x3a, 0x50, 0}, "at byte 1: field 7 has 80 bytes, but only 1 are left"},
@@ -416,6 +413,7 @@ func TestParseRefuses(t *testing.T) {
 		{"attribute kind", with(1, node("F", nil, nil, attr("a", graph.AttrInt, func(m *message) { m.float(2, 1) }))), "of kind 2 holds a value of kind 1"},
 		{"attribute tensor", with(1, node("F", nil, nil, attr("a", graph.AttrTensor, func(m *message) {}))), "of kind 4 holds a value of kind 0"},
 		{"attribute reference", with(1, node("F", nil, nil, attr("a", 0, func(m *message) { m.str(21, "b") }))), "refers to one of a function"},
+		{"attribute reference of a constant", with(1, node("Constant", nil, []string{"k"}, attr("value_float", 0, func(m *message) { m.str(21, "b") }))), "refers to one of a function"},
 		{"no operator", with(1, node("", nil, nil)), "a node without an operator"},
 		{"constant", with(1, node("Constant", nil, []string{"c"})), "expected a value"},
 		{"constant outputs", with(1, node("Constant", nil, nil, attr("value_int", 0, func(m *message) { m.int(3, 1) }))), "has 0 outputs"},
@@ -644,6 +642,7 @@ func FuzzONNX(f *testing.F) {
 	f.Add(onnxModel(addNet))
 	f.Add(sparseModel(sparseInit([]int64{2, 3}, graph.FromFloats([]int{2}, []float32{1, 2}), []int64{0, 4}, 2)))
 	f.Add(externalModel("location", "w.bin", "offset", "8"))
+	f.Add(functionModel([]*message{pkg(call("Twice", "x", "y"))}, scale, twice))
 	for _, path := range smallModels(f) {
 		data, err := os.ReadFile(path)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/nnz-dev/nnz/graph"
 )
 
 // A decoder walks protocol buffers in place. The first fault is kept in err
@@ -20,8 +22,9 @@ type decoder struct {
 	left     int64 // bytes that tensors may still take
 	perByte  int64 // by how much a byte of external data raises that
 	external func(location string) ([]byte, error)
-	files    map[string][]byte // external data by location
-	depth    int               // of nested graphs
+	files    map[string][]byte                 // external data by location
+	depth    int                               // of nested graphs
+	refs     map[*graph.Node]map[string]string // of the function that is being read, nil outside of one
 	err      error
 }
 

@@ -88,10 +88,12 @@ func (u *upgrader) node(n *graph.Node) error {
 		if to, ok := oldTypes[n.Str("to", "")]; ok {
 			n.Set("to", int(to))
 		}
-	case "Tile", "Split", "Upsample", "Scan", "Loop", "If":
-		if u.opset < 6 || n.Op == "Upsample" {
+	case "Tile", "Split":
+		if u.opset < 6 {
 			return fmt.Errorf("this version of the operator is not read")
 		}
+	case "Upsample", "Scan", "Loop", "If": // graphs in attributes are not rewritten
+		return fmt.Errorf("this version of the operator is not read")
 	}
 	return nil
 }

@@ -81,6 +81,7 @@ func TestUpgradeErrors(t *testing.T) {
 		want  string
 	}{
 		{"Upsample", nil, "is not read"},
+		{"Loop", nil, "is not read"},
 		{"Add", map[string]any{"broadcast": 1, "axis": 3}, "broadcasts from axis 3"},
 	} {
 		if err := upgrade(old(c.op, c.attrs)); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -26,10 +26,19 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unsupported(m); err != nil {
+	if list := unsupported(m, m.Opset); list != nil {
+		return nil, &UnsupportedError{Nodes: list}
+	}
+	return compileAt(ctx, m, c, newSite())
+}
+
+// compileAt compiles a model that stands by itself, or a part of one.
+func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, error) {
+	g, t, err := typed(ctx, m, c, s)
+	if err != nil {
 		return nil, err
 	}
-	g, passes, err := optimize(ctx, m, c)
+	passes, err := optimize(ctx, g, c)
 	if err != nil {
 		return nil, err
 	}
@@ -39,50 +48,55 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 		k:      vec.For(c.ISA),
 		g:      g,
 		values: make(map[string]*value),
-		plan:   &Plan{isa: c.ISA, mode: c.Mode, threads: c.Threads, passes: passes},
+		plan:   &Plan{isa: c.ISA, mode: c.Mode, threads: c.Threads, passes: passes, tail: t},
 	}
 	if err := comp.run(ctx); err != nil {
 		return nil, err
 	}
 	p := comp.plan
 	p.arena = place(comp.buffers)
-	if need := int64(p.packed) + int64(p.arena.floats)*4 + int64(p.arena.ints)*8; c.MaxBytes > 0 && need > c.MaxBytes {
+	need := int64(p.packed) + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
+	if c.MaxBytes > 0 && need > c.MaxBytes {
 		return nil, fmt.Errorf("the plan takes %d bytes, the limit is %d", need, c.MaxBytes)
+	}
+	for _, out := range m.Outputs {
+		v := *out
+		if typ, ok := comp.values[out.Name]; ok {
+			v.DType, v.Shape = typ.typ.DType, graph.Dims(typ.typ.Shape...)
+		}
+		p.results = append(p.results, v)
+	}
+	if t != nil {
+		t.bind(p, c, need)
 	}
 	return p, nil
 }
 
-// optimize infers shapes and runs the passes over a copy of the model. It
-// returns what each pass did too.
-func optimize(ctx context.Context, m *graph.Model, c Config) (*pass.Graph, []PassReport, error) {
-	g := &pass.Graph{Model: m.Clone()}
-	var err error
-	g.Types, err = graph.Infer(g.Model, graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval})
-	if err != nil {
-		return nil, nil, err
-	}
+// optimize runs the passes, and returns what each did.
+func optimize(ctx context.Context, g *pass.Graph, c Config) ([]PassReport, error) {
 	var did []PassReport
 	for _, p := range pass.All {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if slices.Contains(c.SkipPasses, p.Name) {
 			continue
 		}
 		before := histogram(g.Nodes)
 		if err := p.Run(g); err != nil {
-			return nil, nil, fmt.Errorf("pass %s: %w", p.Name, err)
+			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}
 		did = append(did, newPassReport(p.Name, before, histogram(g.Nodes)))
 	}
-	return g, did, nil
+	return did, nil
 }
 
-// unsupported returns an *UnsupportedError where a node has no operator.
-func unsupported(m *graph.Model) error {
+// unsupported lists the nodes that have no operator, in graphs of attributes
+// too, which have the operator sets of the model.
+func unsupported(m *graph.Model, opsets map[string]int) []UnsupportedNode {
 	var list []UnsupportedNode
 	for _, n := range m.Nodes {
-		opset := m.Opset[n.Domain]
+		opset := opsets[n.Domain]
 		if err := ops.Supported(n, opset); err != nil {
 			op := n.Op
 			if n.Domain != "" {
@@ -90,11 +104,11 @@ func unsupported(m *graph.Model) error {
 			}
 			list = append(list, UnsupportedNode{Node: label(n), Op: op, Opset: opset, Reason: err.Error()})
 		}
+		for _, body := range n.Bodies() {
+			list = append(list, unsupported(body, opsets)...)
+		}
 	}
-	if list != nil {
-		return &UnsupportedError{Nodes: list}
-	}
-	return nil
+	return list
 }
 
 // label names a node for a person: exporters leave many nameless.

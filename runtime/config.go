@@ -53,7 +53,9 @@ type Config struct {
 	// it among its candidates: for measuring what the choice is worth.
 	Format string
 	// MaxBytes bounds the memory that the plan's packed weights and one
-	// session may take together; 0 is no bound.
+	// session may take together; 0 is no bound. Where shapes depend on data, the
+	// values that have them, and each part of the model that is compiled for
+	// them, may take what the parts around them leave; with 0, the values 4 GiB.
 	MaxBytes int64
 	// SkipPasses names rewritings of the model that are left out, as listed by
 	// package pass: for finding out what one does.
@@ -112,7 +114,7 @@ func (c Config) resolved() (Config, error) {
 		c.ISA = i
 	}
 	for _, name := range c.SkipPasses {
-		if !slices.ContainsFunc(pass.All, func(p pass.Pass) bool { return p.Name == name }) {
+		if !slices.Contains(passNames(), name) {
 			return c, fmt.Errorf("no pass %q to skip: there are %s", name, strings.Join(passNames(), ", "))
 		}
 	}
@@ -121,7 +123,7 @@ func (c Config) resolved() (Config, error) {
 
 // passNames lists the passes, each once.
 func passNames() []string {
-	var names []string
+	names := []string{pass.Branch}
 	for _, p := range pass.All {
 		if !slices.Contains(names, p.Name) {
 			names = append(names, p.Name)

@@ -1,13 +1,20 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
 
 // A Plan is a model compiled for concrete shapes, one instruction set and a
-// number of threads. It is immutable and may be shared by goroutines, each
-// with a Session of its own.
+// number of threads. It may be shared by goroutines, each with a Session of its
+// own.
+//
+// It is immutable but for one thing: where shapes depend on data, as behind
+// NonZero or in a Loop, that part of the model is compiled when a run has told
+// them. Plans of it are kept for the shapes that came last, [CachedPlans] at
+// each place where data decides.
 type Plan struct {
 	isa     isa.ISA
 	mode    Mode
@@ -15,7 +22,9 @@ type Plan struct {
 	passes  []PassReport
 	steps   []*step
 	inputs  []*value
-	outputs []*value
+	outputs []*value      // of the model, and what the tail reads
+	results []graph.Value // the model's outputs
+	tail    *tail         // nil where all shapes are known
 	arena   arena
 	packed  int // bytes of packed weights
 	total   int // weights of the model's layers
@@ -59,10 +68,11 @@ type Report struct {
 	Mode        string        `json:"mode"`
 	Passes      []PassReport  `json:"passes"` // that ran, in order
 	Steps       []LayerReport `json:"steps"`
-	Weights     int           `json:"weights"`      // elements of the layers' weights
-	Zeros       int           `json:"zeros"`        // zeros among them
-	PackedBytes int           `json:"packed_bytes"` // memory of the packed weights
-	ArenaBytes  int           `json:"arena_bytes"`  // memory of one session
+	Later       []LayerReport `json:"later,omitempty"` // nodes that wait for a run to tell their shapes
+	Weights     int           `json:"weights"`         // elements of the layers' weights
+	Zeros       int           `json:"zeros"`           // zeros among them
+	PackedBytes int           `json:"packed_bytes"`    // memory of the packed weights
+	ArenaBytes  int           `json:"arena_bytes"`     // memory of one session
 }
 
 // A LayerReport is one step of a plan. M, K and N are the extents of the
@@ -96,19 +106,21 @@ func (p *Plan) Explain() Report {
 	for _, s := range p.steps {
 		r.Steps = append(r.Steps, s.layer)
 	}
+	if p.tail != nil {
+		r.Later = p.tail.report()
+	}
 	return r
 }
 
 // Inputs returns the inputs that a session reads, in the model's order.
-func (p *Plan) Inputs() []graph.Value { return describe(p.inputs) }
+func (p *Plan) Inputs() []graph.Value {
+	in := make([]graph.Value, len(p.inputs))
+	for i, v := range p.inputs {
+		in[i] = graph.Value{Name: v.name, DType: v.typ.DType, Shape: graph.Dims(v.typ.Shape...)}
+	}
+	return in
+}
 
 // Outputs returns the outputs that a session writes, in the model's order.
-func (p *Plan) Outputs() []graph.Value { return describe(p.outputs) }
-
-func describe(vs []*value) []graph.Value {
-	out := make([]graph.Value, len(vs))
-	for i, v := range vs {
-		out[i] = graph.Value{Name: v.name, DType: v.typ.DType, Shape: graph.Dims(v.typ.Shape...)}
-	}
-	return out
-}
+// Those whose shapes only a run tells have what the model says of them.
+func (p *Plan) Outputs() []graph.Value { return slices.Clone(p.results) }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	stdruntime "runtime"
+	"slices"
 	"time"
 
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/parallel"
 	"github.com/nnz-dev/nnz/runtime/ops"
 )
@@ -24,6 +26,8 @@ type Session struct {
 	runners []runner
 	inputs  map[string]Tensor
 	outputs map[string]Tensor
+	inner   []*Session // that hold results of the last run, of parts of the plan's tail
+	home    *cached    // what the session goes back to, nil where it stands alone
 }
 
 // A runner is a step bound to the memory of one session.
@@ -33,9 +37,19 @@ type runner interface {
 
 // NewSession allocates the memory of one inference and binds every step to it.
 func (p *Plan) NewSession() *Session {
+	s := p.newSession(parallel.New(p.threads))
+	// The workers hold the pool and not the session, so a session that is
+	// dropped without Close still ends them.
+	stdruntime.AddCleanup(s, func(pool *parallel.Pool) { pool.Close() }, s.pool)
+	return s
+}
+
+// newSession makes a session; one without a pool runs on that of the session
+// around it.
+func (p *Plan) newSession(pool *parallel.Pool) *Session {
 	s := &Session{
 		plan:    p,
-		pool:    parallel.New(p.threads),
+		pool:    pool,
 		floats:  alignedFloats(p.arena.floats),
 		ints:    make([]int64, p.arena.ints),
 		inputs:  make(map[string]Tensor),
@@ -50,54 +64,114 @@ func (p *Plan) NewSession() *Session {
 	for _, v := range p.outputs {
 		s.outputs[v.name] = s.tensor(v)
 	}
-	// The workers hold the pool and not the session, so a session that is
-	// dropped without Close still ends them.
-	stdruntime.AddCleanup(s, func(pool *parallel.Pool) { pool.Close() }, s.pool)
 	return s
 }
 
 // Close ends the session's goroutines. A session may not run after it.
-func (s *Session) Close() { s.pool.Close() }
+func (s *Session) Close() {
+	s.forget()
+	if s.pool != nil {
+		s.pool.Close()
+	}
+}
+
+// forget gives back the sessions that hold results of the last run.
+func (s *Session) forget() {
+	for _, inner := range s.inner {
+		inner.release()
+	}
+	s.inner = nil
+}
+
+// release gives a session back to where it came from.
+func (s *Session) release() {
+	s.forget()
+	if s.home == nil {
+		s.Close()
+		return
+	}
+	s.home.put(s)
+}
+
+// release releases a session, which may be nil.
+func release(s *Session) {
+	if s != nil {
+		s.release()
+	}
+}
 
 // Input returns the view that an input is written to before Run. It stays the
 // same for the life of the session, and Run leaves its contents alone.
 func (s *Session) Input(name string) (Tensor, error) {
-	return find(s.inputs, s.plan.inputs, "input", name)
-}
-
-// Output returns the view that Run leaves an output in, until the next Run.
-func (s *Session) Output(name string) (Tensor, error) {
-	return find(s.outputs, s.plan.outputs, "output", name)
-}
-
-func find(have map[string]Tensor, all []*value, kind, name string) (Tensor, error) {
-	if t, ok := have[name]; ok {
+	if t, ok := s.inputs[name]; ok {
 		return t, nil
 	}
-	names := make([]string, len(all))
-	for i, v := range all {
-		names[i] = v.name
-	}
-	return Tensor{}, fmt.Errorf("no %s %q: the model has %q", kind, name, names)
+	return Tensor{}, noValue("input", name, s.plan.Inputs())
 }
 
-// Run computes the outputs from the inputs. It allocates nothing, and returns
-// ctx's error where ctx ends between two steps.
+// Output returns the view that Run leaves an output in, until the next Run. It
+// stays the same for the life of the session, but for outputs whose shapes
+// only a run tells: these have another view after each.
+func (s *Session) Output(name string) (Tensor, error) {
+	if !slices.ContainsFunc(s.plan.results, func(v graph.Value) bool { return v.Name == name }) {
+		return Tensor{}, noValue("output", name, s.plan.results)
+	}
+	if t, ok := s.outputs[name]; ok {
+		return t, nil
+	}
+	return Tensor{}, fmt.Errorf("the shape of output %q depends on data: it is there after a run that succeeds", name)
+}
+
+func noValue(kind, name string, all []graph.Value) error {
+	names := make([]string, len(all))
+	for i, v := range all {
+		names[i] = v.Name
+	}
+	return fmt.Errorf("no %s %q: the model has %q", kind, name, names)
+}
+
+// Run computes the outputs from the inputs. It returns ctx's error where ctx
+// ends between two steps. It allocates nothing where all shapes are known to
+// the plan.
 func (s *Session) Run(ctx context.Context) error {
+	if s.plan.tail == nil {
+		return s.run(ctx, s.pool, nil)
+	}
+	left := s.plan.tail.limit
+	return s.run(ctx, s.pool, &left)
+}
+
+// run runs on a pool that may be that of the session around this one. left is
+// the bytes that values whose extents depend on data may still take.
+func (s *Session) run(ctx context.Context, pool *parallel.Pool, left *int64) error {
 	for _, r := range s.runners {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.run(s.pool)
+		r.run(pool)
 	}
-	return nil
+	if s.plan.tail == nil {
+		return nil
+	}
+	return s.finish(ctx, pool, left)
+}
+
+// finish runs the tail of the plan.
+func (s *Session) finish(ctx context.Context, pool *parallel.Pool, left *int64) error {
+	s.forget()
+	for _, r := range s.plan.results {
+		if !slices.ContainsFunc(s.plan.outputs, func(v *value) bool { return v.name == r.Name }) {
+			delete(s.outputs, r.Name)
+		}
+	}
+	return s.plan.tail.run(ctx, s, pool, left)
 }
 
 // RunTimed runs the steps from first on, by the index of Plan.Explain's Steps,
 // as many as times has room for, and stores the time of each there. Steps other
 // than the first need what those before them left; to run some of them again is
 // to measure them, as their operands may lie where a later step has put its
-// result.
+// result. What only a run tells the shapes of is no step, and left out.
 func (s *Session) RunTimed(ctx context.Context, first int, times []time.Duration) error {
 	if first < 0 || first > len(s.runners)-len(times) {
 		return fmt.Errorf("%d steps from %d on, the plan has %d", len(times), first, len(s.runners))

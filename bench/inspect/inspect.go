@@ -32,6 +32,9 @@ type Report struct {
 	WeightBytes int `json:"weight_bytes"`
 	PackedBytes int `json:"packed_bytes,omitempty"`
 	ArenaBytes  int `json:"arena_bytes,omitempty"`
+	// Later is how many nodes are compiled or computed when a run has told their
+	// shapes.
+	Later int `json:"later,omitempty"`
 }
 
 // A Value is an input or an output.
@@ -112,6 +115,7 @@ func Model(ctx context.Context, m *graph.Model, c runtime.Config) (*Report, erro
 	if n := len(r.Passes); n > 0 {
 		r.FusedNodes = r.Passes[n-1].After
 	}
+	r.Later = len(explained.Later)
 	steps := make(map[string]*runtime.LayerReport)
 	for i, s := range explained.Steps {
 		if s.M > 0 {

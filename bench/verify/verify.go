@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -110,22 +109,23 @@ func (c Case) run(ctx context.Context, config runtime.Config, r *Result) error {
 	if err != nil {
 		return err
 	}
+	plans := runtime.NewPlans(m, config)
+	defer plans.Close()
 	for {
 		set := fmt.Sprintf("test_data_set_%d", r.Sets)
 		dir := filepath.Join(c.Dir, set)
 		if _, err := os.Stat(dir); os.IsNotExist(err) && r.Sets > 0 {
 			return nil
 		}
-		if err := c.runSet(ctx, m, dir, config, r); err != nil {
+		if err := c.runSet(ctx, m, dir, plans, r); err != nil {
 			return fmt.Errorf("%s: %w", set, err)
 		}
 		r.Sets++
 	}
 }
 
-// runSet compiles the model for the shapes of one data set, runs it and
-// compares.
-func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config runtime.Config, r *Result) error {
+// runSet runs the model for the shapes of one data set and compares.
+func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, plans *runtime.Plans, r *Result) error {
 	inputs, err := readTensors(dir, "input", m.Inputs)
 	if err != nil {
 		return err
@@ -137,16 +137,15 @@ func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config run
 	if len(want) == 0 {
 		return errors.New("no output_0.pb to compare with")
 	}
-	config.Shapes = make(map[string][]int)
+	shapes := make(map[string][]int)
 	for name, t := range inputs {
-		config.Shapes[name] = t.Shape
+		shapes[name] = t.Shape
 	}
-	m, plan, err := compile(ctx, m, config, inputs)
+	s, err := plans.Session(ctx, shapes)
 	if err != nil {
 		return err
 	}
-	s := plan.NewSession()
-	defer s.Close()
+	defer plans.Release(s)
 	for _, v := range m.Inputs {
 		if err := setInput(s, v.Name, inputs[v.Name]); err != nil {
 			return err
@@ -175,46 +174,6 @@ func (c Case) runSet(ctx context.Context, m *graph.Model, dir string, config run
 		r.Rounded += d.Rounded
 	}
 	return nil
-}
-
-// compile compiles a model. Where that fails, shapes may depend on what inputs
-// hold, such as the axes of a reduction or the size to scale to; a plan has
-// fixed shapes, so such inputs are made constants: first the integers, then all
-// that are no more than a list.
-func compile(ctx context.Context, m *graph.Model, config runtime.Config, inputs map[string]*graph.Tensor) (*graph.Model, *runtime.Plan, error) {
-	plan, first := runtime.Compile(ctx, m, config)
-	if first == nil || errors.As(first, new(*runtime.UnsupportedError)) {
-		return m, plan, first
-	}
-	for _, decides := range []func(*graph.Tensor) bool{
-		func(t *graph.Tensor) bool { return t.DType.Integer() && len(t.Shape) <= 1 },
-		func(t *graph.Tensor) bool { return len(t.Shape) <= 1 },
-	} {
-		bound := m.Clone()
-		if bound.Weights == nil {
-			bound.Weights = make(map[string]*graph.Tensor)
-		}
-		bound.Inputs = slices.DeleteFunc(bound.Inputs, func(v *graph.Value) bool {
-			t := inputs[v.Name]
-			if t == nil || !decides(t) {
-				return false
-			}
-			bound.Weights[v.Name] = t
-			return true
-		})
-		if len(bound.Inputs) == len(m.Inputs) {
-			continue
-		}
-		rest := config
-		rest.Shapes = make(map[string][]int)
-		for _, v := range bound.Inputs {
-			rest.Shapes[v.Name] = config.Shapes[v.Name]
-		}
-		if plan, err := runtime.Compile(ctx, bound, rest); err == nil {
-			return bound, plan, nil
-		}
-	}
-	return nil, nil, first
 }
 
 // reasons lists why nodes cannot be run, each reason once with the number of

@@ -128,6 +128,9 @@ func (c *inspectCmd) print(e *env, r *inspect.Report, bytes int64) error {
 	if bytes > 0 {
 		line("file", "%s", size(bytes))
 	}
+	if r.Later > 0 {
+		line("later", "%s, as shapes depend on data", plural(r.Later, "node"))
+	}
 	line("weights", "%s in memory", size(int64(r.WeightBytes)))
 	if r.ISA != "" {
 		line("plan", "%s, %s multiplications if dense; weights %s packed, session %s",

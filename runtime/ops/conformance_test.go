@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -72,21 +71,9 @@ func runCase(t *testing.T, dir string, rtol, atol float64) {
 		t.Fatal(err)
 	}
 	for _, set := range opstest.ReadDataSets(t, dir, m) {
-		types, err := graph.Infer(m, graph.InferOptions{Shapes: opstest.Shapes(set.Inputs), Fold: ops.Eval})
-		if err != nil && strings.Contains(err.Error(), "depends on the inputs") {
-			// The tests of one operator give shapes as inputs, for which
-			// models have constants.
-			constants, shapes := m.Clone(), opstest.Shapes(set.Inputs)
-			for name, v := range set.Inputs {
-				if v.DType != graph.Float32 || len(v.Shape) < 2 {
-					constants.Inputs = slices.DeleteFunc(constants.Inputs, func(i *graph.Value) bool { return i.Name == name })
-					constants.Weights[name] = v
-					delete(shapes, name)
-				}
-			}
-			m = constants
-			types, err = graph.Infer(m, graph.InferOptions{Shapes: shapes, Fold: ops.Eval})
-		}
+		// The tests of one operator give shapes as inputs, for which models have
+		// constants; so what depends on them is left open.
+		types, err := graph.Infer(m, graph.InferOptions{Shapes: opstest.Shapes(set.Inputs), Fold: ops.Eval, Open: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -29,37 +30,22 @@ func Zeros(dt graph.DType, shape []int) Tensor {
 // no outputs for a node that does not run here, which then is left to whoever
 // has to run it.
 func Eval(n *graph.Node, opset int, in []*graph.Tensor) ([]*graph.Tensor, error) {
-	if Supported(n, opset) != nil {
+	if op, err := lookup(n, opset); err != nil || op.build == nil && op.eval == nil {
 		return nil, nil
 	}
-	// A model of this node alone, with the inputs for weights, gives the types
-	// of the outputs.
-	m := &graph.Model{Nodes: []*graph.Node{n}, Weights: make(map[string]*graph.Tensor), Opset: map[string]int{n.Domain: opset}}
 	ins := make([]Tensor, len(in))
 	for i, t := range in {
 		if t == nil {
 			continue
 		}
-		m.Weights[n.Inputs[i]] = t
 		if ins[i] = Load(t); !ins[i].known() {
 			return nil, nil // strings and complex numbers
 		}
 	}
-	types, err := graph.Infer(m, graph.InferOptions{})
+	outs, err := Run(n, opset, ins, vec.For(isa.Generic), math.MaxInt64) // the same constants on every CPU
 	if err != nil {
 		return nil, err
 	}
-	outs := make([]Tensor, len(n.Outputs))
-	for i, name := range n.Outputs {
-		if t := types[name]; name != "" {
-			outs[i] = Zeros(t.DType, t.Shape)
-		}
-	}
-	run, err := Build(n, opset, ins, outs, vec.For(isa.Generic)) // the same constants on every CPU
-	if err != nil {
-		return nil, err
-	}
-	run(ins, outs)
 	tensors := make([]*graph.Tensor, len(outs))
 	for i := range outs {
 		if outs[i].present() {

@@ -57,7 +57,7 @@ func TestEvalLeavesWhatDoesNotRun(t *testing.T) {
 	}{
 		{"StringNormalizer", strings},
 		{"Identity", strings},
-		{"NonZero", graph.FromFloats(s(1), []float32{1})},
+		{"SequenceEmpty", graph.FromFloats(s(1), []float32{1})},
 	} {
 		n := node(c.op, nil, 1)
 		n.Inputs[0] = "x"

@@ -21,7 +21,7 @@ func TestTablesAgree(t *testing.T) {
 		if !slices.Contains(known, name) {
 			t.Errorf("%s has no rule in graph", name)
 		}
-		if op.build == nil {
+		if graphs := name == "If" || name == "Loop" || name == "Scan"; op.build == nil && op.eval == nil && !graphs {
 			t.Errorf("%s has no constructor", name)
 		}
 		if op.inputs != [2]int{} {

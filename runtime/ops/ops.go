@@ -12,6 +12,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -49,7 +50,8 @@ type Compute func(in, out []Tensor)
 type operator struct {
 	inputs  [2]int                               // fewest and most inputs of a fused operator; of others, graph knows
 	check   func(n *graph.Node, opset int) error // refuses attributes before shapes are known; may be nil
-	build   func(s *site) (Compute, error)       // binds a node
+	build   func(s *site) (Compute, error)       // binds a node; nil where only data tells the extents
+	eval    func(s *site) ([]Tensor, error)      // computes such a node; nil where it is made of graphs
 	refuses string                               // what of the specification does not run, for people
 	quiet   bool                                 // the first output may be absent
 }
@@ -111,6 +113,9 @@ func Build(n *graph.Node, opset int, in, out []Tensor, k *vec.Kernels) (Compute,
 	if s.empty() {
 		return func(in, out []Tensor) {}, nil
 	}
+	if op.build == nil {
+		return nil, s.wrap(errors.New("the extents of its outputs depend on data"))
+	}
 	run, err := op.build(s)
 	if err != nil {
 		return nil, s.wrap(err)
@@ -135,6 +140,23 @@ func (s *site) wrap(err error) error {
 
 // validate checks what every operator takes for granted.
 func (s *site) validate(op operator) error {
+	if err := s.validateInputs(op); err != nil {
+		return err
+	}
+	if len(s.out) == 0 || !s.out[0].present() && !op.quiet {
+		return fmt.Errorf("the first output is absent")
+	}
+	for i := range s.out {
+		if t := &s.out[i]; t.present() {
+			if err := t.validate(); err != nil {
+				return fmt.Errorf("output %d: %w", i, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *site) validateInputs(op operator) error {
 	inputs := op.inputs
 	if n := len(s.in); n < inputs[0] || n > inputs[1] {
 		return fmt.Errorf("%d inputs, expected %s", n, graph.CountRange(inputs[0], inputs[1]))
@@ -149,16 +171,6 @@ func (s *site) validate(op operator) error {
 		}
 		if err := t.validate(); err != nil {
 			return fmt.Errorf("input %d: %w", i, err)
-		}
-	}
-	if len(s.out) == 0 || !s.out[0].present() && !op.quiet {
-		return fmt.Errorf("the first output is absent")
-	}
-	for i := range s.out {
-		if t := &s.out[i]; t.present() {
-			if err := t.validate(); err != nil {
-				return fmt.Errorf("output %d: %w", i, err)
-			}
 		}
 	}
 	return nil

@@ -36,6 +36,9 @@ var selectCases = []opCase{
 	{"crop one axis and pad another", "CenterCropPad", 18, nil, []Tensor{F(s(3, 1)), I(s(2), 1, 3)}, []Tensor{F(s(1, 3), 0, 2, 0)}},
 	{"largest two", "TopK", 11, nil, []Tensor{F(s(4), 1, 3, 3, notNumber), I(s(1), 2)}, []Tensor{F(s(2), notNumber, 3), I(s(2), 3, 1)}},
 	{"smallest along an inner axis", "TopK", 11, attrs{"axis": 0, "largest": 0}, []Tensor{I(s(3, 2), 5, 2, 4, 1, 6, 0), I(s(1), 2)}, []Tensor{I(s(2, 2), 4, 0, 5, 1), I(s(2, 2), 1, 2, 0, 1)}},
+	{"spread what was pooled", "MaxUnpool", 11, attrs{"kernel_shape": []int{2}, "strides": []int{2}}, []Tensor{F(s(1, 1, 2), 5, 6), I(s(1, 1, 2), 1, 99)}, []Tensor{F(s(1, 1, 4), 0, 5, 0, 0)}},
+	{"spread into a larger shape", "MaxUnpool", 11, attrs{"kernel_shape": []int{2, 2}, "strides": []int{2, 2}}, []Tensor{F(s(1, 1, 1, 1), 5), I(s(1, 1, 1, 1), 2), I(s(4), 1, 1, 3, 3)},
+		[]Tensor{F(s(1, 1, 3, 3), 0, 0, 0, 5, 0, 0, 0, 0, 0)}},
 	{"largest by attribute", "TopK", 1, attrs{"k": 1}, []Tensor{F(s(3), 1, 3, 2)}, []Tensor{F(s(1), 3), I(s(1), 1)}},
 }
 

@@ -115,6 +115,7 @@ var table = map[string]operator{
 	"GlobalMaxPool":     {build: buildGlobalMaxPool},
 	"LpPool":            {check: checkLpPool, build: inferred(buildLpPool)},
 	"MaxPool":           {check: checkAutoPad, build: buildMaxPool},
+	"MaxUnpool":         {build: inferred(buildMaxUnpool)},
 	"ReduceL1":          {build: reduce(18, l1Floats, l1Ints)},
 	"ReduceL2":          {build: reduce(18, l2Floats, l2Ints)},
 	"ReduceLogSum":      {build: reduce(18, logSumFloats, nil)},
@@ -153,6 +154,17 @@ var table = map[string]operator{
 	"Col2Im":     {build: inferred(buildCol2Im)},
 	"GridSample": {check: checkGridSample, build: inferred(buildGridSample)},
 	"RoiAlign":   {check: checkRoiAlign, build: inferred(buildRoiAlign), refuses: "sampling_ratio above 1024"},
+
+	// Data decides how many elements come out.
+	"Compress":          {eval: evalCompress},
+	"NonMaxSuppression": {eval: evalNonMaxSuppression},
+	"NonZero":           {eval: evalNonZero},
+	"Unique":            {eval: evalUnique},
+
+	// Graphs within the graph, which package runtime runs.
+	"If":   {check: checkIf},
+	"Loop": {check: checkLoop},
+	"Scan": {check: checkScan},
 
 	// Recurrent networks.
 	"GRU":  {check: checkRecurrent, build: inferred(buildRecurrent), refuses: "activations with parameters", quiet: true},

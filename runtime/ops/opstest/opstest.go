@@ -66,8 +66,8 @@ func Shapes(tensors map[string]*graph.Tensor) map[string][]int {
 	return shapes
 }
 
-// Run computes the outputs of a model, whose values have the given types, from
-// its inputs.
+// Run computes the outputs of a model from its inputs. types are those of its
+// values, as far as they are known before.
 func Run(m *graph.Model, types map[string]graph.Type, inputs map[string]*graph.Tensor, k *vec.Kernels) (map[string]ops.Tensor, error) {
 	values := make(map[string]ops.Tensor)
 	for name, w := range m.Weights {
@@ -88,21 +88,28 @@ func Run(m *graph.Model, types map[string]graph.Type, inputs map[string]*graph.T
 			}
 			in[i] = v
 		}
+		known := true
 		for i, name := range n.Outputs {
 			if name == "" {
 				continue
 			}
 			t, ok := types[name]
-			if !ok {
-				return nil, fmt.Errorf("node %v: output %q has no type", n, name)
+			if known = known && ok; ok {
+				out[i] = ops.Zeros(t.DType, t.Shape)
 			}
-			out[i] = ops.Zeros(t.DType, t.Shape)
 		}
-		run, err := ops.Build(n, m.Opset[n.Domain], in, out, k)
-		if err != nil {
-			return nil, err
+		if known {
+			run, err := ops.Build(n, m.Opset[n.Domain], in, out, k)
+			if err != nil {
+				return nil, err
+			}
+			run(in, out)
+		} else {
+			var err error
+			if out, err = ops.Run(n, m.Opset[n.Domain], in, k, math.MaxInt64); err != nil {
+				return nil, err
+			}
 		}
-		run(in, out)
 		for i, name := range n.Outputs {
 			values[name] = out[i]
 		}

@@ -1,0 +1,78 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/nnz-dev/nnz/graph"
+)
+
+// evalNonZero returns where the elements that are not zero are: a column of
+// indices for each, in row-major order. A scalar has no index, so the output
+// has no rows.
+func evalNonZero(s *site) ([]Tensor, error) {
+	x := &s.in[0]
+	var at []int
+	for i, v := range x.F {
+		if v != 0 { // NaN is not zero
+			at = append(at, i)
+		}
+	}
+	for i, v := range x.I {
+		if v != 0 {
+			at = append(at, i)
+		}
+	}
+	out := Zeros(graph.Int64, []int{len(x.Shape), len(at)})
+	stride := 1
+	for axis := len(x.Shape) - 1; axis >= 0; axis-- {
+		row := out.I[axis*len(at):]
+		for i, e := range at {
+			row[i] = int64(e / stride % x.Shape[axis])
+		}
+		stride *= x.Shape[axis]
+	}
+	return []Tensor{out}, nil
+}
+
+// evalCompress keeps the slices along an axis, or without one the elements,
+// that the condition marks; it may be shorter than the axis.
+func evalCompress(s *site) ([]Tensor, error) {
+	x, condition := &s.in[0], &s.in[1]
+	if condition.DType != graph.Bool || len(condition.Shape) != 1 {
+		return nil, fmt.Errorf("condition is %s %v, expected a list of bool", condition.DType, condition.Shape)
+	}
+	along := along{1, x.Len(), 1}
+	shape := []int{0}
+	axis := 0
+	if s.Has("axis") {
+		var err error
+		if along, err = alongOf(x.Shape, s.Int("axis", 0)); err != nil {
+			return nil, err
+		}
+		axis, _ = normAxis(s.Int("axis", 0), len(x.Shape))
+		shape = append([]int{}, x.Shape...)
+	}
+	var keep []int
+	for i, c := range condition.I[:min(along.n, len(condition.I))] {
+		if c != 0 {
+			keep = append(keep, i)
+		}
+	}
+	shape[axis] = len(keep)
+	out := Zeros(x.DType, shape)
+	compress(out.F, x.F, along, keep)
+	compress(out.I, x.I, along, keep)
+	return []Tensor{out}, nil
+}
+
+func compress[T elem](out, x []T, a along, keep []int) {
+	if len(out) == 0 {
+		return
+	}
+	for o := range a.outer {
+		for _, i := range keep {
+			n := copy(out, x[(o*a.n+i)*a.inner:][:a.inner])
+			out = out[n:]
+		}
+	}
+}
