@@ -196,7 +196,7 @@ func (c *compiler) lower(n *graph.Node) error {
 				return c.lowerGlobalPool(n)
 			}
 		case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout":
-			if c.lowerView(n) {
+			if len(n.Outputs) == 1 && c.lowerView(n) { // a Dropout may put out a mask, too
 				return nil
 			}
 		}

@@ -221,3 +221,22 @@ func TestConvolution(t *testing.T) {
 		}
 	}
 }
+
+// TestDropoutMask compiles a Dropout whose mask is read: the output is no mere
+// view of the input then.
+func TestDropoutMask(t *testing.T) {
+	m := outer("y mask", op("Dropout", "x", "y mask"))
+	p, err := Compile(context.Background(), m, Config{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.NewSession()
+	defer s.Close()
+	if err := runGiven(s, given{x: x123}); err != nil {
+		t.Fatal(err)
+	}
+	mask := Tensor{DType: graph.Bool, Shape: []int{2, 3}, I: []int64{1, 1, 1, 1, 1, 1}}
+	if err := checkOutputs(s, m, []Tensor{floatsOf([]int{2, 3}, x123...), mask}); err != nil {
+		t.Error(err)
+	}
+}

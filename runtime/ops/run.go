@@ -22,6 +22,9 @@ func Run(n *graph.Node, opset int, in []Tensor, k *vec.Kernels, limit int64) ([]
 			return nil, s.wrap(err)
 		}
 		out, err := op.eval(s)
+		if err == nil && len(out) < len(n.Outputs) {
+			err = fmt.Errorf("%d outputs, expected at most %d", len(n.Outputs), len(out))
+		}
 		if err == nil {
 			_, err = fits(out, limit)
 		}

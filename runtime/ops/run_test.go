@@ -70,6 +70,11 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunErrors(t *testing.T) {
+	two := node("NonZero", nil, 1)
+	two.Inputs[0], two.Outputs = "x", []string{"y", "z"}
+	if _, err := Run(two, 13, []Tensor{F(s(1))}, vec.For(isa.Generic), 1<<30); err == nil || !strings.Contains(err.Error(), "2 outputs") {
+		t.Errorf("an output too many: %v", err)
+	}
 	for _, c := range []struct {
 		op    string
 		in    []Tensor
