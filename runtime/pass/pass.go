@@ -70,6 +70,8 @@ var All = []Pass{
 	{"arith", arith},
 	{"transpose", transpose},
 	{"attention", attention},
+	{"matmul", matMul},
+	{"arith", arith},
 	{"transpose", transpose},
 	{"qkv", qkv},
 	{"epilogue", epilogue},

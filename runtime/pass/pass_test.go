@@ -402,6 +402,125 @@ func TestLinear(t *testing.T) {
 	})
 }
 
+func TestMatMul(t *testing.T) {
+	const taps = "dilations=[1] group=1 kernel_shape=[1] pads=[0 0] strides=[1]"
+	check(t, 13, []rewrite{
+		{"a weight on the left", "matmul dead", `
+			input x 5 4 3
+			weight sparse 64 4
+			y = MatMul(sparse, x)
+			output y`, `
+			y = nnz.Conv(x, sparse.taps) ` + taps},
+		{"a weight on the left of one column", "matmul dead", `
+			input x 4 1
+			weight w 8 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Linear = nnz.Linear(y.Reshape, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a weight on the left of a vector", "matmul dead", `
+			input x 4
+			weight w 8 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Linear = nnz.Linear(y.Reshape, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a vector on the left", "matmul dead", `
+			input x 2 4 3
+			weight w 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Conv = nnz.Conv(x, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a vector on the right", "matmul dead", `
+			input x 2 4
+			weight w 4
+			y = MatMul(x, w)
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a weight with axes of one", "matmul dead", `
+			input x 5 4
+			weight w 1 1 4 2
+			y = MatMul(x, w)
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a batch of weights on the left", "matmul dead", `
+			input x 6 2 4 3
+			weight w 2 5 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) dilations=[1] group=2 kernel_shape=[1] pads=[0 0] strides=[1]
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a batch of weights on the left of one value", "matmul dead", `
+			input x 4 3
+			weight w 2 5 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a batch of weights on the right", "matmul dead", `
+			input x 2 3 4
+			weight w 2 4 5
+			y = MatMul(x, w)
+			output y`, `
+			y.Transpose = Transpose(x) perm=[0 2 1]
+			y.Reshape = Reshape(y.Transpose, y.Transpose.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) dilations=[1] group=2 kernel_shape=[1] pads=[0 0] strides=[1]
+			y.Reshape.1 = Reshape(y.Conv, y.Conv.shape)
+			y = Transpose(y.Reshape.1) perm=[0 2 1]`},
+		{"batches that broadcast in part", "matmul", `
+			input x 1 3 2 4
+			weight w 2 3 4 5
+			y = MatMul(x, w)
+			output y`, ""},
+		{"a turned input", "linear matmul dead", `
+			input x 4 3
+			weight w 4 2
+			y = Gemm(x, w) transA=1
+			output y`, `
+			y.Transpose = Transpose(x) perm=[1 0]
+			y = nnz.Linear(y.Transpose, w.T)`},
+		{"a bias for each row and factors", "linear matmul dead", `
+			input x 3 4
+			weight w 2 4
+			weight b 3 1
+			y = Gemm(x, w, b) transB=1 alpha=0.5 beta=2.5
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Add(y.Linear, b.scaled)`},
+		{"a computed term", "linear matmul dead", `
+			input x 3 4
+			input c 3 2
+			weight w 4 2
+			y = Gemm(x, w, c) beta=2.5
+			output y`, `
+			c.scaled = Mul(c, c.beta)
+			y.Linear = nnz.Linear(x, w.T)
+			y = Add(y.Linear, c.scaled)`},
+		{"a weight on the left of Gemm", "linear matmul dead", `
+			input x 3 4
+			weight w 3 5
+			y = Gemm(w, x) transA=1
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a weight on the left of Gemm, both turned", "linear matmul dead", `
+			input x 4 3
+			weight w 3 5
+			y = Gemm(w, x) transA=1 transB=1
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Transpose(y.Linear) perm=[1 0]`},
+	})
+}
+
 func TestPad(t *testing.T) {
 	check(t, 13, []rewrite{
 		{"into a convolution", "conv pad dead", `
