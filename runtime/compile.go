@@ -191,6 +191,8 @@ func (c *compiler) lower(n *graph.Node) error {
 		return c.lowerPool(n)
 	case "Concat":
 		return c.lowerConcat(n)
+	case "DepthToSpace":
+		return c.lowerDepthToSpace(n)
 	}
 	return c.lowerElementwise(n)
 }

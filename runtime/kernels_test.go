@@ -103,3 +103,60 @@ func TestGemm(t *testing.T) {
 		}
 	}
 }
+
+func TestConvTranspose(t *testing.T) {
+	type attrs struct{ kernel, strides, dilations, pads, extra []int }
+	for _, c := range []struct {
+		x      []int
+		m      int
+		groups int
+		attrs
+	}{
+		{[]int{1, 8, 7, 7}, 6, 1, attrs{kernel: []int{2, 2}, strides: []int{2, 2}}},
+		{[]int{1, 8, 14, 14}, 6, 1, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{2, 8, 9, 11}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, extra: []int{1, 1}}},
+		{[]int{1, 8, 9, 11}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, pads: []int{1, 0, 1, 2}}},
+		{[]int{1, 8, 12, 12}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{1, 1}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 12, 12}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{1, 1}, dilations: []int{2, 3}, pads: []int{1, 1, 0, 0}}},
+		{[]int{1, 8, 6, 5}, 6, 1, attrs{kernel: []int{3, 2}, strides: []int{3, 2}, dilations: []int{2, 1}}},
+		{[]int{1, 8, 6, 5}, 6, 1, attrs{kernel: []int{2, 3}, strides: []int{4, 1}}},
+		{[]int{1, 8, 6, 5}, 4, 2, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 6, 5}, 1, 8, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 6, 5}, 4, 1, attrs{kernel: []int{1, 1}, strides: []int{2, 2}, extra: []int{1, 1}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{2, 2}, strides: []int{1, 1}, pads: []int{2, 2, 2, 2}}},
+		{[]int{2, 8, 40}, 6, 1, attrs{kernel: []int{16}, strides: []int{8}, pads: []int{4, 4}}},
+		{[]int{1, 8, 21}, 6, 1, attrs{kernel: []int{5}, strides: []int{3}, pads: []int{2, 0}, extra: []int{2}}},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%v_%d_g%d_%+v_%.0f", c.x, c.m, c.groups, c.attrs, zeros*100), func(t *testing.T) {
+				n := newNet(c.x...)
+				var a []any
+				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra} {
+					if v != nil {
+						a = append(a, name, v)
+					}
+				}
+				w := n.weight(zeros, 1, append([]int{c.x[1], c.m}, c.kernel...)...)
+				n.node("ConvTranspose", []string{"x", w, n.weight(0, 1, c.m*c.groups)}, append(a, "group", c.groups)...)
+				n.relu(n.last)
+				onKernels(t, n.model(), 1)
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
+
+// TestDepthToSpace rearranges the channels of images that kernels have made.
+func TestDepthToSpace(t *testing.T) {
+	for _, mode := range []string{"DCR", "CRD"} {
+		for _, b := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s_%d", mode, b), func(t *testing.T) {
+				n := newNet(2, 4, 9, 7)
+				a := n.conv("x", 4, 5*b*b, 3, 1, 0)
+				a = n.node("DepthToSpace", []string{a}, "blocksize", b, "mode", mode)
+				n.node("Add", []string{n.conv(a, 5, 4, 3, 1, 0), n.conv(a, 5, 4, 1, 1, 0)})
+				checkModel(t, n.model())
+			})
+		}
+	}
+}

@@ -521,6 +521,50 @@ func TestMatMul(t *testing.T) {
 	})
 }
 
+func TestConvTranspose(t *testing.T) {
+	check(t, 13, []rewrite{
+		{"stride of two, then a clamp", "clamp convtranspose dead", `
+			input x 2 4 5 6
+			weight sparse 4 3 4 4
+			weight b 3
+			a = ConvTranspose(x, sparse, b) strides=[2 2] pads=[1 1 1 1]
+			y = Relu(a)
+			output y`, `
+			y.Conv = nnz.Conv(x, sparse.phases, b.phases) clamp_min=0 dilations=[1 1] group=1 kernel_shape=[3 3] pads=[1 1 1 1] strides=[1 1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2]`},
+		{"pixels that no window reaches", "convtranspose dead", `
+			input x 1 2 5
+			weight w 2 3 2
+			y = ConvTranspose(x, w) strides=[3] output_padding=[2]
+			output y`, `
+			y.Conv = nnz.Conv(x, w.phases) dilations=[1] group=1 kernel_shape=[1] pads=[0 1] strides=[1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[3]`},
+		{"stride of one", "convtranspose dead", `
+			input x 1 4 5 6
+			weight w 4 1 3 3
+			y = ConvTranspose(x, w) group=4 dilations=[2 1]
+			output y`, `
+			y = nnz.Conv(x, w.phases) dilations=[2 1] group=4 kernel_shape=[3 3] pads=[4 2 4 2] strides=[1 1]`},
+		{"three axes", "convtranspose dead", `
+			input x 1 2 3 3 3
+			weight w 2 1 2 2 2
+			y = ConvTranspose(x, w) strides=[2 2 2]
+			output y`, `
+			y.Conv = nnz.Conv(x, w.phases) dilations=[1 1 1] group=1 kernel_shape=[1 1 1] pads=[0 0 0 0 0 0] strides=[1 1 1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2 2]`},
+		{"a kernel far apart", "convtranspose", `
+			input x 1 2 5
+			weight w 2 3 2
+			y = ConvTranspose(x, w) strides=[2] dilations=[99]
+			output y`, ""},
+		{"a computed weight", "convtranspose", `
+			input x 1 2 5
+			input w 2 3 2
+			y = ConvTranspose(x, w)
+			output y`, ""},
+	})
+}
+
 func TestPad(t *testing.T) {
 	check(t, 13, []rewrite{
 		{"into a convolution", "conv pad dead", `
