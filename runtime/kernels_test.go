@@ -160,3 +160,69 @@ func TestDepthToSpace(t *testing.T) {
 		}
 	}
 }
+
+func TestRecurrent(t *testing.T) {
+	const steps, batch, inputs = 7, 3, 12
+	for _, c := range []struct {
+		op      string
+		gates   int
+		hidden  int
+		lengths bool
+		attrs   []any
+	}{
+		{"LSTM", 4, 20, false, nil},
+		{"LSTM", 4, 20, true, []any{"direction", "bidirectional"}},
+		{"LSTM", 4, 20, true, []any{"direction", "reverse", "clip", float32(0.5), "input_forget", 1}},
+		{"LSTM", 4, 20, false, []any{"layout", 1, "direction", "bidirectional"}},
+		{"LSTM", 4, 160, false, nil}, // a weight that threads share
+		{"GRU", 3, 20, false, nil},
+		{"GRU", 3, 20, true, []any{"direction", "bidirectional"}},
+		{"GRU", 3, 20, true, []any{"linear_before_reset", 1, "direction", "reverse"}},
+		{"GRU", 3, 20, false, []any{"layout", 1}},
+		{"RNN", 1, 20, false, nil},
+		{"RNN", 1, 20, true, []any{"direction", "bidirectional"}},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%s_%d_%v_%.0f", c.op, c.hidden, c.attrs, zeros*100), func(t *testing.T) {
+				hidden := c.hidden
+				x, lead := []int{steps, batch, inputs}, 1
+				state := []int{0, batch, hidden}
+				for i, a := range c.attrs {
+					switch a {
+					case "layout":
+						x, state = []int{batch, steps, inputs}, []int{batch, 0, hidden}
+					case "direction":
+						if c.attrs[i+1] == "bidirectional" {
+							lead = 2
+						}
+					}
+				}
+				state[slices.Index(state, 0)] = lead
+				n := newNet(x...)
+				n.m.Opset[""] = 22
+				rows := c.gates * hidden
+				in := []string{"x", n.weight(zeros, 1, lead, rows, inputs), n.weight(zeros, 1, lead, rows, hidden), n.weight(0, 1, lead, 2*rows), ""}
+				if c.lengths {
+					in[4] = "lengths"
+					n.m.Weights["lengths"] = graph.FromInts(graph.Int32, []int{batch}, []int64{steps, 2, 5})
+				}
+				in = append(in, n.weight(0, 1, state...))
+				if c.op == "LSTM" {
+					in = append(in, n.weight(0, 1, state...), n.weight(0, 1, lead, 3*hidden))
+				}
+				n.node(c.op, in, append(c.attrs, "hidden_size", hidden)...)
+				node := n.m.Nodes[0]
+				if c.op == "RNN" && lead == 2 {
+					node.Attrs["activations"] = &graph.Attr{Kind: graph.AttrStrings, Strings: []string{"Relu", "Softsign"}}
+				}
+				all, last := node.Outputs[0], "last"
+				node.Outputs = append(node.Outputs, last)
+				// The last hidden state, as often as all has steps, and all.
+				sum := n.node("ReduceSum", []string{last}, "keepdims", 0)
+				n.node("Add", []string{all, sum})
+				onKernels(t, n.model(), 2)
+				checkModel(t, n.model())
+			})
+		}
+	}
+}

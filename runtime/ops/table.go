@@ -200,6 +200,9 @@ var fused = map[string]operator{
 	"HardSwish":    {inputs: one, build: unary(hardSwishRow, nil)},
 	"LayerNorm":    {inputs: [2]int{1, 3}, build: buildFusedLayerNorm},
 	"Linear":       {inputs: [2]int{2, 4}, build: buildLinear},
+	"LSTM":         {inputs: [2]int{1, 8}, check: checkRecurrent, build: buildRecurrent, quiet: true},
+	"GRU":          {inputs: [2]int{1, 6}, check: checkRecurrent, build: buildRecurrent, quiet: true},
+	"RNN":          {inputs: [2]int{1, 6}, check: checkRecurrent, build: buildRecurrent, quiet: true},
 	"RMSNorm":      {inputs: upTo2, build: buildFusedRMSNorm},
 	"SiLU":         {inputs: one, build: unary(siluRow, nil)},
 }

@@ -23,6 +23,10 @@
 //	        [B, T, H·E]; attributes heads H, kv_heads G, which divides H, scale
 //	        and causal
 //
+//	RNN, GRU, LSTM  as in ONNX, but X is its products with W and their bias,
+//	        [T, B, D·G·H] or with layout 1 [B, T, D·G·H], W is absent and B is
+//	        the bias of the products with R, [D, G·H]
+//
 // Attention computes softmax(scale·Q·Kᵀ + mask)·V for each head; head h reads
 // head h·G/H of K and V. The mask broadcasts to [B, H, T, S]; causal hides from
 // each token those after it. Where K and V are absent, E is D, S is T, and Q
@@ -68,6 +72,7 @@ var All = []Pass{
 	{"silu", silu},
 	{"conv", conv},
 	{"linear", linear},
+	{"recurrent", recurrent},
 	{"pad", pad},
 	{"batchnorm", batchNorm},
 	{"arith", arith},

@@ -565,6 +565,35 @@ func TestConvTranspose(t *testing.T) {
 	})
 }
 
+func TestRecurrent(t *testing.T) {
+	check(t, 14, []rewrite{
+		{"both directions", "recurrent dead", `
+			input x 5 2 4
+			weight w 2 12 4
+			weight sparse 2 12 3
+			weight b 2 24
+			y, , = LSTM(x, w, sparse, b) direction=bidirectional hidden_size=3
+			output y`, `
+			x.gates = nnz.Linear(x, w.gates, b.gates)
+			y, ,  = nnz.LSTM(x.gates, , sparse, b.hidden) direction=bidirectional hidden_size=3`},
+		{"batch first, without a bias", "recurrent dead", `
+			input x 2 5 4
+			weight w 1 9 4
+			weight r 1 9 3
+			weight h 2 1 3
+			y, last = GRU(x, w, r, , , h) layout=1 linear_before_reset=1
+			output y last`, `
+			x.gates = nnz.Linear(x, w.gates)
+			y, last = nnz.GRU(x.gates, , r, , , h) layout=1 linear_before_reset=1`},
+		{"computed weights", "recurrent", `
+			input x 5 2 4
+			input w 1 3 4
+			weight r 1 3 3
+			y = RNN(x, w, r)
+			output y`, ""},
+	})
+}
+
 func TestPad(t *testing.T) {
 	check(t, 13, []rewrite{
 		{"into a convolution", "conv pad dead", `
