@@ -44,8 +44,16 @@ func NewRecurrentShape(n *Node, in [][]int) (RecurrentShape, error) {
 		return r, fmt.Errorf("attribute hidden_size: %d, R has %d", h, r.Hidden)
 	}
 	rows := r.Gates * r.Hidden
+	bias := 2 * rows // of products with W and with R
+	if n.Domain == FusedDomain {
+		// X is the products with W, of all directions.
+		bias = rows
+		if r.Inputs != r.Directions*rows {
+			return r, fmt.Errorf("X %v and R %v, expected the products of %d directions", in[0], in[2], r.Directions)
+		}
+	}
 	for i, want := range [][]int{
-		1: {r.Directions, rows, r.Inputs}, 2: {r.Directions, rows, r.Hidden}, 3: {r.Directions, 2 * rows},
+		1: {r.Directions, rows, r.Inputs}, 2: {r.Directions, rows, r.Hidden}, 3: {r.Directions, bias},
 		4: {r.Batch}, 5: r.State(), 6: r.State(), 7: {r.Directions, 3 * r.Hidden},
 	} {
 		if want != nil && i < len(in) && in[i] != nil && !slices.Equal(in[i], want) {

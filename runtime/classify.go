@@ -58,6 +58,7 @@ func (c *compiler) classify() {
 			for _, in := range n.Inputs {
 				c.widen(in, out.halo)
 			}
+		case "DepthToSpace": // any grid and halo of the source will do
 		default: // elementwise: equal layouts run as one flat loop, in place
 			c.widen(x, out.halo)
 		}
@@ -86,6 +87,11 @@ func (c *compiler) kindOf(n *graph.Node) kind {
 		return c.productKind(n)
 	case n.Op == "MaxPool" || n.Op == "AveragePool":
 		if c.wants[n.Inputs[0]].kind == imageKind && len(n.Outputs) == 1 && forward(n) {
+			return imageKind
+		}
+	case n.Op == "DepthToSpace":
+		const most = 1 << 26 // elements, of which tables hold indices of 32 bits, padding included
+		if c.wants[n.Inputs[0]].kind == imageKind && elements(out) <= most {
 			return imageKind
 		}
 	case n.Op == "Concat":

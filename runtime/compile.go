@@ -191,6 +191,10 @@ func (c *compiler) lower(n *graph.Node) error {
 			if n.Domain == graph.FusedDomain && c.fitsVector(n) {
 				return c.lowerVector(n)
 			}
+		case "RNN", "GRU", "LSTM":
+			if n.Domain == graph.FusedDomain {
+				return c.lowerRecurrent(n)
+			}
 		case "GlobalAveragePool":
 			if c.wants[n.Inputs[0]].kind == imageKind {
 				return c.lowerGlobalPool(n)
@@ -209,6 +213,8 @@ func (c *compiler) lower(n *graph.Node) error {
 		return c.lowerPool(n)
 	case "Concat":
 		return c.lowerConcat(n)
+	case "DepthToSpace":
+		return c.lowerDepthToSpace(n)
 	}
 	return c.lowerElementwise(n)
 }

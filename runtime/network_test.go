@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 )
 
@@ -192,9 +193,16 @@ func TestRunAllocatesNothing(t *testing.T) {
 	a = n.node("MaxPool", []string{a}, "kernel_shape", []int{3, 3}, "strides", []int{2, 2}, "pads", []int{1, 1, 1, 1})
 	a = n.node("GlobalAveragePool", []string{n.conv(a, 16, 8, 3, 1, 0)})
 	n.node("Softmax", []string{n.node("Flatten", []string{a})}, "axis", 1)
+	allocatesNothing(t, n.model())
+}
+
+// allocatesNothing checks that runs of a model on any instruction set, on one
+// and two threads, do not allocate.
+func allocatesNothing(t *testing.T, m *graph.Model) {
+	t.Helper()
 	for _, i := range isa.Supported() {
 		for _, threads := range []int{1, 2} {
-			p, err := Compile(context.Background(), n.model(), Config{ISA: i, Threads: threads})
+			p, err := Compile(context.Background(), m, Config{ISA: i, Threads: threads})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,6 +218,19 @@ func TestRunAllocatesNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRunOfOtherLayersAllocatesNothing(t *testing.T) {
+	n := newNet(2, 8, 28)
+	a := n.node("ConvTranspose", []string{"x", n.weight(0.8, 1, 8, 12, 4)}, "strides", []int{2})
+	a = n.node("MatMul", []string{n.weight(0.8, 1, 16, 12), a})
+	a = n.node("Transpose", []string{a}, "perm", []int{2, 0, 1})
+	for _, op := range []string{"LSTM", "GRU"} {
+		gates := map[string]int{"LSTM": 4, "GRU": 3}[op]
+		a = n.node(op, []string{a, n.weight(0.8, 1, 2, gates*16, 16), n.weight(0.8, 1, 2, gates*16, 16)}, "hidden_size", 16, "direction", "bidirectional")
+		a = n.node("ReduceSum", []string{a, n.shape(1)}, "keepdims", 0)
+	}
+	allocatesNothing(t, n.model())
 }
 
 func TestUnsupportedListsEveryNode(t *testing.T) {

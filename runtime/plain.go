@@ -34,30 +34,9 @@ func (r *plainRunner) run(*parallel.Pool) { r.compute(r.in, r.out) }
 func (c *compiler) lowerPlain(n *graph.Node) error {
 	op := &plainOp{}
 	var in, out []Tensor
-	var touched []*buffer
-	for _, name := range n.Inputs {
-		if name == "" {
-			op.in, in = append(op.in, nil), append(in, Tensor{})
-			continue
-		}
-		v := c.values[name]
-		t := Tensor{DType: v.typ.DType, Shape: v.typ.Shape}
-		if v.typ.Const != nil {
-			t = c.constant(v)
-		} else {
-			touched = append(touched, c.plainOf(v))
-		}
-		op.in, in = append(op.in, v), append(in, t)
-	}
-	for _, name := range n.Outputs {
-		if name == "" {
-			op.out, out = append(op.out, nil), append(out, Tensor{})
-			continue
-		}
-		v := c.values[name]
-		touched = append(touched, c.newPlain(v))
-		op.out, out = append(op.out, v), append(out, Tensor{DType: v.typ.DType, Shape: v.typ.Shape})
-	}
+	var reads, writes []*buffer
+	op.in, in, reads = c.plainInputs(n)
+	op.out, out, writes = c.plainOutputs(n)
 	opset := c.g.Opset[n.Domain]
 	if n.Domain == graph.FusedDomain {
 		opset = c.g.Opset[""]
@@ -67,8 +46,44 @@ func (c *compiler) lowerPlain(n *graph.Node) error {
 		return err
 	}
 	op.compute = compute
-	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "row-major operator"}, op, touched...)
+	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "row-major operator"}, op, append(reads, writes...)...)
 	return nil
+}
+
+// plainInputs makes sure that the inputs of a node can be read in row-major
+// order: those that are absent are nil, those that are constants have their
+// elements.
+func (c *compiler) plainInputs(n *graph.Node) (values []*value, in []Tensor, touched []*buffer) {
+	for _, name := range n.Inputs {
+		if name == "" {
+			values, in = append(values, nil), append(in, Tensor{})
+			continue
+		}
+		v := c.values[name]
+		t := Tensor{DType: v.typ.DType, Shape: v.typ.Shape}
+		if v.typ.Const != nil {
+			t = c.constant(v)
+		} else {
+			touched = append(touched, c.plainOf(v))
+		}
+		values, in = append(values, v), append(in, t)
+	}
+	return values, in, touched
+}
+
+// plainOutputs makes the row-major homes of a node's outputs, nil for one that
+// is absent.
+func (c *compiler) plainOutputs(n *graph.Node) (values []*value, out []Tensor, touched []*buffer) {
+	for _, name := range n.Outputs {
+		if name == "" {
+			values, out = append(values, nil), append(out, Tensor{})
+			continue
+		}
+		v := c.values[name]
+		touched = append(touched, c.newPlain(v))
+		values, out = append(values, v), append(out, Tensor{DType: v.typ.DType, Shape: v.typ.Shape})
+	}
+	return values, out, touched
 }
 
 // lowerView makes the output another view of the input's row-major memory,

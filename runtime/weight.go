@@ -34,24 +34,28 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 		}
 		w.bias = bias.Floats()
 	}
-	if m := t.Sparse(); m != nil {
-		csr, err := w.sparse()
-		if err != nil {
-			return nil, err
-		}
-		w.nnz = csr.NNZ()
-		return w, nil
-	}
-	values := t.Floats()
-	if values == nil {
+	if !t.DType.Float() {
 		return nil, fmt.Errorf("weight %q: expected a real type, got %s", n.Inputs[1], t.DType)
 	}
-	for _, v := range values {
+	return w, w.count()
+}
+
+// count counts the nonzeros.
+func (w *weight) count() error {
+	if w.tensor.Sparse() != nil {
+		csr, err := w.sparse()
+		if err != nil {
+			return err
+		}
+		w.nnz = csr.NNZ()
+		return nil
+	}
+	for _, v := range w.tensor.Floats() {
 		if v != 0 {
 			w.nnz++
 		}
 	}
-	return w, nil
+	return nil
 }
 
 func (w *weight) sparsity() float64 { return 1 - float64(w.nnz)/float64(w.rows*w.cols) }

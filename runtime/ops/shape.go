@@ -342,6 +342,42 @@ func buildDepthToSpace(s *site) (Compute, error) {
 		[]int{x[1] * plane, channel, w, down, 1, right}, 0)
 }
 
+// buildFusedDepthToSpace binds nnz.DepthToSpace, as package pass defines it.
+func buildFusedDepthToSpace(s *site) (Compute, error) {
+	if err := s.wantFloat(0); err != nil {
+		return nil, err
+	}
+	x, y, blocks := s.in[0].Shape, s.out[0].Shape, s.Ints("blocks")
+	if len(x) < 3 || len(y) != len(x) || len(blocks) != len(x)-2 || slices.ContainsFunc(blocks, func(b int) bool { return b < 1 || b > maxBlock }) {
+		return nil, fmt.Errorf("X %v, Y %v and blocks %v, expected an entry for each of one or more spatial axes", x, y, blocks)
+	}
+	phases := product(blocks)
+	for i, b := range blocks {
+		if y[2+i] > x[2+i]*b {
+			return nil, fmt.Errorf("X %v, Y %v and blocks %v, expected no more pixels than X has", x, y, blocks)
+		}
+	}
+	if x[0] != y[0] || x[1] != y[1]*phases {
+		return nil, fmt.Errorf("X %v, Y %v and blocks %v, expected channels for each pixel of a block", x, y, blocks)
+	}
+	from, to := product(x[2:]), product(y[2:])
+	return func(in, out []Tensor) {
+		for i := range y[0] * y[1] {
+			src := in[0].F[i*phases*from:]
+			for at := range to {
+				phase, pixel, rest, phaseStep, pixelStep := 0, 0, at, 1, 1
+				for a := len(blocks) - 1; a >= 0; a-- {
+					d := rest % y[2+a]
+					rest /= y[2+a]
+					phase, pixel = phase+d%blocks[a]*phaseStep, pixel+d/blocks[a]*pixelStep
+					phaseStep, pixelStep = phaseStep*blocks[a], pixelStep*x[2+a]
+				}
+				out[0].F[i*to+at] = src[phase*from+pixel]
+			}
+		}
+	}, nil
+}
+
 // buildSpaceToDepth binds SpaceToDepth, the inverse of DepthToSpace in mode
 // DCR.
 func buildSpaceToDepth(s *site) (Compute, error) {

@@ -204,17 +204,21 @@ var table = map[string]operator{
 // fused is every operator of graph.FusedDomain. Attributes of a fused
 // convolution are those of Conv, and clamp_min and clamp_max.
 var fused = map[string]operator{
-	"Affine":    {inputs: [2]int{3, 3}, build: buildAffine},
-	"Attention": {inputs: [2]int{1, 4}, build: buildFusedAttention},
-	"Clamp":     {inputs: one, build: buildClamp},
-	"Conv":      {inputs: [2]int{2, 4}, check: checkAutoPad, build: buildConv},
-	"Gelu":      {inputs: one, check: checkGelu, build: unary(geluRow, nil)},
-	"HardSwish": {inputs: one, build: unary(hardSwishRow, nil)},
-	"LayerNorm": {inputs: [2]int{1, 3}, build: buildFusedLayerNorm},
-	"Linear":    {inputs: [2]int{2, 4}, build: buildLinear},
-	"Rotary":    {inputs: [2]int{3, 3}, build: buildFusedRotary},
-	"RMSNorm":   {inputs: upTo2, build: buildFusedRMSNorm},
-	"SiLU":      {inputs: one, build: unary(siluRow, nil)},
+	"Affine":       {inputs: [2]int{3, 3}, build: buildAffine},
+	"Attention":    {inputs: [2]int{1, 4}, build: buildFusedAttention},
+	"Clamp":        {inputs: one, build: buildClamp},
+	"Conv":         {inputs: [2]int{2, 4}, check: checkAutoPad, build: buildConv},
+	"DepthToSpace": {inputs: one, build: buildFusedDepthToSpace},
+	"Gelu":         {inputs: one, check: checkGelu, build: unary(geluRow, nil)},
+	"HardSwish":    {inputs: one, build: unary(hardSwishRow, nil)},
+	"LayerNorm":    {inputs: [2]int{1, 3}, build: buildFusedLayerNorm},
+	"Linear":       {inputs: [2]int{2, 4}, build: buildLinear},
+	"LSTM":         {inputs: [2]int{1, 8}, check: checkRecurrent, build: buildRecurrent, quiet: true},
+	"GRU":          {inputs: [2]int{1, 6}, check: checkRecurrent, build: buildRecurrent, quiet: true},
+	"RNN":          {inputs: [2]int{1, 6}, check: checkRecurrent, build: buildRecurrent, quiet: true},
+	"Rotary":       {inputs: [2]int{3, 3}, build: buildFusedRotary},
+	"RMSNorm":      {inputs: upTo2, build: buildFusedRMSNorm},
+	"SiLU":         {inputs: one, build: unary(siluRow, nil)},
 }
 
 // Numbers of inputs.

@@ -9,6 +9,9 @@
 //	Conv    X [N, C, …], W [M, C/group, k…], B [M] optional, R optional
 //	        attributes kernel_shape, strides, dilations, pads and group, all there
 //	Linear  X [..., K], W [M, K], B [M] optional, R optional
+//	DepthToSpace  X [N, C·b…, D…] to [N, C, D·b…], where trailing pixels may be
+//	        cut off; attribute blocks, b of each axis: pixel d of the output
+//	        is pixel d/b of the channel that d mod b counts within those of C
 //	Affine  X [N, C, …], scale [C], shift [C]
 //	Clamp   X; attributes min and max, either may be absent
 //	HardSwish  X
@@ -20,6 +23,10 @@
 //	Attention  Q [B, T, H·D], K [B, S, G·D], V [B, S, G·E], mask optional, to
 //	        [B, T, H·E]; attributes heads H, kv_heads G, which divides H, scale
 //	        and causal
+//
+//	RNN, GRU, LSTM  as in ONNX, but X is its products with W and their bias,
+//	        [T, B, D·G·H] or with layout 1 [B, T, D·G·H], W is absent and B is
+//	        the bias of the products with R, [D, G·H]
 //
 // Attention computes softmax(scale·Q·Kᵀ + mask)·V for each head; head h reads
 // head h·G/H of K and V. The mask broadcasts to [B, H, T, S]; causal hides from
@@ -71,11 +78,15 @@ var All = []Pass{
 	{"rotary", rotary},
 	{"conv", conv},
 	{"linear", linear},
+	{"recurrent", recurrent},
 	{"pad", pad},
 	{"batchnorm", batchNorm},
 	{"arith", arith},
+	{"convtranspose", convTranspose},
 	{"transpose", transpose},
 	{"attention", attention},
+	{"matmul", matMul},
+	{"arith", arith},
 	{"transpose", transpose},
 	{"qkv", qkv},
 	{"epilogue", epilogue},

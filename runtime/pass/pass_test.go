@@ -402,6 +402,198 @@ func TestLinear(t *testing.T) {
 	})
 }
 
+func TestMatMul(t *testing.T) {
+	const taps = "dilations=[1] group=1 kernel_shape=[1] pads=[0 0] strides=[1]"
+	check(t, 13, []rewrite{
+		{"a weight on the left", "matmul dead", `
+			input x 5 4 3
+			weight sparse 64 4
+			y = MatMul(sparse, x)
+			output y`, `
+			y = nnz.Conv(x, sparse.taps) ` + taps},
+		{"a weight on the left of one column", "matmul dead", `
+			input x 4 1
+			weight w 8 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Linear = nnz.Linear(y.Reshape, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a weight on the left of a vector", "matmul dead", `
+			input x 4
+			weight w 8 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Linear = nnz.Linear(y.Reshape, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a vector on the left", "matmul dead", `
+			input x 2 4 3
+			weight w 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Conv = nnz.Conv(x, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a vector on the right", "matmul dead", `
+			input x 2 4
+			weight w 4
+			y = MatMul(x, w)
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a weight with axes of one", "matmul dead", `
+			input x 5 4
+			weight w 1 1 4 2
+			y = MatMul(x, w)
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Reshape(y.Linear, y.Linear.shape)`},
+		{"a batch of weights on the left", "matmul dead", `
+			input x 6 2 4 3
+			weight w 2 5 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) dilations=[1] group=2 kernel_shape=[1] pads=[0 0] strides=[1]
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a batch of weights on the left of one value", "matmul dead", `
+			input x 4 3
+			weight w 2 5 4
+			y = MatMul(w, x)
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a batch of weights on the right", "matmul dead", `
+			input x 2 3 4
+			weight w 2 4 5
+			y = MatMul(x, w)
+			output y`, `
+			y.Transpose = Transpose(x) perm=[0 2 1]
+			y.Reshape = Reshape(y.Transpose, y.Transpose.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) dilations=[1] group=2 kernel_shape=[1] pads=[0 0] strides=[1]
+			y.Reshape.1 = Reshape(y.Conv, y.Conv.shape)
+			y = Transpose(y.Reshape.1) perm=[0 2 1]`},
+		{"batches that broadcast in part", "matmul", `
+			input x 1 3 2 4
+			weight w 2 3 4 5
+			y = MatMul(x, w)
+			output y`, ""},
+		{"a turned input", "linear matmul dead", `
+			input x 4 3
+			weight w 4 2
+			y = Gemm(x, w) transA=1
+			output y`, `
+			y.Transpose = Transpose(x) perm=[1 0]
+			y = nnz.Linear(y.Transpose, w.T)`},
+		{"a bias for each row and factors", "linear matmul dead", `
+			input x 3 4
+			weight w 2 4
+			weight b 3 1
+			y = Gemm(x, w, b) transB=1 alpha=0.5 beta=2.5
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Add(y.Linear, b.scaled)`},
+		{"a computed term", "linear matmul dead", `
+			input x 3 4
+			input c 3 2
+			weight w 4 2
+			y = Gemm(x, w, c) beta=2.5
+			output y`, `
+			c.scaled = Mul(c, c.beta)
+			y.Linear = nnz.Linear(x, w.T)
+			y = Add(y.Linear, c.scaled)`},
+		{"a weight on the left of Gemm", "linear matmul dead", `
+			input x 3 4
+			weight w 3 5
+			y = Gemm(w, x) transA=1
+			output y`, `
+			y.Reshape = Reshape(x, x.shape)
+			y.Conv = nnz.Conv(y.Reshape, w.taps) ` + taps + `
+			y = Reshape(y.Conv, y.Conv.shape)`},
+		{"a weight on the left of Gemm, both turned", "linear matmul dead", `
+			input x 4 3
+			weight w 3 5
+			y = Gemm(w, x) transA=1 transB=1
+			output y`, `
+			y.Linear = nnz.Linear(x, w.T)
+			y = Transpose(y.Linear) perm=[1 0]`},
+	})
+}
+
+func TestConvTranspose(t *testing.T) {
+	check(t, 13, []rewrite{
+		{"stride of two, then a clamp", "clamp convtranspose dead", `
+			input x 2 4 5 6
+			weight sparse 4 3 4 4
+			weight b 3
+			a = ConvTranspose(x, sparse, b) strides=[2 2] pads=[1 1 1 1]
+			y = Relu(a)
+			output y`, `
+			y.Conv = nnz.Conv(x, sparse.phases, b.phases) clamp_min=0 dilations=[1 1] group=1 kernel_shape=[3 3] pads=[1 1 1 1] strides=[1 1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2]`},
+		{"pixels that no window reaches", "convtranspose dead", `
+			input x 1 2 5
+			weight w 2 3 2
+			y = ConvTranspose(x, w) strides=[3] output_padding=[2]
+			output y`, `
+			y.Conv = nnz.Conv(x, w.phases) dilations=[1] group=1 kernel_shape=[1] pads=[0 1] strides=[1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[3]`},
+		{"stride of one", "convtranspose dead", `
+			input x 1 4 5 6
+			weight w 4 1 3 3
+			y = ConvTranspose(x, w) group=4 dilations=[2 1]
+			output y`, `
+			y = nnz.Conv(x, w.phases) dilations=[2 1] group=4 kernel_shape=[3 3] pads=[4 2 4 2] strides=[1 1]`},
+		{"three axes", "convtranspose dead", `
+			input x 1 2 3 3 3
+			weight w 2 1 2 2 2
+			y = ConvTranspose(x, w) strides=[2 2 2]
+			output y`, `
+			y.Conv = nnz.Conv(x, w.phases) dilations=[1 1 1] group=1 kernel_shape=[1 1 1] pads=[0 0 0 0 0 0] strides=[1 1 1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2 2]`},
+		{"a kernel far apart", "convtranspose", `
+			input x 1 2 5
+			weight w 2 3 2
+			y = ConvTranspose(x, w) strides=[2] dilations=[99]
+			output y`, ""},
+		{"a computed weight", "convtranspose", `
+			input x 1 2 5
+			input w 2 3 2
+			y = ConvTranspose(x, w)
+			output y`, ""},
+	})
+}
+
+func TestRecurrent(t *testing.T) {
+	check(t, 14, []rewrite{
+		{"both directions", "recurrent dead", `
+			input x 5 2 4
+			weight w 2 12 4
+			weight sparse 2 12 3
+			weight b 2 24
+			y, , = LSTM(x, w, sparse, b) direction=bidirectional hidden_size=3
+			output y`, `
+			x.gates = nnz.Linear(x, w.gates, b.gates)
+			y, ,  = nnz.LSTM(x.gates, , sparse, b.hidden) direction=bidirectional hidden_size=3`},
+		{"batch first, without a bias", "recurrent dead", `
+			input x 2 5 4
+			weight w 1 9 4
+			weight r 1 9 3
+			weight h 2 1 3
+			y, last = GRU(x, w, r, , , h) layout=1 linear_before_reset=1
+			output y last`, `
+			x.gates = nnz.Linear(x, w.gates)
+			y, last = nnz.GRU(x.gates, , r, , , h) layout=1 linear_before_reset=1`},
+		{"computed weights", "recurrent", `
+			input x 5 2 4
+			input w 1 3 4
+			weight r 1 3 3
+			y = RNN(x, w, r)
+			output y`, ""},
+	})
+}
+
 func TestPad(t *testing.T) {
 	check(t, 13, []rewrite{
 		{"into a convolution", "conv pad dead", `

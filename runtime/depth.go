@@ -1,0 +1,64 @@
+package runtime
+
+import (
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/kernels/vec"
+)
+
+// lowerDepthToSpace appends a step that puts the channels of a block beside one
+// another as pixels, from one lane-split image into another.
+func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
+	x, out := n.Inputs[0], c.values[n.Outputs[0]]
+	l := c.layoutOf(out.name)
+	by, bx := n.Int("blocksize", 1), n.Int("blocksize", 1)
+	if n.Domain == graph.FusedDomain {
+		by, bx = 1, n.Ints("blocks")[0]
+		if b := n.Ints("blocks"); len(b) == 2 {
+			by, bx = b[0], b[1]
+		}
+	}
+	// Channels of the input from one of the output to the next, and from one
+	// pixel of a block to the next.
+	channel, pixel := by*bx, 1
+	if n.Domain == "" && n.Str("mode", "DCR") == "DCR" {
+		channel, pixel = 1, l.c
+	}
+	in := c.layoutOf(x)
+	src := c.source(c.values[x], &in)
+	vectors := make([]int, l.image)
+	for i := range vectors {
+		vectors[i] = i
+	}
+	index := make([]int32, 0, l.image*l.lanes)
+	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
+		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
+			for lane := range l.lanes {
+				at := int32(-1)
+				if y, x, ok := l.pixel(vy, vx, lane); ok {
+					at = int32(src.plane((y%by*bx+x%bx)*pixel, 0) + src.at(y/by, x/bx))
+				}
+				index = append(index, at)
+			}
+		}
+	}
+	dst := c.newBuffer(out, l.size(), false)
+	var op stepOp
+	if table, err := vec.NewPermuteTable(l.lanes, vectors, index); err == nil && src.image != nil {
+		p := &permuteOp{permute: c.k.Permute, dst: dst, src: src.buf}
+		for img := range l.n {
+			p.add(table, l.plane(0, img), src.plane(0, img), vec.Planes{N: l.c, Dst: l.plane(1, 0), Src: src.plane(channel, 0)})
+		}
+		op = p
+	} else {
+		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: dst, tables: [][]int32{index}}
+		for f := range l.c {
+			for img := range l.n {
+				r.runs = append(r.runs, gatherRun{dst: l.plane(f, img), src: src.plane(f*channel, img)})
+			}
+		}
+		op = r
+	}
+	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "lane-split, channels to pixels"}, op, src.buf, dst)
+	out.images = append(out.images, &image{layout: l, buf: dst, filled: true})
+	return nil
+}

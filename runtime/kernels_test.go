@@ -1,0 +1,228 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/nnz-dev/nnz/graph"
+)
+
+// onKernels checks that every product of a model with a weight runs on the
+// product kernels: that no row-major operator is one, and that products many
+// layers have a format.
+func onKernels(t *testing.T, m *graph.Model, products int) {
+	t.Helper()
+	p, err := Compile(context.Background(), m, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range p.Explain().Steps {
+		if s.Format != "" && s.Kernel != "" && s.NNZ > 0 {
+			products--
+		} else if slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose", "Linear", "LSTM", "GRU", "RNN"}, s.Op) {
+			t.Errorf("%s runs as: %s", s.Op, s.Why)
+		}
+	}
+	if products != 0 {
+		t.Errorf("%d products more than run on kernels", products)
+	}
+}
+
+// TestMatMul multiplies by weights on either side.
+func TestMatMul(t *testing.T) {
+	for _, c := range []struct {
+		x, w []int
+		left bool
+	}{
+		{[]int{7, 20}, []int{20, 24}, false},
+		{[]int{2, 9, 20}, []int{20, 24}, false},
+		{[]int{2, 9, 20}, []int{1, 20, 24}, false},
+		{[]int{20}, []int{20, 24}, false},
+		{[]int{3, 20}, []int{20}, false},
+		{[]int{3, 5, 20}, []int{3, 20, 24}, false},
+		{[]int{2, 3, 17, 20}, []int{3, 20, 24}, false},
+		{[]int{5, 20}, []int{3, 20, 24}, false},
+		{[]int{20, 33}, []int{24, 20}, true},
+		{[]int{3, 20, 33}, []int{24, 20}, true},
+		{[]int{2, 3, 20, 5}, []int{24, 20}, true},
+		{[]int{3, 20, 5}, []int{3, 24, 20}, true},
+		{[]int{2, 3, 20, 5}, []int{3, 24, 20}, true},
+		{[]int{20, 5}, []int{3, 24, 20}, true},
+		{[]int{20}, []int{24, 20}, true},
+		{[]int{6, 20, 1}, []int{24, 20}, true},
+		{[]int{20, 33}, []int{20}, true},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%v_%v_%t_%.0f", c.x, c.w, c.left, zeros*100), func(t *testing.T) {
+				n := newNet(c.x...)
+				w := n.weight(zeros, 1, c.w...)
+				if c.left {
+					n.node("MatMul", []string{w, "x"})
+				} else {
+					n.node("MatMul", []string{"x", w})
+				}
+				onKernels(t, n.model(), 1)
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
+
+// TestGemm multiplies by weights with factors, terms and turned operands.
+func TestGemm(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		for _, turn := range []struct{ a, b int }{{0, 0}, {0, 1}, {1, 0}, {1, 1}} {
+			for _, term := range [][]int{nil, {9}, {30, 1}, {30, 9}} {
+				t.Run(fmt.Sprintf("left=%t_turn=%v_c=%v", left, turn, term), func(t *testing.T) {
+					a, b := []int{30, 20}, []int{20, 9}
+					if turn.a != 0 {
+						slices.Reverse(a)
+					}
+					if turn.b != 0 {
+						slices.Reverse(b)
+					}
+					x, w := a, b
+					if left {
+						x, w = b, a
+					}
+					n := newNet(x...)
+					in := []string{"x", n.weight(0.7, 1, w...)}
+					if left {
+						slices.Reverse(in)
+					}
+					if term != nil {
+						in = append(in, n.weight(0, 1, term...))
+					}
+					n.node("Gemm", in, "transA", turn.a, "transB", turn.b, "alpha", float32(0.5), "beta", float32(2))
+					onKernels(t, n.model(), 1)
+					checkModel(t, n.model())
+				})
+			}
+		}
+	}
+}
+
+func TestConvTranspose(t *testing.T) {
+	type attrs struct{ kernel, strides, dilations, pads, extra []int }
+	for _, c := range []struct {
+		x      []int
+		m      int
+		groups int
+		attrs
+	}{
+		{[]int{1, 8, 7, 7}, 6, 1, attrs{kernel: []int{2, 2}, strides: []int{2, 2}}},
+		{[]int{1, 8, 14, 14}, 6, 1, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{2, 8, 9, 11}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}, extra: []int{1, 1}}},
+		{[]int{1, 8, 9, 11}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, pads: []int{1, 0, 1, 2}}},
+		{[]int{1, 8, 12, 12}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{1, 1}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 12, 12}, 6, 1, attrs{kernel: []int{3, 3}, strides: []int{1, 1}, dilations: []int{2, 3}, pads: []int{1, 1, 0, 0}}},
+		{[]int{1, 8, 6, 5}, 6, 1, attrs{kernel: []int{3, 2}, strides: []int{3, 2}, dilations: []int{2, 1}}},
+		{[]int{1, 8, 6, 5}, 6, 1, attrs{kernel: []int{2, 3}, strides: []int{4, 1}}},
+		{[]int{1, 8, 6, 5}, 4, 2, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 6, 5}, 1, 8, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
+		{[]int{1, 8, 6, 5}, 4, 1, attrs{kernel: []int{1, 1}, strides: []int{2, 2}, extra: []int{1, 1}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{2, 2}, strides: []int{1, 1}, pads: []int{2, 2, 2, 2}}},
+		{[]int{2, 8, 40}, 6, 1, attrs{kernel: []int{16}, strides: []int{8}, pads: []int{4, 4}}},
+		{[]int{1, 8, 21}, 6, 1, attrs{kernel: []int{5}, strides: []int{3}, pads: []int{2, 0}, extra: []int{2}}},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%v_%d_g%d_%+v_%.0f", c.x, c.m, c.groups, c.attrs, zeros*100), func(t *testing.T) {
+				n := newNet(c.x...)
+				var a []any
+				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra} {
+					if v != nil {
+						a = append(a, name, v)
+					}
+				}
+				w := n.weight(zeros, 1, append([]int{c.x[1], c.m}, c.kernel...)...)
+				n.node("ConvTranspose", []string{"x", w, n.weight(0, 1, c.m*c.groups)}, append(a, "group", c.groups)...)
+				n.relu(n.last)
+				onKernels(t, n.model(), 1)
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
+
+// TestDepthToSpace rearranges the channels of images that kernels have made.
+func TestDepthToSpace(t *testing.T) {
+	for _, mode := range []string{"DCR", "CRD"} {
+		for _, b := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s_%d", mode, b), func(t *testing.T) {
+				n := newNet(2, 4, 9, 7)
+				a := n.conv("x", 4, 5*b*b, 3, 1, 0)
+				a = n.node("DepthToSpace", []string{a}, "blocksize", b, "mode", mode)
+				n.node("Add", []string{n.conv(a, 5, 4, 3, 1, 0), n.conv(a, 5, 4, 1, 1, 0)})
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
+
+func TestRecurrent(t *testing.T) {
+	const steps, batch, inputs = 7, 3, 12
+	for _, c := range []struct {
+		op      string
+		gates   int
+		hidden  int
+		lengths bool
+		attrs   []any
+	}{
+		{"LSTM", 4, 20, false, nil},
+		{"LSTM", 4, 20, true, []any{"direction", "bidirectional"}},
+		{"LSTM", 4, 20, true, []any{"direction", "reverse", "clip", float32(0.5), "input_forget", 1}},
+		{"LSTM", 4, 20, false, []any{"layout", 1, "direction", "bidirectional"}},
+		{"LSTM", 4, 160, false, nil}, // a weight that threads share
+		{"GRU", 3, 20, false, nil},
+		{"GRU", 3, 20, true, []any{"direction", "bidirectional"}},
+		{"GRU", 3, 20, true, []any{"linear_before_reset", 1, "direction", "reverse"}},
+		{"GRU", 3, 20, false, []any{"layout", 1}},
+		{"RNN", 1, 20, false, nil},
+		{"RNN", 1, 20, true, []any{"direction", "bidirectional"}},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%s_%d_%v_%.0f", c.op, c.hidden, c.attrs, zeros*100), func(t *testing.T) {
+				hidden := c.hidden
+				x, lead := []int{steps, batch, inputs}, 1
+				state := []int{0, batch, hidden}
+				for i, a := range c.attrs {
+					switch a {
+					case "layout":
+						x, state = []int{batch, steps, inputs}, []int{batch, 0, hidden}
+					case "direction":
+						if c.attrs[i+1] == "bidirectional" {
+							lead = 2
+						}
+					}
+				}
+				state[slices.Index(state, 0)] = lead
+				n := newNet(x...)
+				n.m.Opset[""] = 22
+				rows := c.gates * hidden
+				in := []string{"x", n.weight(zeros, 1, lead, rows, inputs), n.weight(zeros, 1, lead, rows, hidden), n.weight(0, 1, lead, 2*rows), ""}
+				if c.lengths {
+					in[4] = "lengths"
+					n.m.Weights["lengths"] = graph.FromInts(graph.Int32, []int{batch}, []int64{steps, 2, 5})
+				}
+				in = append(in, n.weight(0, 1, state...))
+				if c.op == "LSTM" {
+					in = append(in, n.weight(0, 1, state...), n.weight(0, 1, lead, 3*hidden))
+				}
+				n.node(c.op, in, append(c.attrs, "hidden_size", hidden)...)
+				node := n.m.Nodes[0]
+				if c.op == "RNN" && lead == 2 {
+					node.Attrs["activations"] = &graph.Attr{Kind: graph.AttrStrings, Strings: []string{"Relu", "Softsign"}}
+				}
+				all, last := node.Outputs[0], "last"
+				node.Outputs = append(node.Outputs, last)
+				// The last hidden state, as often as all has steps, and all.
+				sum := n.node("ReduceSum", []string{last}, "keepdims", 0)
+				n.node("Add", []string{all, sum})
+				onKernels(t, n.model(), 2)
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
