@@ -96,7 +96,7 @@ func (f format) handicap() float64 {
 func (c *compiler) choose(b *binding) choice {
 	w := b.w
 	candidates := []format{c.denseFormat(b)}
-	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
+	if c.sparse(w) {
 		candidates = append(candidates, format{r: 1})
 		if p, ok := w.pattern(); ok {
 			candidates = append(candidates, format{r: 1, nm: p})
@@ -118,6 +118,11 @@ func (c *compiler) choose(b *binding) choice {
 		candidates = append(candidates, mixed...)
 	}
 	return c.pick(w, candidates, func(f format) float64 { return c.cost(b, f) })
+}
+
+// sparse reports whether sparse formats are candidates for a weight.
+func (c *compiler) sparse(w *weight) bool {
+	return c.cfg.Mode == Sparse || c.cfg.Mode == Auto && w.nnz < w.rows*w.cols
 }
 
 // pick chooses among formats, dense the first of them, by what a cost function
@@ -142,14 +147,14 @@ func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) 
 	switch {
 	case asked >= 0:
 		out.why = c.cfg.Format + " was asked for"
+	case c.cfg.Mode == Sparse:
+		out.why = "sparse was asked for"
 	case w.nnz == w.rows*w.cols:
 		out.why = "no weight is zero"
 	case c.cfg.Mode == Dense:
 		out.why = "dense was asked for"
 	case out.format.dense:
 		out.why = fmt.Sprintf("%.0f %% zeros are below break-even", 100*w.sparsity())
-	case c.cfg.Mode == Sparse:
-		out.why = "sparse was asked for"
 	default:
 		out.why = fmt.Sprintf("predicted %.1f times as fast as dense", out.predicted["dense"]/out.predicted[out.format.String()])
 	}

@@ -17,7 +17,7 @@ type Mode uint8
 const (
 	Auto   Mode = iota // each layer takes what the cost model finds fastest
 	Dense              // every layer runs dense: the baseline of a comparison
-	Sparse             // every weight with a zero in it runs sparse, whatever it costs
+	Sparse             // every weight runs sparse, whatever it costs
 )
 
 func (m Mode) String() string {

@@ -71,7 +71,7 @@ func (c *compiler) plainValue(v *value) *value {
 // chooseVector picks the format of a product with some columns.
 func (c *compiler) chooseVector(w *weight, columns int) choice {
 	formats := []format{{dense: true, r: 1}}
-	if c.cfg.Mode != Dense && w.nnz < w.rows*w.cols {
+	if c.sparse(w) {
 		for _, r := range spmv.Blocks() {
 			formats = append(formats, format{r: r})
 		}

@@ -18,7 +18,7 @@ type runCmd struct {
 	Input  []string `short:"i" sep:"none" placeholder:"NAME=FILE" help:"File of an input: .npy, .npz, .pb (TensorProto), .png, .jpg, or raw float32 under any other name. NAME= may be left out where there is one input."`
 	Output []string `short:"o" sep:"none" placeholder:"NAME=FILE" help:"File to write an output to: .npy, .pb, or raw float32. NAME= may be left out where there is one output."`
 	Top    int      `placeholder:"N" help:"Show the N most probable classes of the first output."`
-	Mode   string   `default:"auto" enum:"auto,dense,sparse" help:"Which layers run on sparse kernels: the ones that are faster so (auto), none (dense) or all that have zeros (sparse)."`
+	Mode   string   `default:"auto" enum:"auto,dense,sparse" help:"Which layers run on sparse kernels: the ones that are faster so (auto), none (dense) or all (sparse)."`
 	imageFlags
 	compileFlags
 	jsonFlag

@@ -15,7 +15,7 @@ type verifyCmd struct {
 	ATol      float64  `name:"atol" default:"1e-4" help:"Absolute tolerance."`
 	LSB       int64    `name:"lsb" default:"1" help:"How many steps outputs may differ besides that a model ends in rounding to integers, or to a scale of integers. Cases that needed it are shown."`
 	RoundTrip bool     `help:"Write each model as an ONNX file first, and run what that holds."`
-	Mode      string   `default:"auto" enum:"auto,dense,sparse" help:"Which layers run on sparse kernels: the ones that are faster so (auto), none (dense) or all that have zeros (sparse)."`
+	Mode      string   `default:"auto" enum:"auto,dense,sparse" help:"Which layers run on sparse kernels: the ones that are faster so (auto), none (dense) or all (sparse)."`
 	compileFlags
 	jsonFlag
 }
