@@ -17,6 +17,7 @@ type source struct {
 	group   uint32   // bytes from a group's activations to the next group's
 	origin  int      // elements from the image to the first tile's origin
 	window  window   // that slides over the image, by whole vectors
+	planes  planes   // of volumes
 }
 
 // lowerProduct appends a convolution or linear layer on the sparse matrix
@@ -63,7 +64,7 @@ func (c *compiler) residual(n *graph.Node, l *layout) *image {
 	}
 	bare := *l
 	if c.wants[n.Outputs[0]].kind == imageKind {
-		bare = imageLayout(l.grid(), l.c, l.n, l.h, l.w, halo{})
+		bare = imageLayout(l.grid(), l.c, l.n, l.h, l.w, halo{}).ofVolumes(l.plain.depth)
 	}
 	return c.imageOf(name, &bare, window{}, 0)
 }
@@ -78,10 +79,13 @@ func (c *compiler) productSource(n *graph.Node, out *layout) (window, source) {
 		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c)
 	}
 	w := c.windowOf(n)
+	if c.deep(n) {
+		return w, c.volumeSource(n, w, out)
+	}
 	images, features, h, wd := c.extents(x)
 	perGroup := features / n.Int("group", 1)
 	g, reach := c.windowLayout(w, n.Outputs[0])
-	need := imageLayout(g, features, images, h, wd, reach)
+	need := imageLayout(g, features, images, h, wd, reach).ofVolumes(c.depth(x))
 	natural := c.wants[x].kind == imageKind && c.naturalGrid(x) == g
 	// A strided 1x1 window skips pixels, which need not be laid out first.
 	skips := w.taps() == 1 && (w.sh > 1 || w.sw > 1) && !natural
@@ -100,13 +104,8 @@ const maxHaloGrowth = 12
 // Any stride works, and no halo is needed.
 func (c *compiler) tapImage(x string, w window, out *layout) *image {
 	images, features, h, wd := c.extents(x)
-	in := imageLayout(out.grid(), features, images, h, wd, halo{})
-	var taps []tap
-	for ky := range w.kh {
-		for kx := range w.kw {
-			taps = append(taps, tap{sy: w.sh, y0: ky*w.dh - w.top, sx: w.sw, x0: kx*w.dw - w.left})
-		}
-	}
+	in := imageLayout(out.grid(), features, images, h, wd, halo{}).ofVolumes(c.depth(x))
+	taps := w.positions()
 	l := imageLayout(out.grid(), features*len(taps), images, out.h, out.w, halo{})
 	return &image{layout: l, buf: c.toImage(x, c.source(c.values[x], &in), &l, taps, 0)}
 }
@@ -136,7 +135,7 @@ func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, r
 		return nil, layer, fmt.Errorf("its input takes %d bytes in lane-split form, at most 4 GiB can be addressed", int64(x.size())*4)
 	}
 	// Outputs that follow each other without gaps in all operands are one run.
-	flat := src.window == unitWindow && x.flat() && l.flat() && (residual == nil || residual.layout.flat())
+	flat := src.window == unitWindow && !src.planes.apart() && x.flat() && l.flat() && (residual == nil || residual.layout.flat())
 	rows, cols, images := l.sy, l.sx, l.n
 	if flat {
 		rows, cols, images = 1, l.n*l.image, 1
@@ -160,7 +159,7 @@ func (c *compiler) bindWeight(n *graph.Node, w *weight, src source, l *layout, r
 		for _, s := range shapes {
 			t := spmm.Tile{
 				Shape: s.Shape,
-				X:     src.origin + (img*x.image+s.Row*src.window.sh*x.row+s.Col*src.window.sw)*x.lanes,
+				X:     src.origin + (src.planes.of(img)*x.image+s.Row*src.window.sh*x.row+s.Col*src.window.sw)*x.lanes,
 				Y:     l.origin() + (img*l.image+s.Row*l.row+s.Col)*l.lanes,
 			}
 			if residual != nil {
