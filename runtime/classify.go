@@ -45,6 +45,9 @@ func (c *compiler) classify() {
 		x := n.Inputs[0]
 		switch n.Op {
 		case "Conv", "MaxPool", "AveragePool":
+			if c.deep(n) {
+				continue // it gets a home of its own
+			}
 			w := c.windowOf(n)
 			in, need := c.windowLayout(w, n.Outputs[0])
 			natural := c.wants[x]
@@ -86,12 +89,12 @@ func (c *compiler) kindOf(n *graph.Node) kind {
 	case n.Domain == graph.FusedDomain && (n.Op == "Conv" || n.Op == "Linear"):
 		return c.productKind(n)
 	case n.Op == "MaxPool" || n.Op == "AveragePool":
-		if c.wants[n.Inputs[0]].kind == imageKind && len(n.Outputs) == 1 && forward(n) {
+		if c.wants[n.Inputs[0]].kind == imageKind && len(n.Outputs) == 1 && forward(n) && len(out) < 5 {
 			return imageKind
 		}
 	case n.Op == "DepthToSpace":
 		const most = 1 << 26 // elements, of which tables hold indices of 32 bits, padding included
-		if c.wants[n.Inputs[0]].kind == imageKind && elements(out) <= most {
+		if c.wants[n.Inputs[0]].kind == imageKind && elements(out) <= most && len(out) < 5 {
 			return imageKind
 		}
 	case n.Op == "Concat":
@@ -131,7 +134,7 @@ func (c *compiler) productKind(n *graph.Node) kind {
 		}
 		return matrixKind
 	}
-	if rank := len(x); rank != 3 && rank != 4 || !forward(n) {
+	if len(x) > 5 || !forward(n) {
 		return rowMajor
 	}
 	if c.fitsVector(n) {
@@ -183,7 +186,7 @@ func (c *compiler) perFeature(name string, image []int) bool {
 		return true
 	}
 	pad := slices.Concat(slices.Repeat([]int{1}, len(image)-len(shape)), shape)
-	return elements(pad[2:]) == 1 && (pad[1] == image[1]) && (pad[0] == 1 || pad[0] == image[0])
+	return elements(pad[2:]) == 1 && (pad[1] == image[1]) && (pad[0] == 1 || pad[0] == image[0] && len(image) < 5)
 }
 
 // forward reports whether a node's padding grows the image; negative padding,
@@ -200,11 +203,15 @@ func (c *compiler) naturalGrid(name string) grid {
 	return gridOf(c.lanes, h, w)
 }
 
-// extents returns the images, features and pixels of an image value.
+// extents returns the images, features and pixels of an image value: those of a
+// volume are its planes.
 func (c *compiler) extents(name string) (n, features, h, w int) {
 	s := c.values[name].typ.Shape
-	if len(s) == 3 {
+	switch len(s) {
+	case 3:
 		return s[0], s[1], 1, s[2]
+	case 5:
+		return s[0] * s[2], s[1], s[3], s[4]
 	}
 	return s[0], s[1], s[2], s[3]
 }
@@ -217,5 +224,22 @@ func (c *compiler) layoutOf(name string) layout {
 		return matrixLayout(c.lanes, s[len(s)-1], elements(s[:len(s)-1]))
 	}
 	n, features, h, wd := c.extents(name)
-	return imageLayout(gridOf(c.lanes, h, wd), features, n, h, wd, w.halo)
+	return imageLayout(gridOf(c.lanes, h, wd), features, n, h, wd, w.halo).ofVolumes(c.depth(name))
+}
+
+// depth returns the planes of a value's volumes, 1 where it has images.
+func (c *compiler) depth(name string) int {
+	if s := c.values[name].typ.Shape; len(s) == 5 {
+		return s[2]
+	}
+	return 1
+}
+
+// deep reports whether a window takes more than one plane of a volume, or not
+// every one.
+func (c *compiler) deep(n *graph.Node) bool {
+	if len(c.values[n.Inputs[0]].typ.Shape) < 5 {
+		return false
+	}
+	return n.Ints("kernel_shape")[0] > 1 || n.Ints("strides")[0] > 1 || n.Ints("pads")[0]+n.Ints("pads")[3] > 0
 }

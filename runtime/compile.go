@@ -196,7 +196,7 @@ func (c *compiler) lower(n *graph.Node) error {
 				return c.lowerRecurrent(n)
 			}
 		case "GlobalAveragePool":
-			if c.wants[n.Inputs[0]].kind == imageKind {
+			if c.wants[n.Inputs[0]].kind == imageKind && c.depth(n.Inputs[0]) == 1 {
 				return c.lowerGlobalPool(n)
 			}
 		case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout":

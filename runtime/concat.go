@@ -15,8 +15,8 @@ func (c *compiler) lowerConcat(n *graph.Node) error {
 	at := 0
 	for _, name := range n.Inputs {
 		v := c.values[name]
-		part := l
-		_, part.c, _, _ = c.extents(name)
+		_, features, _, _ := c.extents(name)
+		part := imageLayout(l.grid(), features, l.n, l.h, l.w, l.halo).ofVolumes(l.plain.depth)
 		im := c.exactImage(name, &part)
 		if im.buf.parent == nil && len(im.buf.values) == 1 && !v.kept {
 			im.buf.within(dst, at)

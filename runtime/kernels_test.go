@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/runtime/ops"
 )
 
 // onKernels checks that every product of a model with a weight runs on the
@@ -223,6 +225,90 @@ func TestRecurrent(t *testing.T) {
 				onKernels(t, n.model(), 2)
 				checkModel(t, n.model())
 			})
+		}
+	}
+}
+
+// TestVolumes convolves volumes, with what usually stands around that.
+func TestVolumes(t *testing.T) {
+	for _, c := range []struct {
+		x                                 []int // images, channels, planes, rows, columns
+		m, groups                         int
+		kernel, strides, dilations, begin []int
+		end                               []int
+	}{
+		{[]int{1, 4, 5, 8, 9}, 6, 1, []int{3, 3, 3}, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 1, 1}},
+		{[]int{2, 4, 6, 7, 7}, 6, 1, []int{3, 3, 3}, []int{2, 2, 2}, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 1, 1}},
+		{[]int{2, 4, 3, 7, 7}, 6, 1, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 1, 1}, []int{0, 0, 0}, []int{0, 0, 0}},
+		{[]int{2, 4, 3, 7, 7}, 6, 2, []int{1, 3, 3}, []int{1, 1, 1}, []int{1, 1, 1}, []int{0, 1, 1}, []int{0, 1, 1}},
+		{[]int{2, 4, 7, 6, 6}, 6, 1, []int{3, 1, 1}, []int{1, 1, 1}, []int{2, 1, 1}, []int{2, 0, 0}, []int{1, 0, 0}},
+		{[]int{1, 4, 6, 12, 12}, 6, 1, []int{2, 4, 4}, []int{2, 4, 4}, []int{1, 1, 1}, []int{0, 0, 0}, []int{0, 0, 0}},
+		{[]int{1, 8, 6, 8, 8}, 8, 8, []int{3, 3, 3}, []int{1, 2, 2}, []int{1, 1, 1}, []int{1, 1, 1}, []int{1, 1, 1}},
+		{[]int{1, 4, 6, 8, 8}, 8, 1, []int{1, 1, 1}, []int{2, 2, 2}, []int{1, 1, 1}, []int{0, 0, 0}, []int{0, 0, 0}},
+		{[]int{1, 4, 4, 4, 4}, 8, 1, []int{2, 7, 7}, []int{1, 1, 1}, []int{3, 1, 1}, []int{0, 3, 3}, []int{0, 3, 3}},
+	} {
+		for _, zeros := range []float64{0, 0.8} {
+			t.Run(fmt.Sprintf("%v_%d_g%d_k%v_s%v_d%v_%v_%v_%.0f", c.x, c.m, c.groups, c.kernel, c.strides, c.dilations, c.begin, c.end, zeros*100), func(t *testing.T) {
+				n := newNet(c.x...)
+				a := n.node("Conv", []string{"x", n.weight(zeros, 1, append([]int{c.m, c.x[1] / c.groups}, c.kernel...)...), n.weight(0, 1, c.m)},
+					"kernel_shape", c.kernel, "strides", c.strides, "dilations", c.dilations, "pads", slices.Concat(c.begin, c.end), "group", c.groups)
+				a = n.node("Sigmoid", []string{a})
+				a = n.node("Mul", []string{a, n.weight(0, 1, c.m, 1, 1, 1)})
+				b := n.node("Conv", []string{a, n.weight(zeros, 1, c.m, c.m, 3, 3, 3)}, "kernel_shape", []int{3, 3, 3}, "pads", []int{1, 1, 1, 1, 1, 1})
+				b = n.node("Concat", []string{n.relu(n.node("Add", []string{b, a})), a}, "axis", 1)
+				onKernels(t, n.model(), 2)
+				checkModel(t, n.model())
+				pool := n.node("MaxPool", []string{b}, "kernel_shape", []int{1, 1, 1})
+				n.node("Flatten", []string{n.node("Add", []string{n.node("GlobalAveragePool", []string{b}), pool})})
+				checkModel(t, n.model())
+			})
+		}
+	}
+}
+
+// TestHalfPrecision compiles weights, inputs and outputs of 16 bits: they are
+// computed in float32, as the same numbers in 32 bits are.
+func TestHalfPrecision(t *testing.T) {
+	for _, dt := range []graph.DType{graph.Float16, graph.BFloat16} {
+		n := newNet(2, 8, 28)
+		a := n.node("Conv", []string{"x", n.weight(0.8, 1, 16, 8, 3), n.weight(0, 1, 16)}, "kernel_shape", []int{3}, "pads", []int{1, 1})
+		a = n.node("ConvTranspose", []string{n.relu(a), n.weight(0.8, 1, 16, 12, 4)}, "strides", []int{2})
+		a = n.node("MatMul", []string{n.weight(0.8, 1, 16, 12), a})
+		a = n.node("Transpose", []string{a}, "perm", []int{2, 0, 1})
+		a = n.node("LSTM", []string{a, n.weight(0.8, 1, 1, 64, 16), n.weight(0.8, 1, 1, 64, 16)}, "hidden_size", 16)
+		a = n.node("MatMul", []string{a, n.weight(0.8, 1, 16, 32)})
+		wide := n.model()
+		narrow := wide.Clone()
+		narrow.Inputs = []*graph.Value{{Name: "x", DType: dt, Shape: wide.Inputs[0].Shape}}
+		narrow.Outputs = []*graph.Value{{Name: a, DType: dt}}
+		for name, w := range wide.Weights {
+			x := ops.Load(w)
+			x.DType = dt
+			half, err := ops.Store(&x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			narrow.Weights[name] = half
+			wide.Weights[name] = graph.FromFloats(w.Shape, half.Floats())
+		}
+		rng := rand.New(rand.NewPCG(3, 4))
+		x := make([]float32, 2*8*28)
+		for i := range x {
+			x[i] = float32(rng.IntN(256)-128) / 64
+		}
+		var outputs [2][]float32
+		for i, m := range []*graph.Model{wide, narrow} {
+			onKernels(t, m, 6)
+			p, err := Compile(context.Background(), m, Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := p.NewSession()
+			defer s.Close()
+			outputs[i] = runOnce(t, s, x)
+		}
+		if !slices.Equal(bits(outputs[0]), bits(outputs[1])) {
+			t.Errorf("%v: other results than in float32", dt)
 		}
 	}
 }

@@ -12,7 +12,8 @@ import "math"
 // the sub-images lies a halo of vectors that hold the neighbours' pixels, or
 // padding. Memory is [feature][image][vector row][vector column][lane].
 //
-// A matrix is an image of one row: its columns are the pixels.
+// A matrix is an image of one row: its columns are the pixels. A volume is an
+// image for each of its planes.
 type layout struct {
 	lanes   int // of a vector
 	ly, lx  int // ly*lx == lanes
@@ -37,7 +38,18 @@ func (a halo) max(b halo) halo {
 func (a halo) covers(b halo) bool { return a.max(b) == a }
 
 // plainStrides are the element strides of the same value in row-major order.
-type plainStrides struct{ c, n, y, x int }
+type plainStrides struct {
+	c, n, y, x int
+	depth, z   int // planes of a volume, and from one to the next; depth 0 is 1
+}
+
+// plane returns where a feature of an image begins.
+func (p *plainStrides) plane(c, n int) int {
+	if p.depth > 1 {
+		return c*p.c + n/p.depth*p.n + n%p.depth*p.z
+	}
+	return c*p.c + n*p.n
+}
 
 // A grid is how an image is cut over the lanes.
 type grid struct{ ly, lx, sy, sx int }
@@ -71,6 +83,16 @@ func imageLayout(g grid, c, n, h, w int, o halo) layout {
 	// An odd stride spreads the features of a panel over the sets of the L1
 	// cache; an even one would put them into a few.
 	l.channel = l.n*l.image | 1
+	return l
+}
+
+// ofVolumes makes l, whose images are the planes of volumes, that of them.
+func (l layout) ofVolumes(depth int) layout {
+	if depth > 1 {
+		l.plain.depth, l.plain.z = depth, l.h*l.w
+		l.plain.c *= depth
+		l.plain.n = l.c * l.plain.c
+	}
 	return l
 }
 

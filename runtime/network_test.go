@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -184,6 +185,21 @@ func networks() map[string]func() *testNet {
 			n.node("Add", []string{n.conv(a, 4, 4, 3, 2, 0), n.conv(b, 4, 4, 3, 2, 0)})
 			return n
 		},
+	}
+}
+
+// TestConcatCopiesNothing joins what two convolutions write in its place.
+func TestConcatCopiesNothing(t *testing.T) {
+	m := networks()["fire module"]().model()
+	p, err := Compile(context.Background(), m, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(m.Nodes, func(n *graph.Node) bool { return n.Op == "Concat" })
+	for _, s := range p.Explain().Steps {
+		if s.Op == "Concat" || s.Op == "Relayout" && slices.Contains(m.Nodes[at].Inputs, s.Name) {
+			t.Errorf("%s of %s: %s", s.Op, s.Name, s.Why)
+		}
 	}
 }
 

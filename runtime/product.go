@@ -18,6 +18,7 @@ type source struct {
 	group   uint32   // bytes from a group's activations to the next group's
 	origin  int      // elements from the image to the first tile's origin
 	window  window   // that slides over the image, by whole vectors
+	planes  planes   // of volumes
 }
 
 // lowerProduct appends a convolution or linear layer on the sparse matrix
@@ -64,7 +65,7 @@ func (c *compiler) residual(n *graph.Node, l *layout) *image {
 	}
 	bare := *l
 	if c.wants[n.Outputs[0]].kind == imageKind {
-		bare = imageLayout(l.grid(), l.c, l.n, l.h, l.w, halo{})
+		bare = imageLayout(l.grid(), l.c, l.n, l.h, l.w, halo{}).ofVolumes(l.plain.depth)
 	}
 	return c.imageOf(name, &bare, window{}, 0)
 }
@@ -79,10 +80,13 @@ func (c *compiler) productSource(n *graph.Node, out *layout) (window, source) {
 		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c)
 	}
 	w := c.windowOf(n)
+	if c.deep(n) {
+		return w, c.volumeSource(n, w, out)
+	}
 	images, features, h, wd := c.extents(x)
 	perGroup := features / n.Int("group", 1)
 	g, reach := c.windowLayout(w, n.Outputs[0])
-	need := imageLayout(g, features, images, h, wd, reach)
+	need := imageLayout(g, features, images, h, wd, reach).ofVolumes(c.depth(x))
 	natural := c.wants[x].kind == imageKind && c.naturalGrid(x) == g
 	// A strided 1x1 window skips pixels, which need not be laid out first.
 	skips := w.taps() == 1 && (w.sh > 1 || w.sw > 1) && !natural
@@ -101,13 +105,8 @@ const maxHaloGrowth = 12
 // Any stride works, and no halo is needed.
 func (c *compiler) tapImage(x string, w window, out *layout) *image {
 	images, features, h, wd := c.extents(x)
-	in := imageLayout(out.grid(), features, images, h, wd, halo{})
-	var taps []tap
-	for ky := range w.kh {
-		for kx := range w.kw {
-			taps = append(taps, tap{sy: w.sh, y0: ky*w.dh - w.top, sx: w.sw, x0: kx*w.dw - w.left})
-		}
-	}
+	in := imageLayout(out.grid(), features, images, h, wd, halo{}).ofVolumes(c.depth(x))
+	taps := w.positions()
 	l := imageLayout(out.grid(), features*len(taps), images, out.h, out.w, halo{})
 	return &image{layout: l, buf: c.toImage(x, c.source(c.values[x], &in), &l, taps, 0)}
 }
@@ -142,7 +141,7 @@ type binding struct {
 // in all operands are one run.
 func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	b := &binding{w: w, src: src, out: out, residual: residual, grid: spmm.Shape{Rows: out.sy, Cols: out.sx}, images: out.n}
-	if src.window == unitWindow && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
+	if src.window == unitWindow && !src.planes.apart() && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
 		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
 	}
 	return b
@@ -151,7 +150,7 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 // place returns where a vector of the grid lies in the operands, in elements.
 func (b *binding) place(img, row, col int) (x, y, res int) {
 	in, win := &b.src.im.layout, b.src.window
-	x = b.src.origin + (img*in.image+row*win.sh*in.row+col*win.sw)*in.lanes
+	x = b.src.origin + (b.src.planes.of(img)*in.image+row*win.sh*in.row+col*win.sw)*in.lanes
 	y = b.out.origin() + (img*b.out.image+row*b.out.row+col)*b.out.lanes
 	if b.residual != nil {
 		r := &b.residual.layout

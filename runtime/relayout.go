@@ -79,7 +79,7 @@ func (p *placement) plane(c, n int) int {
 	if p.image != nil {
 		return p.image.plane(c, n)
 	}
-	return c*p.plain.c + n*p.plain.n
+	return p.plain.plane(c, n)
 }
 
 // source returns the best placement to read a value from: the first lane-split
@@ -221,7 +221,7 @@ func (c *compiler) toPlain(v *value) {
 		r.tables = [][]int32{table}
 		for f := range l.c {
 			for n := range l.n {
-				r.runs = append(r.runs, gatherRun{dst: f*l.plain.c + n*l.plain.n, src: l.plane(f, n)})
+				r.runs = append(r.runs, gatherRun{dst: l.plain.plane(f, n), src: l.plane(f, n)})
 			}
 		}
 	}

@@ -26,6 +26,12 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 	if t == nil || len(t.Shape) < 2 || t.Len() == 0 {
 		return nil, fmt.Errorf("weight %q: expected a constant of two or more dimensions", n.Inputs[1])
 	}
+	if !t.DType.Float() {
+		return nil, fmt.Errorf("weight %q: expected a real type, got %s", n.Inputs[1], t.DType)
+	}
+	if t.Sparse() == nil && t.DType != graph.Float32 {
+		t = graph.FromFloats(t.Shape, t.Floats()) // once, for all that read it here
+	}
 	w := &weight{tensor: t, rows: t.Shape[0], cols: t.Len() / t.Shape[0], groups: n.Int("group", 1), held: make(map[int][]int)}
 	if b := n.Input(2); b != "" {
 		bias := c.values[b].typ.Const
@@ -33,9 +39,6 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 			return nil, fmt.Errorf("bias %q: expected a constant of %d elements", b, w.rows)
 		}
 		w.bias = bias.Floats()
-	}
-	if !t.DType.Float() {
-		return nil, fmt.Errorf("weight %q: expected a real type, got %s", n.Inputs[1], t.DType)
 	}
 	return w, w.count()
 }

@@ -28,6 +28,8 @@ func (c *compiler) windowOf(n *graph.Node) window {
 			return 1, v[0]
 		case 2:
 			return v[0], v[1]
+		case 3: // of a volume, the planes apart
+			return v[1], v[2]
 		}
 		return 1, 1
 	}
@@ -48,6 +50,8 @@ func (c *compiler) windowOf(n *graph.Node) window {
 			win.left = p[0]
 		case 4:
 			win.top, win.left = p[0], p[1]
+		case 6:
+			win.top, win.left = p[1], p[2]
 		}
 	}
 	win.bottom, win.right = max(0, reachH-win.top), max(0, reachW-win.left)
@@ -63,6 +67,17 @@ func (w window) reads(o halo) bool { return o != halo{} || w.padded() }
 
 // taps returns how many elements a window covers.
 func (w window) taps() int { return w.kh * w.kw }
+
+// positions returns where the window's elements are taken from.
+func (w window) positions() []tap {
+	var taps []tap
+	for ky := range w.kh {
+		for kx := range w.kw {
+			taps = append(taps, tap{sy: w.sh, y0: ky*w.dh - w.top, sx: w.sw, x0: kx*w.dw - w.left})
+		}
+	}
+	return taps
+}
 
 // footprint returns how many vectors of a feature a tile reads.
 func (w window) footprint(tile spmm.Shape) int {
