@@ -197,6 +197,8 @@ func (c *compiler) lower(n *graph.Node) error {
 		return c.lowerConcat(n)
 	case "DepthToSpace":
 		return c.lowerDepthToSpace(n)
+	case "Attention":
+		return c.lowerAttention(n)
 	}
 	return c.lowerElementwise(n)
 }

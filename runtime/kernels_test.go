@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ func onKernels(t *testing.T, m *graph.Model, products int) {
 	for _, s := range p.Explain().Steps {
 		if s.Format != "" && s.Kernel != "" && s.NNZ > 0 {
 			products--
-		} else if slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose", "Linear", "LSTM", "GRU", "RNN"}, s.Op) {
+		} else if slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose", "Linear", "LSTM", "GRU", "RNN", "Attention"}, s.Op) && s.Kernel == "" {
 			t.Errorf("%s runs as: %s", s.Op, s.Why)
 		}
 	}
@@ -310,5 +311,93 @@ func TestHalfPrecision(t *testing.T) {
 		if !slices.Equal(bits(outputs[0]), bits(outputs[1])) {
 			t.Errorf("%v: other results than in float32", dt)
 		}
+	}
+}
+
+// attention appends attention of heads over x [1, tokens, features], with keys
+// and values from another value of as many features.
+func (t *testNet) attention(x, from string, tokens, keys, features, heads int, mask string) string {
+	size := features / heads
+	head := func(x string, n int, perm ...int) string {
+		a := t.node("MatMul", []string{x, t.weight(0.8, 1, features, features)})
+		a = t.node("Reshape", []string{a, t.shape(1, int64(n), int64(heads), int64(size))})
+		return t.node("Transpose", []string{a}, "perm", perm)
+	}
+	q, k, v := head(x, tokens, 0, 2, 1, 3), head(from, keys, 0, 2, 3, 1), head(from, keys, 0, 2, 1, 3)
+	s := t.node("MatMul", []string{q, k})
+	scale := fmt.Sprintf("w%d", len(t.m.Weights))
+	t.m.Weights[scale] = graph.FromFloats(nil, []float32{0.5})
+	s = t.node("Mul", []string{s, scale})
+	if mask != "" {
+		s = t.node("Add", []string{s, mask})
+	}
+	a := t.node("MatMul", []string{t.node("Softmax", []string{s}, "axis", -1), v})
+	a = t.node("Transpose", []string{a}, "perm", []int{0, 2, 1, 3})
+	return t.node("Reshape", []string{a, t.shape(1, int64(tokens), int64(features))})
+}
+
+// TestAttention runs attention on the product kernels: over sequences that
+// fill blocks of queries and vectors, or do not, with masks of any shape.
+func TestAttention(t *testing.T) {
+	for _, c := range []struct {
+		tokens, keys, features, heads int
+		mask                          []int
+		causal                        bool
+	}{
+		{tokens: 16, keys: 16, features: 32, heads: 2},
+		{tokens: 37, keys: 37, features: 30, heads: 5},
+		{tokens: 300, keys: 300, features: 16, heads: 2},
+		{tokens: 9, keys: 23, features: 24, heads: 3},
+		{tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{1, 1, 1, 20}},
+		{tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{1, 3, 20, 20}},
+		{tokens: 19, keys: 20, features: 24, heads: 3, mask: []int{19, 1}},
+		{tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			n := newNet(1, c.tokens, c.features)
+			from := "x"
+			if c.keys != c.tokens {
+				from = n.node("Slice", []string{n.node("Concat", []string{"x", "x", "x"}, "axis", 1), n.shape(3), n.shape(int64(3 + c.keys)), n.shape(1)})
+			}
+			mask := ""
+			if c.mask != nil {
+				// Computed, as that of a batch of sequences is.
+				size := elements(c.mask)
+				flat := n.node("Reshape", []string{"x", n.shape(-1)})
+				all := n.node("Concat", slices.Repeat([]string{flat}, 1+size/(c.tokens*c.features)), "axis", 0)
+				part := n.node("Slice", []string{all, n.shape(0), n.shape(int64(size))})
+				dims := make([]int64, len(c.mask))
+				for i, d := range c.mask {
+					dims[i] = int64(d)
+				}
+				mask = n.node("Reshape", []string{part, n.shape(dims...)})
+			}
+			if c.causal {
+				mask = fmt.Sprintf("w%d", len(n.m.Weights))
+				v := make([]float32, c.tokens*c.keys)
+				for i := range v {
+					if i%c.keys > i/c.keys {
+						v[i] = float32(math.Inf(-1))
+					}
+				}
+				n.m.Weights[mask] = graph.FromFloats([]int{c.tokens, c.keys}, v)
+			}
+			a := n.attention("x", from, c.tokens, c.keys, c.features, c.heads, mask)
+			n.node("Add", []string{n.node("MatMul", []string{a, n.weight(0, 1, c.features, c.features)}), "x"})
+			products := 2 // one for Q, K and V
+			if c.keys != c.tokens {
+				products = 4
+			}
+			onKernels(t, n.model(), products)
+			p, err := Compile(context.Background(), n.model(), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(p.Explain().Steps, func(s LayerReport) bool { return s.Op == "Attention" && s.Kernel != "" }) {
+				t.Error("no attention runs on the product kernels")
+			}
+			checkModel(t, n.model())
+			allocatesNothing(t, n.model())
+		})
 	}
 }
