@@ -199,6 +199,8 @@ func (c *compiler) lower(n *graph.Node) error {
 		return c.lowerDepthToSpace(n)
 	case "Attention":
 		return c.lowerAttention(n)
+	case "LayerNorm", "RMSNorm":
+		return c.lowerNorm(n)
 	}
 	return c.lowerElementwise(n)
 }

@@ -401,3 +401,33 @@ func TestAttention(t *testing.T) {
 		})
 	}
 }
+
+// TestNormalisationOfColumns normalises between linear layers.
+func TestNormalisationOfColumns(t *testing.T) {
+	for _, op := range []string{"LayerNormalization", "RMSNormalization"} {
+		for _, bias := range []bool{false, true} {
+			n := newNet(2, 19, 24)
+			n.m.Opset[""] = 23
+			a := n.node("MatMul", []string{"x", n.weight(0.8, 1, 24, 40)})
+			in := []string{a, n.weight(0, 1, 40)}
+			if bias && op == "LayerNormalization" {
+				in = append(in, n.weight(0, 1, 40))
+			}
+			b := n.node(op, in, "axis", -1)
+			b = n.node("MatMul", []string{b, n.weight(0.8, 1, 40, 40)})
+			b = n.node("Add", []string{a, b}) // a is read after its normalisation
+			n.node("MatMul", []string{n.node(op, append([]string{b}, in[1:]...), "axis", -1), n.weight(0, 1, 40, 24)})
+			p, err := Compile(context.Background(), n.model(), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range p.Explain().Steps {
+				if s.Why == "row-major operator" {
+					t.Errorf("%s runs as: %s", s.Op, s.Why)
+				}
+			}
+			checkModel(t, n.model())
+			allocatesNothing(t, n.model())
+		}
+	}
+}
