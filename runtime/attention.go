@@ -20,11 +20,11 @@ const maxAttention = 1 << 24
 const attentionBlock = 16
 
 // attentionKind decides where the output of an nnz.Attention lies: as features
-// by columns where the product kernels compute it, of one sequence with more
-// than a few queries.
+// by columns where the product kernels compute it, of sequences with more than
+// a few queries.
 func (c *compiler) attentionKind(n *graph.Node) kind {
 	a, err := c.attentionShape(n)
-	if err != nil || a.Batch != 1 || a.Queries <= vectorColumns || max(a.Keys*a.Depth, a.Keys*a.Width) > maxAttention {
+	if err != nil || a.Queries <= vectorColumns || a.Batch*max(a.Queries, a.Keys) > maxAttention || max(a.Keys*a.Depth, a.Keys*a.Width) > maxAttention {
 		return rowMajor
 	}
 	return matrixKind
@@ -53,7 +53,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	}
 	out := c.values[n.Outputs[0]]
 	l := c.layoutOf(out.name)
-	op := &attentionOp{a: a, k: c.k, lanes: c.lanes, out: l, threads: min(c.cfg.Threads, a.Heads)}
+	op := &attentionOp{a: a, k: c.k, lanes: c.lanes, out: l, threads: min(c.cfg.Threads, a.Batch*a.Heads)}
 	names := [3]string{n.Inputs[0], n.Inputs[0], n.Inputs[0]}
 	if n.Input(1) != "" {
 		names[1], names[2] = n.Inputs[1], n.Inputs[2]
@@ -61,12 +61,25 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	var touched []*buffer
 	for i, name := range names {
 		shape := c.values[name].typ.Shape
-		in := matrixLayout(c.lanes, shape[2], shape[1])
+		if i > 0 && name == names[0] {
+			op.in[i], op.src[i] = op.in[0], op.src[0]
+			continue
+		}
+		in := matrixLayout(c.lanes, shape[2], shape[0]*shape[1])
 		im := c.exactImage(name, &in)
 		op.in[i], op.src[i] = im.layout, im.buf
-		touched = append(touched, im.buf)
+		if a.Batch > 1 {
+			op.in[i] = sequences(&im.layout, a.Batch)
+			if op.src[i], err = c.regroup(c.values[name], &im.layout, im.buf, &op.in[i]); err != nil {
+				return err
+			}
+		}
+		touched = append(touched, op.src[i])
 	}
-	op.vectors = l.image
+	if a.Batch > 1 {
+		op.out = sequences(&l, a.Batch)
+	}
+	op.vectors = op.out.image
 	op.block = min(attentionBlock, op.vectors)
 	op.row = (op.block | 1) * c.lanes
 	if err := c.bindAttention(op); err != nil {
@@ -80,11 +93,49 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	}
 	op.columns()
 	op.scratch = c.newBuffer(&value{lastUse: c.node}, op.threads*op.scratchSize(), false)
-	op.dst = c.newBuffer(out, l.size(), false)
+	op.dst = c.newBuffer(out, op.out.size(), false)
 	c.step(LayerReport{
 		Name: label(n), Op: n.Op, Kernel: op.scores[0].Kernel(), Why: "features by columns, heads on dense kernels",
 	}, op, append(touched, op.scratch, op.dst)...)
-	return c.finish(out, l, op.dst)
+	if a.Batch == 1 {
+		return c.finish(out, l, op.dst)
+	}
+	dst, err := c.regroup(out, &op.out, op.dst, &l)
+	if err != nil {
+		return err
+	}
+	return c.finish(out, l, dst)
+}
+
+// sequences lays out the columns of a matrix, sequences one after the other, as
+// images: each sequence begins with a vector.
+func sequences(l *layout, n int) layout {
+	return imageLayout(gridOf(l.lanes, 1, l.w/n), l.c, n, 1, l.w/n, halo{})
+}
+
+// regroup appends a step that moves the columns of features between a matrix
+// and the sequences that it is made of, and returns where they are.
+func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*buffer, error) {
+	dst := c.newBuffer(v, to.size(), false)
+	op := &permuteOp{permute: c.k.Permute, dst: dst, src: src}
+	vectors, index := make([]int, to.n*to.image), make([]int32, to.n*to.image*to.lanes)
+	for i := range vectors {
+		vectors[i] = i
+	}
+	for i := range index {
+		index[i] = -1
+	}
+	for i := range to.n * to.w {
+		at := from.plane(0, i/from.w) + from.at(0, i%from.w)
+		index[to.plane(0, i/to.w)+to.at(0, i%to.w)] = int32(at)
+	}
+	table, err := vec.NewPermuteTable(to.lanes, vectors, index)
+	if err != nil {
+		return nil, fmt.Errorf("sequences of %s: %w", v.name, err)
+	}
+	op.add(table, 0, 0, vec.Planes{N: to.c, Dst: to.plane(1, 0), Src: from.plane(1, 0)})
+	c.step(LayerReport{Name: v.name, Op: "Relayout", Why: "columns of sequences"}, op, src, dst)
+	return dst, nil
 }
 
 // bindAttention binds the two products of a head to tiles of a block of
@@ -241,17 +292,18 @@ func (r *attentionRunner) run(p *parallel.Pool) { p.Run(r, len(r.threads)) }
 
 // Chunk computes some heads.
 func (r *attentionRunner) Chunk(i int) {
-	n := len(r.threads)
-	for h := i * r.a.Heads / n; h < (i+1)*r.a.Heads/n; h++ {
-		r.head(&r.threads[i], h)
+	n, heads := len(r.threads), r.a.Batch*r.a.Heads
+	for h := i * heads / n; h < (i+1)*heads/n; h++ {
+		r.head(&r.threads[i], h/r.a.Heads, h%r.a.Heads)
 	}
 }
 
-func (r *attentionRunner) head(t *attentionThread, h int) {
+// head computes a head of a sequence.
+func (r *attentionRunner) head(t *attentionThread, b, h int) {
 	a := r.a
 	group := h * a.KVHeads / a.Heads
 	gather := func(dst, src []float32, l *layout, feature int, order []int32) {
-		r.k.Gather(dst, src[l.plane(feature, 0):], order, 0)
+		r.k.Gather(dst, src[l.plane(feature, b):], order, 0)
 	}
 	gather(t.keys, r.x[1], &r.in[1], a.KStart+group*a.Depth, r.keyOrder)
 	gather(t.values, r.x[2], &r.in[2], a.VStart+group*a.Width, r.valueOrder)
@@ -262,26 +314,26 @@ func (r *attentionRunner) head(t *attentionThread, h int) {
 			products = &t.products[1]
 		}
 		at := first * r.lanes
-		products[0].Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, 0)+at:], Y: t.scores}, 0, products[0].Units())
-		r.weigh(t, h, at, size*r.lanes)
+		products[0].Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, b)+at:], Y: t.scores}, 0, products[0].Units())
+		r.weigh(t, b*a.MaskB+h*a.MaskH, at, size*r.lanes)
 		r.k.SoftmaxColumns(t.scores, t.scores, vec.Columns{Rows: a.Keys, Width: size * r.lanes, Stride: r.row})
-		products[1].Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, 0)+at:]}, 0, products[1].Units())
+		products[1].Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, b)+at:]}, 0, products[1].Units())
 	}
 }
 
-// weigh scales the scores of columns from at on, adds the mask and hides what
-// comes later.
-func (r *attentionRunner) weigh(t *attentionThread, h, at, width int) {
+// weigh scales the scores of columns from at on, adds the mask, which begins at
+// an element of its own, and hides what comes later.
+func (r *attentionRunner) weigh(t *attentionThread, mask, at, width int) {
 	a := r.a
 	minusInf := float32(math.Inf(-1))
 	for k := range a.Keys {
 		row, term := t.scores[k*r.row:][:width], float32(0)
 		if r.mask != nil && r.maskOrder == nil {
-			term = r.mask[h*a.MaskH+k*a.MaskStep]
+			term = r.mask[mask+k*a.MaskStep]
 		}
 		r.k.Affine(row, row, a.Scale, term)
 		if r.maskOrder != nil {
-			r.k.Gather(t.maskRow[:width], r.mask[h*a.MaskH+k*a.MaskStep:], r.maskOrder[at:], 0)
+			r.k.Gather(t.maskRow[:width], r.mask[mask+k*a.MaskStep:], r.maskOrder[at:], 0)
 			r.k.Add(row, row, t.maskRow)
 		}
 		if a.Causal {

@@ -314,13 +314,13 @@ func TestHalfPrecision(t *testing.T) {
 	}
 }
 
-// attention appends attention of heads over x [1, tokens, features], with keys
-// and values from another value of as many features.
-func (t *testNet) attention(x, from string, tokens, keys, features, heads int, mask string) string {
+// attention appends attention of heads over x [batch, tokens, features], with
+// keys and values from another value of as many features.
+func (t *testNet) attention(x, from string, batch, tokens, keys, features, heads int, mask string) string {
 	size := features / heads
 	head := func(x string, n int, perm ...int) string {
 		a := t.node("MatMul", []string{x, t.weight(0.8, 1, features, features)})
-		a = t.node("Reshape", []string{a, t.shape(1, int64(n), int64(heads), int64(size))})
+		a = t.node("Reshape", []string{a, t.shape(int64(batch), int64(n), int64(heads), int64(size))})
 		return t.node("Transpose", []string{a}, "perm", perm)
 	}
 	q, k, v := head(x, tokens, 0, 2, 1, 3), head(from, keys, 0, 2, 3, 1), head(from, keys, 0, 2, 1, 3)
@@ -333,16 +333,16 @@ func (t *testNet) attention(x, from string, tokens, keys, features, heads int, m
 	}
 	a := t.node("MatMul", []string{t.node("Softmax", []string{s}, "axis", -1), v})
 	a = t.node("Transpose", []string{a}, "perm", []int{0, 2, 1, 3})
-	return t.node("Reshape", []string{a, t.shape(1, int64(tokens), int64(features))})
+	return t.node("Reshape", []string{a, t.shape(int64(batch), int64(tokens), int64(features))})
 }
 
 // TestAttention runs attention on the product kernels: over sequences that
 // fill blocks of queries and vectors, or do not, with masks of any shape.
 func TestAttention(t *testing.T) {
 	for _, c := range []struct {
-		tokens, keys, features, heads int
-		mask                          []int
-		causal                        bool
+		batch, tokens, keys, features, heads int
+		mask                                 []int
+		causal                               bool
 	}{
 		{tokens: 16, keys: 16, features: 32, heads: 2},
 		{tokens: 37, keys: 37, features: 30, heads: 5},
@@ -352,19 +352,23 @@ func TestAttention(t *testing.T) {
 		{tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{1, 3, 20, 20}},
 		{tokens: 19, keys: 20, features: 24, heads: 3, mask: []int{19, 1}},
 		{tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
+		{batch: 3, tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
+		{batch: 2, tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{2, 1, 1, 20}},
+		{batch: 2, tokens: 5, keys: 17, features: 24, heads: 3, mask: []int{2, 3, 5, 17}},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			n := newNet(1, c.tokens, c.features)
+			batch := max(c.batch, 1)
+			n := newNet(batch, c.tokens, c.features)
 			from := "x"
 			if c.keys != c.tokens {
-				from = n.node("Slice", []string{n.node("Concat", []string{"x", "x", "x"}, "axis", 1), n.shape(3), n.shape(int64(3 + c.keys)), n.shape(1)})
+				from = n.node("Slice", []string{n.node("Concat", []string{"x", "x", "x", "x"}, "axis", 1), n.shape(3), n.shape(int64(3 + c.keys)), n.shape(1)})
 			}
 			mask := ""
 			if c.mask != nil {
 				// Computed, as that of a batch of sequences is.
 				size := elements(c.mask)
 				flat := n.node("Reshape", []string{"x", n.shape(-1)})
-				all := n.node("Concat", slices.Repeat([]string{flat}, 1+size/(c.tokens*c.features)), "axis", 0)
+				all := n.node("Concat", slices.Repeat([]string{flat}, 1+size/(batch*c.tokens*c.features)), "axis", 0)
 				part := n.node("Slice", []string{all, n.shape(0), n.shape(int64(size))})
 				dims := make([]int64, len(c.mask))
 				for i, d := range c.mask {
@@ -382,8 +386,9 @@ func TestAttention(t *testing.T) {
 				}
 				n.m.Weights[mask] = graph.FromFloats([]int{c.tokens, c.keys}, v)
 			}
-			a := n.attention("x", from, c.tokens, c.keys, c.features, c.heads, mask)
-			n.node("Add", []string{n.node("MatMul", []string{a, n.weight(0, 1, c.features, c.features)}), "x"})
+			a := n.attention("x", from, batch, c.tokens, c.keys, c.features, c.heads, mask)
+			b := n.node("Add", []string{n.node("Sigmoid", []string{a}), "x"})
+			n.node("Add", []string{n.node("MatMul", []string{a, n.weight(0, 1, c.features, c.features)}), b})
 			products := 2 // one for Q, K and V
 			if c.keys != c.tokens {
 				products = 4
