@@ -108,7 +108,7 @@ func TestGemm(t *testing.T) {
 }
 
 func TestConvTranspose(t *testing.T) {
-	type attrs struct{ kernel, strides, dilations, pads, extra []int }
+	type attrs struct{ kernel, strides, dilations, pads, extra, shape []int }
 	for _, c := range []struct {
 		x      []int
 		m      int
@@ -127,6 +127,8 @@ func TestConvTranspose(t *testing.T) {
 		{[]int{1, 8, 6, 5}, 1, 8, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
 		{[]int{1, 8, 6, 5}, 4, 1, attrs{kernel: []int{1, 1}, strides: []int{2, 2}, extra: []int{1, 1}}},
 		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{2, 2}, strides: []int{1, 1}, pads: []int{2, 2, 2, 2}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, shape: []int{15, 17}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, shape: []int{8, 6}}},
 		{[]int{2, 8, 40}, 6, 1, attrs{kernel: []int{16}, strides: []int{8}, pads: []int{4, 4}}},
 		{[]int{1, 8, 21}, 6, 1, attrs{kernel: []int{5}, strides: []int{3}, pads: []int{2, 0}, extra: []int{2}}},
 	} {
@@ -134,7 +136,7 @@ func TestConvTranspose(t *testing.T) {
 			t.Run(fmt.Sprintf("%v_%d_g%d_%+v_%.0f", c.x, c.m, c.groups, c.attrs, zeros*100), func(t *testing.T) {
 				n := newNet(c.x...)
 				var a []any
-				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra} {
+				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra, "output_shape": c.shape} {
 					if v != nil {
 						a = append(a, name, v)
 					}
