@@ -92,6 +92,12 @@ func (c *compiler) kindOf(n *graph.Node) kind {
 		if c.wants[n.Inputs[0]].kind == imageKind && len(n.Outputs) == 1 && forward(n) && len(out) < 5 {
 			return imageKind
 		}
+	case n.Op == "Attention" && n.Domain == graph.FusedDomain:
+		return c.attentionKind(n)
+	case isNorm(n):
+		if c.wants[n.Inputs[0]].kind == matrixKind {
+			return matrixKind
+		}
 	case n.Op == "DepthToSpace":
 		const most = 1 << 26 // elements, of which tables hold indices of 32 bits, padding included
 		if c.wants[n.Inputs[0]].kind == imageKind && elements(out) <= most && len(out) < 5 {

@@ -215,6 +215,10 @@ func (c *compiler) lower(n *graph.Node) error {
 		return c.lowerConcat(n)
 	case "DepthToSpace":
 		return c.lowerDepthToSpace(n)
+	case "Attention":
+		return c.lowerAttention(n)
+	case "LayerNorm", "RMSNorm":
+		return c.lowerNorm(n)
 	}
 	return c.lowerElementwise(n)
 }

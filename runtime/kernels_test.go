@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ func onKernels(t *testing.T, m *graph.Model, products int) {
 	for _, s := range p.Explain().Steps {
 		if s.Format != "" && s.Kernel != "" && s.NNZ > 0 {
 			products--
-		} else if slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose", "Linear", "LSTM", "GRU", "RNN"}, s.Op) {
+		} else if slices.Contains([]string{"MatMul", "Gemm", "Conv", "ConvTranspose", "Linear", "LSTM", "GRU", "RNN", "Attention"}, s.Op) && s.Kernel == "" {
 			t.Errorf("%s runs as: %s", s.Op, s.Why)
 		}
 	}
@@ -107,7 +108,7 @@ func TestGemm(t *testing.T) {
 }
 
 func TestConvTranspose(t *testing.T) {
-	type attrs struct{ kernel, strides, dilations, pads, extra []int }
+	type attrs struct{ kernel, strides, dilations, pads, extra, shape []int }
 	for _, c := range []struct {
 		x      []int
 		m      int
@@ -126,6 +127,8 @@ func TestConvTranspose(t *testing.T) {
 		{[]int{1, 8, 6, 5}, 1, 8, attrs{kernel: []int{4, 4}, strides: []int{2, 2}, pads: []int{1, 1, 1, 1}}},
 		{[]int{1, 8, 6, 5}, 4, 1, attrs{kernel: []int{1, 1}, strides: []int{2, 2}, extra: []int{1, 1}}},
 		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{2, 2}, strides: []int{1, 1}, pads: []int{2, 2, 2, 2}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, shape: []int{15, 17}}},
+		{[]int{1, 8, 6, 6}, 4, 1, attrs{kernel: []int{3, 3}, strides: []int{2, 2}, shape: []int{8, 6}}},
 		{[]int{2, 8, 40}, 6, 1, attrs{kernel: []int{16}, strides: []int{8}, pads: []int{4, 4}}},
 		{[]int{1, 8, 21}, 6, 1, attrs{kernel: []int{5}, strides: []int{3}, pads: []int{2, 0}, extra: []int{2}}},
 	} {
@@ -133,7 +136,7 @@ func TestConvTranspose(t *testing.T) {
 			t.Run(fmt.Sprintf("%v_%d_g%d_%+v_%.0f", c.x, c.m, c.groups, c.attrs, zeros*100), func(t *testing.T) {
 				n := newNet(c.x...)
 				var a []any
-				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra} {
+				for name, v := range map[string][]int{"kernel_shape": c.kernel, "strides": c.strides, "dilations": c.dilations, "pads": c.pads, "output_padding": c.extra, "output_shape": c.shape} {
 					if v != nil {
 						a = append(a, name, v)
 					}
@@ -309,6 +312,129 @@ func TestHalfPrecision(t *testing.T) {
 		}
 		if !slices.Equal(bits(outputs[0]), bits(outputs[1])) {
 			t.Errorf("%v: other results than in float32", dt)
+		}
+	}
+}
+
+// attention appends attention of heads over x [batch, tokens, features], with
+// keys and values from another value of as many features.
+func (t *testNet) attention(x, from string, batch, tokens, keys, features, heads int, mask string) string {
+	size := features / heads
+	head := func(x string, n int, perm ...int) string {
+		a := t.node("MatMul", []string{x, t.weight(0.8, 1, features, features)})
+		a = t.node("Reshape", []string{a, t.shape(int64(batch), int64(n), int64(heads), int64(size))})
+		return t.node("Transpose", []string{a}, "perm", perm)
+	}
+	q, k, v := head(x, tokens, 0, 2, 1, 3), head(from, keys, 0, 2, 3, 1), head(from, keys, 0, 2, 1, 3)
+	s := t.node("MatMul", []string{q, k})
+	scale := fmt.Sprintf("w%d", len(t.m.Weights))
+	t.m.Weights[scale] = graph.FromFloats(nil, []float32{0.5})
+	s = t.node("Mul", []string{s, scale})
+	if mask != "" {
+		s = t.node("Add", []string{s, mask})
+	}
+	a := t.node("MatMul", []string{t.node("Softmax", []string{s}, "axis", -1), v})
+	a = t.node("Transpose", []string{a}, "perm", []int{0, 2, 1, 3})
+	return t.node("Reshape", []string{a, t.shape(int64(batch), int64(tokens), int64(features))})
+}
+
+// TestAttention runs attention on the product kernels: over sequences that
+// fill blocks of queries and vectors, or do not, with masks of any shape.
+func TestAttention(t *testing.T) {
+	for _, c := range []struct {
+		batch, tokens, keys, features, heads int
+		mask                                 []int
+		causal                               bool
+	}{
+		{tokens: 16, keys: 16, features: 32, heads: 2},
+		{tokens: 37, keys: 37, features: 30, heads: 5},
+		{tokens: 300, keys: 300, features: 16, heads: 2},
+		{tokens: 9, keys: 23, features: 24, heads: 3},
+		{tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{1, 1, 1, 20}},
+		{tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{1, 3, 20, 20}},
+		{tokens: 19, keys: 20, features: 24, heads: 3, mask: []int{19, 1}},
+		{tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
+		{batch: 3, tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
+		{batch: 2, tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{2, 1, 1, 20}},
+		{batch: 2, tokens: 5, keys: 17, features: 24, heads: 3, mask: []int{2, 3, 5, 17}},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			batch := max(c.batch, 1)
+			n := newNet(batch, c.tokens, c.features)
+			from := "x"
+			if c.keys != c.tokens {
+				from = n.node("Slice", []string{n.node("Concat", []string{"x", "x", "x", "x"}, "axis", 1), n.shape(3), n.shape(int64(3 + c.keys)), n.shape(1)})
+			}
+			mask := ""
+			if c.mask != nil {
+				// Computed, as that of a batch of sequences is.
+				size := elements(c.mask)
+				flat := n.node("Reshape", []string{"x", n.shape(-1)})
+				all := n.node("Concat", slices.Repeat([]string{flat}, 1+size/(batch*c.tokens*c.features)), "axis", 0)
+				part := n.node("Slice", []string{all, n.shape(0), n.shape(int64(size))})
+				dims := make([]int64, len(c.mask))
+				for i, d := range c.mask {
+					dims[i] = int64(d)
+				}
+				mask = n.node("Reshape", []string{part, n.shape(dims...)})
+			}
+			if c.causal {
+				mask = fmt.Sprintf("w%d", len(n.m.Weights))
+				v := make([]float32, c.tokens*c.keys)
+				for i := range v {
+					if i%c.keys > i/c.keys {
+						v[i] = float32(math.Inf(-1))
+					}
+				}
+				n.m.Weights[mask] = graph.FromFloats([]int{c.tokens, c.keys}, v)
+			}
+			a := n.attention("x", from, batch, c.tokens, c.keys, c.features, c.heads, mask)
+			b := n.node("Add", []string{n.node("Sigmoid", []string{a}), "x"})
+			n.node("Add", []string{n.node("MatMul", []string{a, n.weight(0, 1, c.features, c.features)}), b})
+			products := 2 // one for Q, K and V
+			if c.keys != c.tokens {
+				products = 4
+			}
+			onKernels(t, n.model(), products)
+			p, err := Compile(context.Background(), n.model(), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(p.Explain().Steps, func(s LayerReport) bool { return s.Op == "Attention" && s.Kernel != "" }) {
+				t.Error("no attention runs on the product kernels")
+			}
+			checkModel(t, n.model())
+			allocatesNothing(t, n.model())
+		})
+	}
+}
+
+// TestNormalisationOfColumns normalises between linear layers.
+func TestNormalisationOfColumns(t *testing.T) {
+	for _, op := range []string{"LayerNormalization", "RMSNormalization"} {
+		for _, bias := range []bool{false, true} {
+			n := newNet(2, 19, 24)
+			n.m.Opset[""] = 23
+			a := n.node("MatMul", []string{"x", n.weight(0.8, 1, 24, 40)})
+			in := []string{a, n.weight(0, 1, 40)}
+			if bias && op == "LayerNormalization" {
+				in = append(in, n.weight(0, 1, 40))
+			}
+			b := n.node(op, in, "axis", -1)
+			b = n.node("MatMul", []string{b, n.weight(0.8, 1, 40, 40)})
+			b = n.node("Add", []string{a, b}) // a is read after its normalisation
+			n.node("MatMul", []string{n.node(op, append([]string{b}, in[1:]...), "axis", -1), n.weight(0, 1, 40, 24)})
+			p, err := Compile(context.Background(), n.model(), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range p.Explain().Steps {
+				if s.Why == "row-major operator" {
+					t.Errorf("%s runs as: %s", s.Op, s.Why)
+				}
+			}
+			checkModel(t, n.model())
+			allocatesNothing(t, n.model())
 		}
 	}
 }

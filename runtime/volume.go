@@ -44,7 +44,7 @@ func (c *compiler) volumeSource(n *graph.Node, w window, out *layout) source {
 	g, reach := c.windowLayout(w, n.Outputs[0])
 	padded := d.front + depth + d.back
 	l := imageLayout(g, features, volumes*padded, shape[3], shape[4], reach)
-	if w.sw > 2 || l.image > maxHaloGrowth*g.sx*g.sy {
+	if w.sw > 2 || padded*l.image > maxHaloGrowth*depth*g.sx*g.sy {
 		return directSource(c.tapVolume(x, w, d, out), unitWindow, perGroup*d.kernel*w.taps())
 	}
 	in := c.volumePlacement(x, g)

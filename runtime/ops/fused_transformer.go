@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
 )
 
 // lastAxis checks that X is [..., K] and that inputs 1 to n, where they are
@@ -127,18 +129,18 @@ func siluRow(s *site) func(dst, x []float32) {
 	}
 }
 
-// A fusedAttention is the extents of nnz.Attention: batch x queries x heads, keys,
+// A FusedAttention is the extents of nnz.Attention: batch x queries x heads, keys,
 // heads of K and V, and the features of one head of Q and K, and of V. Rows of
 // Q, K and V are so many elements apart, and K and V may start inside Q.
-type fusedAttention struct {
-	batch, queries, keys      int
-	heads, kvHeads            int
-	depth, width              int
-	qRow, kRow, vRow          int
-	kStart, vStart            int
-	scale                     float32
-	causal                    bool
-	maskB, maskH, maskQ, step int // strides of the mask
+type FusedAttention struct {
+	Batch, Queries, Keys          int
+	Heads, KVHeads                int
+	Depth, Width                  int
+	QRow, KRow, VRow              int
+	KStart, VStart                int
+	Scale                         float32
+	Causal                        bool
+	MaskB, MaskH, MaskQ, MaskStep int // strides of the mask
 }
 
 // buildFusedAttention binds nnz.Attention, softmax(scale·Q·Kᵀ + mask)·V by
@@ -158,17 +160,17 @@ func buildFusedAttention(s *site) (Compute, error) {
 			k, v = in[1].F, in[2].F
 		}
 		var mask []float32
-		for b := range a.batch {
-			for t := range a.queries {
-				for h := range a.heads {
+		for b := range a.Batch {
+			for t := range a.Queries {
+				for h := range a.Heads {
 					if masked {
-						mask = in[3].F[b*a.maskB+h*a.maskH+t*a.maskQ:]
+						mask = in[3].F[b*a.MaskB+h*a.MaskH+t*a.MaskQ:]
 					}
-					row, group := (b*a.queries+t)*a.heads+h, h*a.kvHeads/a.heads
-					a.row(s, out[0].F[row*a.width:(row+1)*a.width],
-						in[0].F[(b*a.queries+t)*a.qRow+h*a.depth:][:a.depth],
-						k[a.kStart+b*a.keys*a.kRow+group*a.depth:],
-						v[a.vStart+b*a.keys*a.vRow+group*a.width:],
+					row, group := (b*a.Queries+t)*a.Heads+h, h*a.KVHeads/a.Heads
+					a.row(s, out[0].F[row*a.Width:(row+1)*a.Width],
+						in[0].F[(b*a.Queries+t)*a.QRow+h*a.Depth:][:a.Depth],
+						k[a.KStart+b*a.Keys*a.KRow+group*a.Depth:],
+						v[a.VStart+b*a.Keys*a.VRow+group*a.Width:],
 						mask, scores, a.visible(t))
 				}
 			}
@@ -177,11 +179,11 @@ func buildFusedAttention(s *site) (Compute, error) {
 }
 
 // visible returns how many keys query t sees.
-func (a *fusedAttention) visible(t int) int {
-	if a.causal {
-		return min(t+1, a.keys)
+func (a *FusedAttention) visible(t int) int {
+	if a.Causal {
+		return min(t+1, a.Keys)
 	}
-	return a.keys
+	return a.Keys
 }
 
 // attentionBlock is how many scores are computed at a time.
@@ -193,15 +195,15 @@ const attentionBlock = 64
 //
 // Source: Milakov and Gimelshein, Online normalizer calculation for softmax,
 // 2018.
-func (a *fusedAttention) row(s *site, y, q, k, v, mask, scores []float32, n int) {
+func (a *FusedAttention) row(s *site, y, q, k, v, mask, scores []float32, n int) {
 	fill(y, 0)
 	top, sum := -inf, float32(0)
 	for first := 0; first < n; first += attentionBlock {
 		w := scores[:min(attentionBlock, n-first)]
 		for i := range w {
-			w[i] = a.scale * s.vec.Dot(q, k[(first+i)*a.kRow:][:a.depth])
+			w[i] = a.Scale * s.vec.Dot(q, k[(first+i)*a.KRow:][:a.Depth])
 			if mask != nil {
-				w[i] += mask[(first+i)*a.step]
+				w[i] += mask[(first+i)*a.MaskStep]
 			}
 		}
 		high := max(top, s.vec.Max(w))
@@ -213,28 +215,34 @@ func (a *fusedAttention) row(s *site, y, q, k, v, mask, scores []float32, n int)
 		}
 		sum += s.vec.ExpSum(w, w, top)
 		for i, p := range w {
-			axpy(y, v[(first+i)*a.vRow:], p, 1)
+			axpy(y, v[(first+i)*a.VRow:], p, 1)
 		}
 	}
 	s.vec.DivScalar(y, y, sum)
 }
 
-// fusedAttention reads the extents.
-func (s *site) fusedAttention() (*fusedAttention, error) {
+// NewFusedAttention reads the extents of a node whose output has shape out, and
+// checks that inputs and output agree.
+func NewFusedAttention(n *graph.Node, in []Tensor, out []int) (*FusedAttention, error) {
+	s := &site{Node: n, in: in, out: []Tensor{{DType: in[0].DType, Shape: out}}}
+	return s.fusedAttention()
+}
+
+func (s *site) fusedAttention() (*FusedAttention, error) {
 	if err := s.wantFloat(0); err != nil {
 		return nil, err
 	}
-	a := &fusedAttention{scale: s.Float("scale", 1), causal: s.Int("causal", 0) != 0, heads: s.Int("heads", 1)}
-	a.kvHeads = s.Int("kv_heads", a.heads)
-	if a.heads < 1 || a.kvHeads < 1 || a.heads%a.kvHeads != 0 {
-		return nil, fmt.Errorf("attributes heads %d and kv_heads %d, expected a multiple of the second", a.heads, a.kvHeads)
+	a := &FusedAttention{Scale: s.Float("scale", 1), Causal: s.Int("causal", 0) != 0, Heads: s.Int("heads", 1)}
+	a.KVHeads = s.Int("kv_heads", a.Heads)
+	if a.Heads < 1 || a.KVHeads < 1 || a.Heads%a.KVHeads != 0 {
+		return nil, fmt.Errorf("attributes heads %d and kv_heads %d, expected a multiple of the second", a.Heads, a.KVHeads)
 	}
 	q := s.in[0].Shape
 	if len(q) != 3 {
 		return nil, fmt.Errorf("Q %v, expected [batch, tokens, features]", q)
 	}
-	a.batch, a.queries, a.keys = q[0], q[1], q[1]
-	a.qRow, a.kRow, a.vRow = q[2], q[2], q[2]
+	a.Batch, a.Queries, a.Keys = q[0], q[1], q[1]
+	a.QRow, a.KRow, a.VRow = q[2], q[2], q[2]
 	if s.has(1) != s.has(2) {
 		return nil, fmt.Errorf("one of K and V is absent")
 	}
@@ -243,30 +251,30 @@ func (s *site) fusedAttention() (*fusedAttention, error) {
 		if len(k) != 3 || len(v) != 3 || k[0] != q[0] || v[0] != q[0] || k[1] != v[1] {
 			return nil, fmt.Errorf("Q %v, K %v and V %v do not go together", q, k, v)
 		}
-		a.keys, a.kRow, a.vRow = k[1], k[2], v[2]
-		a.depth, a.width = q[2]/a.heads, v[2]/a.kvHeads
-		if a.depth*a.heads != q[2] || a.depth*a.kvHeads != k[2] || a.width*a.kvHeads != v[2] {
-			return nil, fmt.Errorf("Q %v, K %v and V %v are not of %d and %d heads", q, k, v, a.heads, a.kvHeads)
+		a.Keys, a.KRow, a.VRow = k[1], k[2], v[2]
+		a.Depth, a.Width = q[2]/a.Heads, v[2]/a.KVHeads
+		if a.Depth*a.Heads != q[2] || a.Depth*a.KVHeads != k[2] || a.Width*a.KVHeads != v[2] {
+			return nil, fmt.Errorf("Q %v, K %v and V %v are not of %d and %d heads", q, k, v, a.Heads, a.KVHeads)
 		}
 	} else {
-		parts := a.heads + 2*a.kvHeads
+		parts := a.Heads + 2*a.KVHeads
 		if q[2]%parts != 0 {
-			return nil, fmt.Errorf("Q, K and V in one %v are not of %d and %d heads", q, a.heads, a.kvHeads)
+			return nil, fmt.Errorf("Q, K and V in one %v are not of %d and %d heads", q, a.Heads, a.KVHeads)
 		}
-		a.depth = q[2] / parts
-		a.width = a.depth
-		a.kStart = a.heads * a.depth
-		a.vStart = a.kStart + a.kvHeads*a.depth
+		a.Depth = q[2] / parts
+		a.Width = a.Depth
+		a.KStart = a.Heads * a.Depth
+		a.VStart = a.KStart + a.KVHeads*a.Depth
 	}
-	if a.keys == 0 {
+	if a.Keys == 0 {
 		return nil, fmt.Errorf("no keys")
 	}
 	if s.has(3) {
-		st, err := broadcastStrides(s.in[3].Shape, []int{a.batch, a.heads, a.queries, a.keys})
+		st, err := broadcastStrides(s.in[3].Shape, []int{a.Batch, a.Heads, a.Queries, a.Keys})
 		if err != nil {
 			return nil, fmt.Errorf("mask: %w", err)
 		}
-		a.maskB, a.maskH, a.maskQ, a.step = st[0], st[1], st[2], st[3]
+		a.MaskB, a.MaskH, a.MaskQ, a.MaskStep = st[0], st[1], st[2], st[3]
 	}
-	return a, s.wantOut(0, []int{a.batch, a.queries, a.heads * a.width})
+	return a, s.wantOut(0, []int{a.Batch, a.Queries, a.Heads * a.Width})
 }

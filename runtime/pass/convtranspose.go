@@ -87,6 +87,9 @@ func (m *matcher) phaseConv(n *graph.Node) error {
 	axes, phases, taps := make([]phased, len(x)-2), 1, 1
 	for i := range axes {
 		a := newPhased(x[2+i], win.Kernel[i], win.Stride[i], win.Dilation[i], win.Begin[i], y[2+i])
+		if a.kernel > growth*win.Kernel[i] || a.phases > growth*win.Kernel[i] {
+			return nil
+		}
 		axes[i], phases, taps = a, phases*a.phases, taps*a.kernel
 		if phases*taps > growth*elements(win.Kernel) {
 			return nil

@@ -1,0 +1,347 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/parallel"
+	"github.com/nnz-dev/nnz/kernels/spmm"
+	"github.com/nnz-dev/nnz/kernels/vec"
+	"github.com/nnz-dev/nnz/runtime/ops"
+)
+
+// maxAttention bounds the matrices of a head: their indices are packed as
+// float32, which counts so far.
+const maxAttention = 1 << 24
+
+// attentionBlock is how many vectors of queries are computed at a time: the
+// scores of a block should stay in the L2 cache.
+const attentionBlock = 16
+
+// attentionKind decides where the output of an nnz.Attention lies: as features
+// by columns where the product kernels compute it, of sequences with more than
+// a few queries.
+func (c *compiler) attentionKind(n *graph.Node) kind {
+	a, err := c.attentionShape(n)
+	if err != nil || a.Queries <= vectorColumns || a.Batch*max(a.Queries, a.Keys) > maxAttention || max(a.Keys*a.Depth, a.Keys*a.Width) > maxAttention {
+		return rowMajor
+	}
+	return matrixKind
+}
+
+func (c *compiler) attentionShape(n *graph.Node) (*ops.FusedAttention, error) {
+	in := make([]Tensor, len(n.Inputs))
+	for i, name := range n.Inputs {
+		if name != "" {
+			t := c.values[name].typ
+			in[i] = Tensor{DType: t.DType, Shape: t.Shape}
+		}
+	}
+	return ops.NewFusedAttention(n, in, c.values[n.Outputs[0]].typ.Shape)
+}
+
+// lowerAttention appends softmax(scale·Q·Kᵀ + mask)·V with features as rows. Of
+// each head the transposed scores, keys by queries, are the product of a dense
+// weight, the head's rows of K turned, with the queries; softmax goes down the
+// columns; and the output is the product of the head's rows of V with that.
+// Both weights are packed again in every run.
+func (c *compiler) lowerAttention(n *graph.Node) error {
+	a, err := c.attentionShape(n)
+	if err != nil {
+		return err
+	}
+	out := c.values[n.Outputs[0]]
+	l := c.layoutOf(out.name)
+	op := &attentionOp{a: a, k: c.k, lanes: c.lanes, out: l, threads: min(c.cfg.Threads, a.Batch*a.Heads)}
+	names := [3]string{n.Inputs[0], n.Inputs[0], n.Inputs[0]}
+	if n.Input(1) != "" {
+		names[1], names[2] = n.Inputs[1], n.Inputs[2]
+	}
+	var touched []*buffer
+	for i, name := range names {
+		shape := c.values[name].typ.Shape
+		if i > 0 && name == names[0] {
+			op.in[i], op.src[i] = op.in[0], op.src[0]
+			continue
+		}
+		in := matrixLayout(c.lanes, shape[2], shape[0]*shape[1])
+		im := c.exactImage(name, &in)
+		op.in[i], op.src[i] = im.layout, im.buf
+		if a.Batch > 1 {
+			op.in[i] = sequences(&im.layout, a.Batch)
+			if op.src[i], err = c.regroup(c.values[name], &im.layout, im.buf, &op.in[i]); err != nil {
+				return err
+			}
+		}
+		touched = append(touched, op.src[i])
+	}
+	if a.Batch > 1 {
+		op.out = sequences(&l, a.Batch)
+	}
+	op.vectors = op.out.image
+	op.block = min(attentionBlock, op.vectors)
+	op.row = (op.block | 1) * c.lanes
+	if err := c.bindAttention(op); err != nil {
+		return err
+	}
+	if name := n.Input(3); name != "" {
+		op.mask = c.plainValue(c.values[name])
+		if op.mask.plain != nil {
+			touched = append(touched, op.mask.plain)
+		}
+	}
+	op.columns()
+	op.scratch = c.newBuffer(&value{lastUse: c.node}, op.threads*op.scratchSize(), false)
+	op.dst = c.newBuffer(out, op.out.size(), false)
+	c.step(LayerReport{
+		Name: label(n), Op: n.Op, Kernel: op.scores[0].Kernel(), Why: "features by columns, heads on dense kernels",
+	}, op, append(touched, op.scratch, op.dst)...)
+	if a.Batch == 1 {
+		return c.finish(out, l, op.dst)
+	}
+	dst, err := c.regroup(out, &op.out, op.dst, &l)
+	if err != nil {
+		return err
+	}
+	return c.finish(out, l, dst)
+}
+
+// sequences lays out the columns of a matrix, sequences one after the other, as
+// images: each sequence begins with a vector.
+func sequences(l *layout, n int) layout {
+	return imageLayout(gridOf(l.lanes, 1, l.w/n), l.c, n, 1, l.w/n, halo{})
+}
+
+// regroup appends a step that moves the columns of features between a matrix
+// and the sequences that it is made of, and returns where they are.
+func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*buffer, error) {
+	dst := c.newBuffer(v, to.size(), false)
+	op := &permuteOp{permute: c.k.Permute, dst: dst, src: src}
+	vectors, index := make([]int, to.n*to.image), make([]int32, to.n*to.image*to.lanes)
+	for i := range vectors {
+		vectors[i] = i
+	}
+	for i := range index {
+		index[i] = -1
+	}
+	for i := range to.n * to.w {
+		at := from.plane(0, i/from.w) + from.at(0, i%from.w)
+		index[to.plane(0, i/to.w)+to.at(0, i%to.w)] = int32(at)
+	}
+	table, err := vec.NewPermuteTable(to.lanes, vectors, index)
+	if err != nil {
+		return nil, fmt.Errorf("sequences of %s: %w", v.name, err)
+	}
+	op.add(table, 0, 0, vec.Planes{N: to.c, Dst: to.plane(1, 0), Src: from.plane(1, 0)})
+	c.step(LayerReport{Name: v.name, Op: "Relayout", Why: "columns of sequences"}, op, src, dst)
+	return dst, nil
+}
+
+// bindAttention binds the two products of a head to tiles of a block of
+// queries, and to those of the last block where that is smaller.
+func (c *compiler) bindAttention(op *attentionOp) error {
+	a, q, bytes := op.a, &op.in[0], c.lanes*4
+	sizes := []int{op.block}
+	if rest := op.vectors % op.block; rest > 0 {
+		sizes = append(sizes, rest)
+	}
+	for _, size := range sizes {
+		p, order, err := c.refilled(a.Keys, a.Depth, size, op.block, q.channel*bytes, op.row*4)
+		if err != nil {
+			return err
+		}
+		op.scores, op.keyOrder = append(op.scores, p), order
+		if p, order, err = c.refilled(a.Width, a.Keys, size, op.block, op.row*4, op.out.channel*bytes); err != nil {
+			return err
+		}
+		op.sums, op.valueOrder = append(op.sums, p), order
+	}
+	// From indices of the weights, keys x depth and width x keys, to where the
+	// images of a head hold them.
+	k, v := &op.in[1], &op.in[2]
+	for i, at := range op.keyOrder {
+		op.keyOrder[i] = int32(k.plane(int(at)%a.Depth, 0) + k.at(0, int(at)/a.Depth))
+	}
+	for i, at := range op.valueOrder {
+		op.valueOrder[i] = int32(v.plane(int(at)/a.Keys, 0) + v.at(0, int(at)%a.Keys))
+	}
+	return nil
+}
+
+// refilled binds a dense weight of rows x cols to vectors of columns, with
+// strides in bytes from a row of the input, and of the output, to the next. It
+// returns which row-major element of the weight each packed value is, which
+// depends on most, the vectors of the largest block, alone.
+func (c *compiler) refilled(rows, cols, vectors, most, in, out int) (*spmm.Product, []int32, error) {
+	index := make([]float32, rows*cols)
+	for i := range index {
+		index[i] = float32(i)
+	}
+	w := &weight{tensor: graph.FromFloats([]int{rows, cols}, index), rows: rows, cols: cols, groups: 1, nnz: rows * cols}
+	if int64(cols)*int64(in) > math.MaxUint32 {
+		return nil, nil, fmt.Errorf("attention over %d rows of %d bytes, at most 4 GiB can be addressed", cols, in)
+	}
+	f := format{dense: true, r: denseRows(w)}
+	fit := c.fit(w, f, unitWindow)
+	a := spmm.Addressing{Groups: 1, Block: c.blockColumns(w, f, fit.Cover(spmm.Shape{Rows: 1, Cols: most}), unitWindow)}
+	for col := range cols {
+		a.Offsets = append(a.Offsets, uint32(col*in))
+	}
+	packed, err := w.pack(f, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	var tiles []spmm.Tile
+	for _, s := range fit.Cover(spmm.Shape{Rows: 1, Cols: vectors}) {
+		at := s.Col * c.lanes
+		tiles = append(tiles, spmm.Tile{Shape: s.Shape, X: at, Y: at})
+	}
+	p, err := spmm.NewProduct(c.cfg.ISA, packed, 1, spmm.Geometry{YChan: out}, tiles, spmm.Epilogue{})
+	if err != nil {
+		return nil, nil, err
+	}
+	order := make([]int32, len(p.Values()))
+	for i, v := range p.Values() {
+		order[i] = int32(v)
+	}
+	return p, order, nil
+}
+
+// attentionOp is an attention over images of features by columns.
+type attentionOp struct {
+	a            *ops.FusedAttention
+	k            *vec.Kernels
+	lanes        int
+	threads      int
+	in           [3]layout // of Q, K and V
+	out          layout
+	vectors      int // of queries
+	block, row   int // vectors of queries in a block; elements from a key's scores to the next one's
+	scores, sums []*spmm.Product
+	keyOrder     []int32 // where an image of K, from the head's first feature on, holds each packed value
+	valueOrder   []int32
+	queries      []int32 // the query in each column, -1 for none
+	maskOrder    []int32 // where a key's row of the mask has each column's query; nil for the same for all
+	src          [3]*buffer
+	dst, scratch *buffer
+	mask         *value
+}
+
+// columns says which query each column is.
+func (o *attentionOp) columns() {
+	o.queries = make([]int32, o.vectors*o.lanes)
+	for i := range o.queries {
+		o.queries[i] = -1
+	}
+	for q := range o.a.Queries {
+		o.queries[o.out.at(0, q)] = int32(q)
+	}
+	if o.mask == nil || o.a.MaskQ == 0 {
+		return
+	}
+	for _, q := range o.queries {
+		o.maskOrder = append(o.maskOrder, int32(max(int(q), 0)*o.a.MaskQ))
+	}
+}
+
+// scratchSize returns the elements that a thread needs: scores of a block,
+// packed keys and values, and a row of the mask.
+func (o *attentionOp) scratchSize() int {
+	return o.a.Keys*o.row + roundUp(len(o.keyOrder), alignElements) + roundUp(len(o.valueOrder), alignElements) + o.block*o.lanes
+}
+
+func (o *attentionOp) bind(s *Session) runner {
+	r := &attentionRunner{attentionOp: o, y: s.memory(o.dst), mask: s.tensor(o.mask).F}
+	for i, b := range o.src {
+		r.x[i] = s.memory(b)
+	}
+	rest := s.memory(o.scratch)
+	cut := func(n int) (part []float32) {
+		part, rest = rest[:n], rest[n:]
+		return part
+	}
+	for range o.threads {
+		var t attentionThread
+		t.keys = cut(roundUp(len(o.keyOrder), alignElements))[:len(o.keyOrder)]
+		t.values = cut(roundUp(len(o.valueOrder), alignElements))[:len(o.valueOrder)]
+		t.scores, t.maskRow = cut(o.a.Keys*o.row), cut(o.block*o.lanes)
+		for i := range o.scores {
+			t.products = append(t.products, [2]*spmm.Product{o.scores[i].WithValues(t.keys), o.sums[i].WithValues(t.values)})
+		}
+		r.threads = append(r.threads, t)
+	}
+	return r
+}
+
+// An attentionThread is the memory of one thread, and the products of blocks of
+// queries, of all and of the last size, on its packed weights.
+type attentionThread struct {
+	scores, keys, values, maskRow []float32
+	products                      [][2]*spmm.Product
+}
+
+type attentionRunner struct {
+	*attentionOp
+	x       [3][]float32
+	y, mask []float32
+	threads []attentionThread
+}
+
+func (r *attentionRunner) run(p *parallel.Pool) { p.Run(r, len(r.threads)) }
+
+// Chunk computes some heads.
+func (r *attentionRunner) Chunk(i int) {
+	n, heads := len(r.threads), r.a.Batch*r.a.Heads
+	for h := i * heads / n; h < (i+1)*heads/n; h++ {
+		r.head(&r.threads[i], h/r.a.Heads, h%r.a.Heads)
+	}
+}
+
+// head computes a head of a sequence.
+func (r *attentionRunner) head(t *attentionThread, b, h int) {
+	a := r.a
+	group := h * a.KVHeads / a.Heads
+	gather := func(dst, src []float32, l *layout, feature int, order []int32) {
+		r.k.Gather(dst, src[l.plane(feature, b):], order, 0)
+	}
+	gather(t.keys, r.x[1], &r.in[1], a.KStart+group*a.Depth, r.keyOrder)
+	gather(t.values, r.x[2], &r.in[2], a.VStart+group*a.Width, r.valueOrder)
+	for first := 0; first < r.vectors; first += r.block {
+		size := min(r.block, r.vectors-first)
+		products := &t.products[0]
+		if size < r.block {
+			products = &t.products[1]
+		}
+		at := first * r.lanes
+		products[0].Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, b)+at:], Y: t.scores}, 0, products[0].Units())
+		r.weigh(t, b*a.MaskB+h*a.MaskH, at, size*r.lanes)
+		r.k.SoftmaxColumns(t.scores, t.scores, vec.Columns{Rows: a.Keys, Width: size * r.lanes, Stride: r.row})
+		products[1].Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, b)+at:]}, 0, products[1].Units())
+	}
+}
+
+// weigh scales the scores of columns from at on, adds the mask, which begins at
+// an element of its own, and hides what comes later.
+func (r *attentionRunner) weigh(t *attentionThread, mask, at, width int) {
+	a := r.a
+	minusInf := float32(math.Inf(-1))
+	for k := range a.Keys {
+		row, term := t.scores[k*r.row:][:width], float32(0)
+		if r.mask != nil && r.maskOrder == nil {
+			term = r.mask[mask+k*a.MaskStep]
+		}
+		r.k.Affine(row, row, a.Scale, term)
+		if r.maskOrder != nil {
+			r.k.Gather(t.maskRow[:width], r.mask[mask+k*a.MaskStep:], r.maskOrder[at:], 0)
+			r.k.Add(row, row, t.maskRow)
+		}
+		if a.Causal {
+			for i, q := range r.queries[at:][:width] {
+				if int(q) < k {
+					row[i] = minusInf
+				}
+			}
+		}
+	}
+}
