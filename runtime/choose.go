@@ -164,18 +164,23 @@ func (c *compiler) pick(w *weight, formats []format, cost func(format) float64) 
 // denseFormat picks how a dense weight is packed: in blocks of as many rows as
 // share their activations, or with its rows along the lanes.
 func (c *compiler) denseFormat(b *binding) format {
-	blocks := format{dense: true, r: 1}
-	for _, r := range []int{4, 2} {
-		if b.w.rows/b.w.groups >= r {
-			blocks.r = r
-			break
-		}
-	}
+	blocks := format{dense: true, r: denseRows(b.w)}
 	lanes := format{dense: true, r: alongLanes}
 	if gemm.Supports(c.cfg.ISA) && c.cost(b, lanes) < c.cost(b, blocks) {
 		return lanes
 	}
 	return blocks
+}
+
+// denseRows is how many rows a dense kernel of package spmm takes at once: as
+// many as share their activations.
+func denseRows(w *weight) int {
+	for _, r := range []int{4, 2} {
+		if w.rows/w.groups >= r {
+			return r
+		}
+	}
+	return 1
 }
 
 // cost predicts the microseconds that a format takes on one thread.

@@ -11,8 +11,8 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// sequences is a model of a symbolic batch and a symbolic length.
-func sequences() *graph.Model {
+// varying is a model of a symbolic batch and a symbolic length.
+func varying() *graph.Model {
 	n := newNet()
 	n.m.Inputs[0].Shape = []graph.Dim{{Symbol: "batch"}, {Symbol: "length"}, {Size: 4}}
 	n.node("Relu", []string{n.node("MatMul", []string{"x", n.weight(0.5, 1, 4, 3)})})
@@ -21,7 +21,7 @@ func sequences() *graph.Model {
 
 func TestPlans(t *testing.T) {
 	ctx := context.Background()
-	p := NewPlans(sequences(), Config{Threads: 1})
+	p := NewPlans(varying(), Config{Threads: 1})
 	defer p.Close()
 	plan := func(batch, length int) *Plan {
 		t.Helper()
@@ -75,7 +75,7 @@ func TestPlans(t *testing.T) {
 // goroutines, and compares what they compute with a plan made for it.
 func TestPlansConcurrently(t *testing.T) {
 	ctx := context.Background()
-	p := NewPlans(sequences(), Config{Threads: 1})
+	p := NewPlans(varying(), Config{Threads: 1})
 	defer p.Close()
 	fill := func(s *Session) []float32 {
 		in, _ := s.Input("x")
@@ -91,7 +91,7 @@ func TestPlansConcurrently(t *testing.T) {
 	shapes := func(i int) map[string][]int { return map[string][]int{"x": {1 + i%2, 1 + i, 4}} }
 	want := make([][]float32, CachedPlans+3)
 	for i := range want {
-		q, err := Compile(ctx, sequences(), Config{Threads: 1, Shapes: shapes(i)})
+		q, err := Compile(ctx, varying(), Config{Threads: 1, Shapes: shapes(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
