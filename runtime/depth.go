@@ -11,10 +11,12 @@ func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
 	x, out := n.Inputs[0], c.values[n.Outputs[0]]
 	l := c.layoutOf(out.name)
 	by, bx := n.Int("blocksize", 1), n.Int("blocksize", 1)
+	skipY, skipX := 0, 0
 	if n.Domain == graph.FusedDomain {
-		by, bx = 1, n.Ints("blocks")[0]
-		if b := n.Ints("blocks"); len(b) == 2 {
-			by, bx = b[0], b[1]
+		b, skip := n.Ints("blocks"), n.Ints("skip")
+		by, bx, skipX = 1, b[len(b)-1], skip[len(b)-1]
+		if len(b) == 2 {
+			by, skipY = b[0], skip[0]
 		}
 	}
 	// Channels of the input from one of the output to the next, and from one
@@ -35,6 +37,7 @@ func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
 			for lane := range l.lanes {
 				at := int32(-1)
 				if y, x, ok := l.pixel(vy, vx, lane); ok {
+					y, x = y+skipY, x+skipX
 					at = int32(src.plane((y%by*bx+x%bx)*pixel, 0) + src.at(y/by, x/bx))
 				}
 				index = append(index, at)

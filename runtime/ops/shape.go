@@ -347,14 +347,14 @@ func buildFusedDepthToSpace(s *site) (Compute, error) {
 	if err := s.wantFloat(0); err != nil {
 		return nil, err
 	}
-	x, y, blocks := s.in[0].Shape, s.out[0].Shape, s.Ints("blocks")
-	if len(x) < 3 || len(y) != len(x) || len(blocks) != len(x)-2 || slices.ContainsFunc(blocks, func(b int) bool { return b < 1 || b > maxBlock }) {
-		return nil, fmt.Errorf("X %v, Y %v and blocks %v, expected an entry for each of one or more spatial axes", x, y, blocks)
+	x, y, blocks, skip := s.in[0].Shape, s.out[0].Shape, s.Ints("blocks"), s.Ints("skip")
+	if len(x) < 3 || len(y) != len(x) || len(blocks) != len(x)-2 || len(skip) != len(blocks) || slices.ContainsFunc(blocks, func(b int) bool { return b < 1 || b > maxBlock }) {
+		return nil, fmt.Errorf("X %v, Y %v, blocks %v and skip %v, expected an entry for each of one or more spatial axes", x, y, blocks, skip)
 	}
 	phases := product(blocks)
 	for i, b := range blocks {
-		if y[2+i] > x[2+i]*b {
-			return nil, fmt.Errorf("X %v, Y %v and blocks %v, expected no more pixels than X has", x, y, blocks)
+		if skip[i] < 0 || y[2+i]+skip[i] > x[2+i]*b {
+			return nil, fmt.Errorf("X %v, Y %v, blocks %v and skip %v, expected no more pixels than X has", x, y, blocks, skip)
 		}
 	}
 	if x[0] != y[0] || x[1] != y[1]*phases {
@@ -367,7 +367,7 @@ func buildFusedDepthToSpace(s *site) (Compute, error) {
 			for at := range to {
 				phase, pixel, rest, phaseStep, pixelStep := 0, 0, at, 1, 1
 				for a := len(blocks) - 1; a >= 0; a-- {
-					d := rest % y[2+a]
+					d := rest%y[2+a] + skip[a]
 					rest /= y[2+a]
 					phase, pixel = phase+d%blocks[a]*phaseStep, pixel+d/blocks[a]*pixelStep
 					phaseStep, pixelStep = phaseStep*blocks[a], pixelStep*x[2+a]

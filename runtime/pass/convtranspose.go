@@ -32,14 +32,28 @@ type phased struct {
 	kernel     int
 	dilation   int
 	begin, end int // padding
-	shift      int // see tap
+	skip       int // outputs before the first that is wanted
+	cut, shift int // see tap
 }
 
-// newPhased turns an axis: element k of the kernel adds pixel i of the input to
+// newPhased turns an axis. Windows begin with the first output or, where that
+// makes the kernel smaller, some before it, so that the kernel has no zeros
+// where the stride divides it.
+func newPhased(in, kernel, stride, dilation, cut, out int) phased {
+	first := phasedFrom(in, kernel, stride, dilation, cut, out)
+	skip := cut - floorDiv(cut, stride)*stride
+	other := phasedFrom(in, kernel, stride, dilation, cut-skip, out+skip)
+	if other.skip = skip; other.kernel < first.kernel {
+		return other
+	}
+	return first
+}
+
+// phasedFrom turns an axis: element k of the kernel adds pixel i of the input to
 // pixel i*stride + k*dilation - cut of the output. With u*phases + p for the
 // latter, i is u + (p + cut - k*dilation)/phases where that is whole.
-func newPhased(in, kernel, stride, dilation, cut, out int) phased {
-	a := phased{phases: stride, windows: (out + stride - 1) / stride, dilation: 1}
+func phasedFrom(in, kernel, stride, dilation, cut, out int) phased {
+	a := phased{phases: stride, windows: (out + stride - 1) / stride, dilation: 1, cut: cut}
 	least, most := floorDiv(cut-(kernel-1)*dilation+stride-1, stride), floorDiv(stride-1+cut, stride)
 	if stride == 1 && least <= 0 {
 		a.dilation = dilation
@@ -62,8 +76,8 @@ func floorDiv(a, b int) int {
 }
 
 // tap returns the tap that element k of the kernel is in a phase.
-func (a *phased) tap(k, dilation, cut, phase int) (int, bool) {
-	at := phase + cut - k*dilation
+func (a *phased) tap(k, dilation, phase int) (int, bool) {
+	at := phase + a.cut - k*dilation
 	if at%a.phases != 0 {
 		return 0, false
 	}
@@ -112,11 +126,12 @@ func (m *matcher) phaseConv(n *graph.Node) error {
 	}
 	c := m.chainFrom(last, n.Inputs[0])
 	shape := []int{x[0], weight.Shape[0]}
-	var strides, dilations, begin, end, blocks []int
+	var strides, dilations, begin, end, blocks, skip []int
 	for _, a := range axes {
 		shape = append(shape, a.windows)
 		strides, dilations = append(strides, 1), append(dilations, a.dilation)
-		begin, end, blocks = append(begin, a.begin), append(end, a.end), append(blocks, a.phases)
+		begin, end = append(begin, a.begin), append(end, a.end)
+		blocks, skip = append(blocks, a.phases), append(skip, a.skip)
 	}
 	conv := c.then(graph.FusedDomain, "Conv", shape, inputs...)
 	conv.Set("kernel_shape", weight.Shape[2:])
@@ -126,7 +141,9 @@ func (m *matcher) phaseConv(n *graph.Node) error {
 	conv.Set("group", group)
 	bounds.set(conv, "clamp_min", "clamp_max")
 	if phases > 1 {
-		c.then(graph.FusedDomain, "DepthToSpace", y).Set("blocks", blocks)
+		pixels := c.then(graph.FusedDomain, "DepthToSpace", y)
+		pixels.Set("blocks", blocks)
+		pixels.Set("skip", skip)
 	}
 	c.finish()
 	if last != n {
@@ -169,7 +186,7 @@ func phasedWeight(w *graph.Tensor, group int, axes []phased, win *graph.Window) 
 func tapOf(axes []phased, win *graph.Window, phase, element int) (tap int, ok bool) {
 	scale := 1
 	for i, a := range slices.Backward(axes) {
-		t, ok := a.tap(element%win.Kernel[i], win.Dilation[i], win.Begin[i], phase%a.phases)
+		t, ok := a.tap(element%win.Kernel[i], win.Dilation[i], phase%a.phases)
 		if !ok {
 			return 0, false
 		}

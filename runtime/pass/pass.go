@@ -9,9 +9,10 @@
 //	Conv    X [N, C, …], W [M, C/group, k…], B [M] optional, R optional
 //	        attributes kernel_shape, strides, dilations, pads and group, all there
 //	Linear  X [..., K], W [M, K], B [M] optional, R optional
-//	DepthToSpace  X [N, C·b…, D…] to [N, C, D·b…], where trailing pixels may be
-//	        cut off; attribute blocks, b of each axis: pixel d of the output
-//	        is pixel d/b of the channel that d mod b counts within those of C
+//	DepthToSpace  X [N, C·b…, D…] to pixels s and on of [N, C, D·b…], as many as
+//	        the output has; attributes blocks, b of each axis, and skip, s:
+//	        pixel d is pixel d/b of the channel that d mod b counts within
+//	        those of C
 //	Affine  X [N, C, …], scale [C], shift [C]
 //	Clamp   X; attributes min and max, either may be absent
 //	HardSwish  X

@@ -530,15 +530,15 @@ func TestConvTranspose(t *testing.T) {
 			a = ConvTranspose(x, sparse, b) strides=[2 2] pads=[1 1 1 1]
 			y = Relu(a)
 			output y`, `
-			y.Conv = nnz.Conv(x, sparse.phases, b.phases) clamp_min=0 dilations=[1 1] group=1 kernel_shape=[3 3] pads=[1 1 1 1] strides=[1 1]
-			y = nnz.DepthToSpace(y.Conv) blocks=[2 2]`},
+			y.Conv = nnz.Conv(x, sparse.phases, b.phases) clamp_min=0 dilations=[1 1] group=1 kernel_shape=[2 2] pads=[1 1 1 1] strides=[1 1]
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2] skip=[1 1]`},
 		{"pixels that no window reaches", "convtranspose dead", `
 			input x 1 2 5
 			weight w 2 3 2
 			y = ConvTranspose(x, w) strides=[3] output_padding=[2]
 			output y`, `
 			y.Conv = nnz.Conv(x, w.phases) dilations=[1] group=1 kernel_shape=[1] pads=[0 1] strides=[1]
-			y = nnz.DepthToSpace(y.Conv) blocks=[3]`},
+			y = nnz.DepthToSpace(y.Conv) blocks=[3] skip=[0]`},
 		{"stride of one", "convtranspose dead", `
 			input x 1 4 5 6
 			weight w 4 1 3 3
@@ -551,7 +551,7 @@ func TestConvTranspose(t *testing.T) {
 			y = ConvTranspose(x, w) strides=[2 2 2]
 			output y`, `
 			y.Conv = nnz.Conv(x, w.phases) dilations=[1 1 1] group=1 kernel_shape=[1 1 1] pads=[0 0 0 0 0 0] strides=[1 1 1]
-			y = nnz.DepthToSpace(y.Conv) blocks=[2 2 2]`},
+			y = nnz.DepthToSpace(y.Conv) blocks=[2 2 2] skip=[0 0 0]`},
 		{"a kernel far apart", "convtranspose", `
 			input x 1 2 5
 			weight w 2 3 2
