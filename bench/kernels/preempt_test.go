@@ -16,10 +16,12 @@ import (
 // TestPreemption collects garbage while kernels run in a loop on every core. To
 // stop the world, the collector waits for every goroutine to come to a point
 // where it can be stopped, and in assembly there is none: a pause is as long as
-// what is left of a call. Half of the pauses must be under 200 us, or where the
-// machine is busy with other things and stretches them, under twice what loops
-// in Go have in the same minute, in one of a few rounds: where a product or a
-// slice went through in one call of milliseconds, nearly all would be longer.
+// what is left of a call. A tenth of the pauses, in one of a few rounds, must be
+// under 200 us, or where the machine is busy with other things, under twice what
+// loops in Go have in the same minute. Other processes stretch most pauses to
+// milliseconds there, but not that tenth; a product or a slice that went through
+// in one call of a millisecond would: on two cores, one pause in 25 finds both
+// within 200 us of the end of theirs.
 func TestPreemption(t *testing.T) {
 	most := 200 * time.Microsecond
 	// The goroutine that collects takes one; the others are to be in kernels.
@@ -84,8 +86,8 @@ func TestPreemption(t *testing.T) {
 				}()
 			}
 			const rounds = 3
-			half := most + 1
-			for round := 0; round < rounds && half > most; round++ {
+			tenth := most + 1
+			for round := 0; round < rounds && tenth > most; round++ {
 				before := pauses()
 				for range 12 {
 					runtime.GC()
@@ -94,16 +96,16 @@ func TestPreemption(t *testing.T) {
 				for i := range before.Counts {
 					p.Counts[i] -= before.Counts[i]
 				}
-				half = quantile(p, 0.5)
-				t.Logf("pauses: a tenth to %v, half to %v, all to %v;%s", quantile(p, 0.1), half, quantile(p, 1), histogram(p))
+				tenth = quantile(p, 0.1)
+				t.Logf("pauses: a tenth to %v, half to %v, all to %v;%s", tenth, quantile(p, 0.5), quantile(p, 1), histogram(p))
 			}
 			close(stop)
 			done.Wait()
 			switch {
 			case c.name == plain:
-				most = max(most, 2*half)
-			case half > most:
-				t.Errorf("half of the pauses reach %v in each of %d rounds, want at most %v", half, rounds, most)
+				most = max(most, 2*tenth)
+			case tenth > most:
+				t.Errorf("nine in ten pauses reach %v in each of %d rounds, want at most %v", tenth, rounds, most)
 			}
 		})
 	}
