@@ -90,8 +90,7 @@ func (f format) handicap() float64 {
 	return 1
 }
 
-// choose picks the format of a product.
-// It depends on the weight, the shape and the instruction set only, so that a
+// choose picks the format of a product. It depends on the weight, the shape and the instruction set only, so that a
 // model compiles to the same plan every time.
 func (c *compiler) choose(b *binding) choice {
 	w := b.w
@@ -198,11 +197,15 @@ func (c *compiler) cost(b *binding, f format) float64 {
 // vectorUnits predicts what an image takes with the rows of a dense weight along
 // the lanes.
 func (c *compiler) vectorUnits(b *binding, k costs) float64 {
-	computed := 0
+	vectors := make(map[gemm.Lanes]int) // few kinds, of many
 	for row := range b.grid.Rows {
 		for col := range b.grid.Cols {
-			computed += gemm.Computed(c.cfg.ISA, b.lanes(row, col))
+			vectors[b.lanes(row, col)]++
 		}
+	}
+	computed := 0
+	for lanes, n := range vectors {
+		computed += n * gemm.Computed(c.cfg.ISA, lanes)
 	}
 	lane := k.lane
 	if b.src.window.taps() > 1 {

@@ -70,13 +70,7 @@ func (v *evaluation) loop(ctx context.Context, e *early, in []Tensor) (_ []Tenso
 	var s *Session
 	defer func() { release(s) }()
 	for trip := int64(0); trip < trips && condition != 0; trip++ {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if s, err = body.session(ctx, s, args(trip)); err != nil {
-			return nil, err
-		}
-		if err := v.trip(ctx, s); err != nil {
+		if s, err = v.trip(ctx, body, s, args(trip)); err != nil {
 			return nil, err
 		}
 		out := body.results(s)
@@ -132,13 +126,7 @@ func (v *evaluation) scan(ctx context.Context, e *early, in []Tensor) (_ []Tenso
 	var s *Session
 	defer func() { release(s) }()
 	for trip := range length {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if s, err = body.session(ctx, s, args(trip)); err != nil {
-			return nil, err
-		}
-		if err := v.trip(ctx, s); err != nil {
+		if s, err = v.trip(ctx, body, s, args(trip)); err != nil {
 			return nil, err
 		}
 		out := body.results(s)

@@ -31,19 +31,10 @@ func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
 	for i := range vectors {
 		vectors[i] = i
 	}
-	index := make([]int32, 0, l.image*l.lanes)
-	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
-		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
-			for lane := range l.lanes {
-				at := int32(-1)
-				if y, x, ok := l.pixel(vy, vx, lane); ok {
-					y, x = y+skipY, x+skipX
-					at = int32(src.plane((y%by*bx+x%bx)*pixel, 0) + src.at(y/by, x/bx))
-				}
-				index = append(index, at)
-			}
-		}
-	}
+	index := l.index(func(y, x int) int32 {
+		y, x = y+skipY, x+skipX
+		return int32(src.plane((y%by*bx+x%bx)*pixel, 0) + src.at(y/by, x/bx))
+	})
 	dst := c.newBuffer(out, l.size(), false)
 	var op stepOp
 	if table, err := vec.NewPermuteTable(l.lanes, vectors, index); err == nil && src.image != nil {

@@ -130,16 +130,25 @@ func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, 
 // under returns, for each element of a plane of dst, which one of the source's
 // plane a tap takes there, -1 for the fill.
 func (p *placement) under(dst *layout, t tap) []int32 {
-	index := make([]int32, 0, dst.image*dst.lanes)
-	for vy := -dst.halo.top; vy < dst.sy+dst.halo.bottom; vy++ {
-		for vx := -dst.halo.left; vx < dst.sx+dst.halo.right; vx++ {
-			for lane := range dst.lanes {
+	return dst.index(func(y, x int) int32 {
+		y, x = y*t.sy+t.y0, x*t.sx+t.x0
+		if y < 0 || y >= p.h || x < 0 || x >= p.w {
+			return -1
+		}
+		return int32(p.at(y, x))
+	})
+}
+
+// index returns what from says of the pixel in each element of a plane, -1
+// where there is none.
+func (l *layout) index(from func(y, x int) int32) []int32 {
+	index := make([]int32, 0, l.image*l.lanes)
+	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
+		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
+			for lane := range l.lanes {
 				at := int32(-1)
-				if y, x, ok := dst.pixel(vy, vx, lane); ok {
-					y, x = y*t.sy+t.y0, x*t.sx+t.x0
-					if y >= 0 && y < p.h && x >= 0 && x < p.w {
-						at = int32(p.at(y, x))
-					}
+				if y, x, ok := l.pixel(vy, vx, lane); ok {
+					at = from(y, x)
 				}
 				index = append(index, at)
 			}

@@ -89,11 +89,20 @@ func (p *part) results(s *Session) []Tensor {
 	return out
 }
 
-// trip runs a body whose results are copied before anything else is computed,
-// so that what it computes on the way takes no memory for good.
-func (v *evaluation) trip(ctx context.Context, s *Session) error {
+// trip runs a body once, on the session last where that fits, and returns the
+// session, which the caller releases, after an error too. The results have to
+// be copied before anything else is computed, so that what it computes on the
+// way takes no memory for good.
+func (v *evaluation) trip(ctx context.Context, body *part, last *Session, in []Tensor) (*Session, error) {
+	if err := ctx.Err(); err != nil {
+		return last, err
+	}
+	s, err := body.session(ctx, last, in)
+	if err != nil {
+		return last, err
+	}
 	left := *v.left
-	return s.run(ctx, v.pool, &left)
+	return s, s.run(ctx, v.pool, &left)
 }
 
 // An evaluation is one run of a tail.

@@ -33,13 +33,14 @@ func (c *peersCmd) Run(e *env) error {
 	if c.Runs < 0 {
 		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
+	var known []float64
+	for _, class := range peers.Classes() {
+		known = append(known, class.Sparsities()...)
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
 	for _, s := range c.Sparsity {
-		var known []float64
-		for _, class := range peers.Classes() {
-			known = append(known, class.Sparsities()...)
-		}
-		slices.Sort(known)
-		if known = slices.Compact(known); !slices.Contains(known, s) {
+		if !slices.Contains(known, s) {
 			return usagef("--sparsity %g: there are goals for %v", s, known)
 		}
 	}

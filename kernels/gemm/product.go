@@ -177,17 +177,8 @@ func (p *Product) Kernel() string {
 
 // Check reports buffers that tiles would reach out of.
 func (p *Product) Check(b spmm.Buffers) error {
-	for _, s := range []struct {
-		name       string
-		have, need int
-	}{
-		{"activations", len(b.X), p.need.x},
-		{"output", len(b.Y), p.need.y},
-		{"residual", len(b.Res), p.need.res},
-	} {
-		if s.have < s.need {
-			return fmt.Errorf("gemm: %s have %d float32, tiles reach %d", s.name, s.have, s.need)
-		}
+	if err := b.Hold(p.need.x, p.need.y, p.need.res); err != nil {
+		return fmt.Errorf("gemm: %w", err)
 	}
 	return nil
 }

@@ -1,10 +1,8 @@
 package gemm
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
@@ -44,21 +42,12 @@ func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) 
 		return nil, fmt.Errorf("gemm: weight of %d x %d", rows, cols)
 	case len(w) != rows*cols:
 		return nil, fmt.Errorf("gemm: %d weights for %d x %d", len(w), rows, cols)
-	case a.Groups < 0:
-		return nil, errors.New("gemm: negative addressing")
-	case rows%groups != 0:
-		return nil, fmt.Errorf("gemm: %d rows in %d groups", rows, groups)
 	}
-	largest := uint64(slices.Max(a.Offsets)) + uint64(groups-1)*uint64(a.GroupStride)
-	if largest > math.MaxUint32 {
-		return nil, fmt.Errorf("gemm: offset %d needs more than 32 bits", largest)
+	largest, err := a.Largest(rows)
+	if err != nil {
+		return nil, fmt.Errorf("gemm: %w", err)
 	}
-	for _, o := range append([]uint32{a.GroupStride}, a.Offsets...) {
-		if o%4 != 0 {
-			return nil, fmt.Errorf("gemm: offset %d is not a multiple of 4 bytes", o)
-		}
-	}
-	p := &Weight{isa: i, rows: rows, cols: cols, maxOff: int(largest)}
+	p := &Weight{isa: i, rows: rows, cols: cols, maxOff: largest}
 	size, perGroup := 0, rows/groups
 	for g := range groups {
 		for _, o := range a.Offsets {

@@ -60,6 +60,15 @@ func BenchmarkKernel(b *testing.B) {
 	}
 }
 
+// bench runs the product, of so many operations.
+func (p *Product) bench(b *testing.B, flops float64) {
+	buf := p.buffers(rand.New(rand.NewPCG(3, 4)))
+	for b.Loop() {
+		p.Run(buf, 0, p.Units())
+	}
+	b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+}
+
 // buffers returns random buffers of the size that the product needs, from 8
 // KiB on, where the allocator hands out whole pages.
 func (p *Product) buffers(rng *rand.Rand) Buffers {
@@ -89,11 +98,7 @@ func BenchmarkLayer(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					buf := p.buffers(rand.New(rand.NewPCG(3, 4)))
-					for b.Loop() {
-						p.Run(buf, 0, p.Units())
-					}
-					b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+					p.bench(b, flops)
 				})
 			}
 		}
@@ -122,11 +127,7 @@ func BenchmarkTraffic(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					buf := p.buffers(rand.New(rand.NewPCG(3, 4)))
-					for b.Loop() {
-						p.Run(buf, 0, p.Units())
-					}
-					b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+					p.bench(b, flops)
 				})
 			}
 		}

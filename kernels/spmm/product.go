@@ -208,16 +208,24 @@ func (p *Product) Kernel() string {
 
 // Check reports buffers that tiles would reach out of.
 func (p *Product) Check(b Buffers) error {
+	if err := b.Hold(p.need.x, p.need.y, p.need.res); err != nil {
+		return fmt.Errorf("spmm: %w", err)
+	}
+	return nil
+}
+
+// Hold reports a buffer that has fewer float32 than tiles reach in it.
+func (b Buffers) Hold(x, y, res int) error {
 	for _, s := range []struct {
 		name       string
 		have, need int
 	}{
-		{"activations", len(b.X), p.need.x},
-		{"output", len(b.Y), p.need.y},
-		{"residual", len(b.Res), p.need.res},
+		{"activations", len(b.X), x},
+		{"output", len(b.Y), y},
+		{"residual", len(b.Res), res},
 	} {
 		if s.have < s.need {
-			return fmt.Errorf("spmm: %s have %d float32, tiles reach %d", s.name, s.have, s.need)
+			return fmt.Errorf("%s have %d float32, tiles reach %d", s.name, s.have, s.need)
 		}
 	}
 	return nil

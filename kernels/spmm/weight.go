@@ -32,6 +32,29 @@ type Addressing struct {
 	Chunk int
 }
 
+// Largest returns the largest offset of the columns of all groups of a weight
+// of so many rows. It is an error where the addressing does not fit them, or
+// where an offset does not fit 32 bits or is not one of a float32.
+func (a Addressing) Largest(rows int) (int, error) {
+	groups := max(a.Groups, 1)
+	switch {
+	case a.Groups < 0 || a.Block < 0 || a.Chunk < 0:
+		return 0, errors.New("negative addressing")
+	case rows%groups != 0:
+		return 0, fmt.Errorf("%d rows in %d groups", rows, groups)
+	}
+	largest := uint64(slices.Max(a.Offsets)) + uint64(groups-1)*uint64(a.GroupStride)
+	if largest > math.MaxUint32 {
+		return 0, fmt.Errorf("offset %d needs more than 32 bits", largest)
+	}
+	for _, o := range append([]uint32{a.GroupStride}, a.Offsets...) {
+		if o%4 != 0 {
+			return 0, fmt.Errorf("offset %d is not a multiple of 4 bytes", o)
+		}
+	}
+	return int(largest), nil
+}
+
 // A Weight is a matrix packed for the kernels: K-blocks of rows, in each block
 // ordered by how much they hold, so that a kernel's loop count is easy to
 // predict. It is immutable.
@@ -268,21 +291,12 @@ func newPacker(rows, cols, r int, a Addressing) (*packer, error) {
 		return nil, fmt.Errorf("spmm: blocks of %d rows: want one of %v", r, Blocks())
 	case len(a.Offsets) != cols:
 		return nil, fmt.Errorf("spmm: %d offsets for %d columns", len(a.Offsets), cols)
-	case a.Groups < 0 || a.Block < 0 || a.Chunk < 0:
-		return nil, errors.New("spmm: negative addressing")
-	case rows%p.groups != 0:
-		return nil, fmt.Errorf("spmm: %d rows in %d groups", rows, p.groups)
+	}
+	largest, err := a.Largest(rows)
+	if err != nil {
+		return nil, fmt.Errorf("spmm: %w", err)
 	}
 	p.groupRows = rows / p.groups
-	largest := uint64(slices.Max(a.Offsets)) + uint64(p.groups-1)*uint64(a.GroupStride)
-	if largest > math.MaxUint32 {
-		return nil, fmt.Errorf("spmm: offset %d needs more than 32 bits", largest)
-	}
-	for _, o := range append([]uint32{a.GroupStride}, a.Offsets...) {
-		if o%4 != 0 {
-			return nil, fmt.Errorf("spmm: offset %d is not a multiple of 4 bytes", o)
-		}
-	}
 	if p.Block == 0 {
 		p.Block = cols
 	}
@@ -290,7 +304,7 @@ func newPacker(rows, cols, r int, a Addressing) (*packer, error) {
 	if p.Chunk == 0 {
 		p.Chunk = rows
 	}
-	p.w.rows, p.w.cols, p.w.maxOff = rows, cols, int(largest)
+	p.w.rows, p.w.cols, p.w.maxOff = rows, cols, largest
 	return p, nil
 }
 

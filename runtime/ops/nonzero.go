@@ -41,16 +41,9 @@ func evalCompress(s *site) ([]Tensor, error) {
 	if condition.DType != graph.Bool || len(condition.Shape) != 1 {
 		return nil, fmt.Errorf("condition is %s %v, expected a list of bool", condition.DType, condition.Shape)
 	}
-	along := along{1, x.Len(), 1}
-	shape := []int{0}
-	axis := 0
-	if s.Has("axis") {
-		var err error
-		if along, err = alongOf(x.Shape, s.Int("axis", 0)); err != nil {
-			return nil, err
-		}
-		axis, _ = normAxis(s.Int("axis", 0), len(x.Shape))
-		shape = append([]int{}, x.Shape...)
+	along, shape, axis, err := s.slicesOf(x)
+	if err != nil {
+		return nil, err
 	}
 	var keep []int
 	for i, c := range condition.I[:min(along.n, len(condition.I))] {

@@ -7,22 +7,29 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
+// slicesOf returns how the slices of x along the attribute axis lie, or its
+// elements where that is absent, and of which axis of a shape an output has as
+// many as it keeps.
+func (s *site) slicesOf(x *Tensor) (a along, shape []int, axis int, err error) {
+	if !s.Has("axis") {
+		return along{1, x.Len(), 1}, []int{0}, 0, nil
+	}
+	if a, err = alongOf(x.Shape, s.Int("axis", 0)); err != nil {
+		return a, nil, 0, err
+	}
+	axis, err = normAxis(s.Int("axis", 0), len(x.Shape))
+	return a, slices.Clone(x.Shape), axis, err
+}
+
 // evalUnique keeps one of each of the elements, or slices along an axis, that
 // are equal: sorted, or in the order in which they first come. The other
 // outputs are, of what is kept, where it first comes and how often, and of each
 // element which one it equals. NaN equals NaN.
 func evalUnique(s *site) ([]Tensor, error) {
 	x := &s.in[0]
-	a := along{1, x.Len(), 1}
-	shape := []int{0}
-	axis := 0
-	if s.Has("axis") {
-		var err error
-		if a, err = alongOf(x.Shape, s.Int("axis", 0)); err != nil {
-			return nil, err
-		}
-		axis, _ = normAxis(s.Int("axis", 0), len(x.Shape))
-		shape = slices.Clone(x.Shape)
+	a, shape, axis, err := s.slicesOf(x)
+	if err != nil {
+		return nil, err
 	}
 	compare := func(i, j int) int { return compareSlices(x.F, a, i, j, cmp.Compare[float32]) }
 	if !x.DType.Float() {

@@ -105,7 +105,7 @@ func (m *matcher) phaseConv(n *graph.Node) error {
 			return nil
 		}
 		axes[i], phases, taps = a, phases*a.phases, taps*a.kernel
-		if phases*taps > growth*elements(win.Kernel) {
+		if phases*taps > growth*extent(win.Kernel) {
 			return nil
 		}
 	}
@@ -156,7 +156,7 @@ func (m *matcher) phaseConv(n *graph.Node) error {
 // inputs of a group, taps…] from [inputs, channels of a group, elements…].
 func phasedWeight(w *graph.Tensor, group int, axes []phased, win *graph.Window) *graph.Tensor {
 	ins, outs := w.Shape[0]/group, w.Shape[1]
-	elements, phases, taps := elements(w.Shape[2:]), 1, 1
+	elements, phases, taps := extent(w.Shape[2:]), 1, 1
 	shape := []int{0, ins}
 	for _, a := range axes {
 		phases, taps = phases*a.phases, taps*a.kernel

@@ -85,11 +85,11 @@ func (m *matcher) constantMatMul(n *graph.Node) {
 		xs.batch = slices.Concat(slices.Repeat([]int{1}, axes-len(xs.batch)), xs.batch)
 	}
 	outer, inner := xs.batch[:len(xs.batch)-axes], xs.batch[len(xs.batch)-axes:]
-	groups, heads := elements(inner), elements(ws.batch)
+	groups, heads := extent(inner), extent(ws.batch)
 	if groups != 1 && !slices.Equal(inner, ws.batch) {
 		return
 	}
-	images := elements(outer)
+	images := extent(outer)
 	c := m.chainFrom(n, xName)
 	switch y := m.Types[n.Outputs[0]].Shape; {
 	case right && heads == 1:
@@ -201,14 +201,6 @@ func matrices(t *graph.Tensor, n, rows, cols int, turn bool) *graph.Tensor {
 		v, rows, cols = turned, cols, rows
 	}
 	return graph.FromFloats([]int{n * rows, cols}, v).Compact()
-}
-
-func elements(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
 }
 
 // linear appends the product with a weight, out x in.

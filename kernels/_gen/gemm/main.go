@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/mmcloughlin/avo/build"
-	"github.com/mmcloughlin/avo/pass"
-	"github.com/mmcloughlin/avo/printer"
+
+	"github.com/nnz-dev/nnz/kernels/_gen/output"
 )
 
 func main() {
@@ -37,18 +37,7 @@ func run(isa, asm, table string) error {
 	for _, s := range shapes {
 		(&kernel{c, t, s}).emit()
 	}
-	f, err := c.Result()
-	if err != nil {
-		return err
-	}
-	if err := pass.Compile.Execute(f); err != nil {
-		return err
-	}
-	text, err := printer.NewGoAsm(printer.Config{Name: "kernels/_gen/gemm", Pkg: "gemm"}).Print(f)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(asm, text, 0o644); err != nil {
+	if err := output.Assembly(c, "gemm", asm); err != nil {
 		return err
 	}
 	return writeTable(t, shapes, table)

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/mmcloughlin/avo/build"
-	"github.com/mmcloughlin/avo/pass"
-	"github.com/mmcloughlin/avo/printer"
+
+	"github.com/nnz-dev/nnz/kernels/_gen/output"
 )
 
 func main() {
@@ -43,18 +43,7 @@ func run(isa, asm, table string) error {
 	}
 	emitPeak(c, t)
 	emitLoads(c, t)
-	f, err := c.Result()
-	if err != nil {
-		return err
-	}
-	if err := pass.Compile.Execute(f); err != nil {
-		return err
-	}
-	text, err := printer.NewGoAsm(printer.Config{Name: "kernels/_gen/spmm", Pkg: "spmm"}).Print(f)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(asm, text, 0o644); err != nil {
+	if err := output.Assembly(c, "spmm", asm); err != nil {
 		return err
 	}
 	return writeTable(t, shapes, table)
