@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math"
+	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/parallel"
@@ -170,15 +171,14 @@ func (o *globalPoolOp) bind(s *Session) runner {
 			r.pixels = append(r.pixels, int32(l.at(y, x)))
 		}
 	}
-	r.scratch = make([]float32, len(r.pixels)*l.c)
+	slices.Sort(r.pixels)
 	return r
 }
 
 type globalPoolRunner struct {
 	*globalPoolOp
-	x, y    []float32
-	pixels  []int32   // where the pixels lie, where some lanes hold none
-	scratch []float32 // the pixels of a plane, a part for each feature
+	x, y   []float32
+	pixels []int32 // where the pixels lie, where some lanes hold none
 }
 
 // globalPoolGrain is how many features a chunk takes.
@@ -200,13 +200,27 @@ func (r *globalPoolRunner) sum(f, n int) float32 {
 	l := &r.l
 	plane := r.x[l.plane(f, n):][:l.image*l.lanes]
 	if r.pixels != nil {
-		s := r.scratch[f*len(r.pixels):][:len(r.pixels)]
-		r.k.Gather(s, plane, r.pixels, 0)
-		return r.k.Sum(s)
+		return sumAt(plane, r.pixels)
 	}
 	sum := float32(0)
 	for vy := range l.sy {
 		sum += r.k.Sum(plane[l.origin()+vy*l.row*l.lanes:][:l.sx*l.lanes])
 	}
 	return sum
+}
+
+// sumAt adds the elements of a plane at some places, in four sums by turns. For
+// the few of a small image it takes a fifth of the time of gathering them.
+func sumAt(plane []float32, at []int32) float32 {
+	var sums [4]float32
+	for ; len(at) >= 4; at = at[4:] {
+		sums[0] += plane[at[0]]
+		sums[1] += plane[at[1]]
+		sums[2] += plane[at[2]]
+		sums[3] += plane[at[3]]
+	}
+	for i, a := range at {
+		sums[i] += plane[a]
+	}
+	return (sums[0] + sums[1]) + (sums[2] + sums[3])
 }

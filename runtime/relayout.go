@@ -1,12 +1,16 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/nnz-dev/nnz/internal/parallel"
 	"github.com/nnz-dev/nnz/kernels/vec"
 )
 
 // A relayout copies a value from one placement to another: runs of elements,
-// each gathered through a table of where they lie in the source.
+// each through a table of where they lie in the source. Where the elements of a
+// vector, and those of the next ones, are neighbours in as many rows of the
+// source, rows are transposed; what is left is gathered.
 type relayout struct {
 	k        *vec.Kernels
 	src, dst *buffer
@@ -14,6 +18,53 @@ type relayout struct {
 	tables   [][]int32 // index of each element of a run in its source, -1 for fill
 	runs     []gatherRun
 	fill     float32
+}
+
+// A stretch is some elements of a table. Where rows is not nil, they are whole
+// vectors whose lanes are elements of those rows of the source, one after the
+// other.
+type stretch struct {
+	lo, hi int
+	rows   []int32
+}
+
+// stretches cuts a table into those that are worth transposing and the others.
+func stretches(table []int32, lanes int) []stretch {
+	var list []stretch
+	add := func(s stretch) {
+		if n := len(list); n > 0 && list[n-1].rows == nil && s.rows == nil {
+			list[n-1].hi = s.hi
+			return
+		}
+		list = append(list, s)
+	}
+	for lo := 0; lo < len(table); {
+		hi := min(lo+lanes, len(table))
+		s := stretch{lo: lo, hi: hi}
+		if first := table[lo:hi]; len(first) == lanes && slices.Min(first) >= 0 {
+			for s.hi+lanes <= len(table) && follows(table[s.hi-lanes:s.hi], table[s.hi:s.hi+lanes]) {
+				s.hi += lanes
+			}
+			if s.hi-s.lo >= lanes*lanes { // whole blocks of the kernels
+				s.rows = first
+			} else {
+				s.hi = hi
+			}
+		}
+		add(s)
+		lo = s.hi
+	}
+	return list
+}
+
+// follows reports whether each element of b is the next one after that of a.
+func follows(a, b []int32) bool {
+	for i := range a {
+		if b[i] != a[i]+1 {
+			return false
+		}
+	}
+	return true
 }
 
 // A gatherRun is one use of a table.
@@ -24,6 +75,9 @@ type gatherRun struct {
 
 func (r *relayout) bind(s *Session) runner {
 	b := &relayoutRunner{relayout: r, from: r.constant, to: s.memory(r.dst)}
+	for _, t := range r.tables {
+		b.stretches = append(b.stretches, stretches(t, r.k.ISA.Lanes()))
+	}
 	if r.src != nil {
 		b.from = s.memory(r.src)
 	}
@@ -32,7 +86,8 @@ func (r *relayout) bind(s *Session) runner {
 
 type relayoutRunner struct {
 	*relayout
-	from, to []float32
+	from, to  []float32
+	stretches [][]stretch // of each table
 }
 
 // relayoutGrain is how many elements a chunk copies at least, about 20
@@ -46,8 +101,14 @@ func (r *relayoutRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(len(r.runs), r
 func (r *relayoutRunner) Chunk(i int) {
 	per := r.perChunk()
 	for _, run := range r.runs[i*per : min((i+1)*per, len(r.runs))] {
-		t := r.tables[run.table]
-		r.k.Gather(r.to[run.dst:][:len(t)], r.from[run.src:], t, r.fill)
+		t, src, dst := r.tables[run.table], r.from[run.src:], r.to[run.dst:]
+		for _, s := range r.stretches[run.table] {
+			if s.rows != nil {
+				r.k.Transpose(dst[s.lo:s.hi], src, s.rows, (s.hi-s.lo)/len(s.rows))
+			} else {
+				r.k.Gather(dst[s.lo:s.hi], src, t[s.lo:s.hi], r.fill)
+			}
+		}
 	}
 }
 

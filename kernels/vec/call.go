@@ -256,3 +256,24 @@ func gather(f func(dst, src []float32, index []int32, fill float32)) func(dst, s
 		f(dst, src, index, fill)
 	}
 }
+
+// transpose takes assembly that turns whole blocks. A last block begins where
+// it ends with the rows, and writes once more what the one before it has.
+func transpose(lanes int, f func(dst, src []float32, rows []int32, blocks int)) func(dst, src []float32, rows []int32, vectors int) {
+	return func(dst, src []float32, rows []int32, vectors int) {
+		if vectors < lanes {
+			transposeGeneric(lanes)(dst, src, rows, vectors)
+			return
+		}
+		dst, src = transposed(dst, src, rows, lanes, vectors)
+		for most := chunk / lanes; vectors > most+lanes; vectors -= most {
+			f(dst, src, rows, most/lanes)
+			dst, src = dst[lanes*most:], src[most:]
+		}
+		f(dst, src, rows, vectors/lanes)
+		if vectors%lanes > 0 {
+			last := vectors - lanes
+			f(dst[lanes*last:], src[last:], rows, 1)
+		}
+	}
+}

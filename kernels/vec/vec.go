@@ -115,6 +115,17 @@ type Kernels struct {
 	// a negative index is how a table asks for the fill. dst and src may not
 	// overlap. index is at least as long as dst.
 	Gather func(dst, src []float32, index []int32, fill float32)
+	// Transpose makes vectors of L = ISA.Lanes() rows of src, an element of each
+	// in every vector:
+	//
+	//	for v := range vectors {
+	//		for l := range L {
+	//			dst[L*v+l] = src[rows[l]+v]
+	//		}
+	//	}
+	//
+	// No row begins before src. dst and src may not overlap.
+	Transpose func(dst, src []float32, rows []int32, vectors int)
 	// Permute makes vectors of planes of dst as the table says, from planes of
 	// src, which may be the same memory.
 	Permute func(dst, src []float32, t *PermuteTable, p Planes, fill float32)

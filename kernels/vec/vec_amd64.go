@@ -25,6 +25,7 @@ func archKernels(k *Kernels) {
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX2)
 		k.MaxPool, k.SumPool = pool(8, maxPoolAVX2), pool(8, sumPoolAVX2)
 		k.Gather, k.Permute = gather(gatherAVX2), permute(8, (*permutePart).lanes, permuteAVX2)
+		k.Transpose = transpose(8, transposeAVX2)
 	case isa.AVX512:
 		k.Add, k.Sub, k.Mul, k.Div = binary(addAVX512), binary(subAVX512), binary(mulAVX512), binary(divAVX512)
 		k.Affine = unary2(affineAVX512)
@@ -40,5 +41,6 @@ func archKernels(k *Kernels) {
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX512)
 		k.MaxPool, k.SumPool = pool(16, maxPoolAVX512), pool(16, sumPoolAVX512)
 		k.Gather, k.Permute = gather(gatherAVX512), permute(16, (*permutePart).lanes, permuteAVX512)
+		k.Transpose = transpose(16, transposeAVX512)
 	}
 }

@@ -99,3 +99,6 @@ func permuteAVX512(dst []float32, src []float32, target []uint32, from []uint32,
 
 // gatherAVX512 is dst[i] = src[index[i]], fill where that is outside src.
 func gatherAVX512(dst []float32, src []float32, index []int32, fill float32)
+
+// transposeAVX512 is dst[lanes*v+l] = src[rows[l]+v] of so many blocks of a vector v for each lane.
+func transposeAVX512(dst []float32, src []float32, rows []int32, blocks int)

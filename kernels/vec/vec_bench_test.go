@@ -143,3 +143,24 @@ func BenchmarkGather(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTranspose lays rows of an image of 224x224 out on 4x4 lanes, as far
+// as that goes with this many lanes.
+func BenchmarkTranspose(b *testing.B) {
+	const width, vectors = 224, 56
+	for _, k := range All() {
+		rows := make([]int32, k.ISA.Lanes())
+		for l := range rows {
+			rows[l] = int32(l/4*vectors*width + l%4*vectors)
+		}
+		src, dst := make([]float32, width*width), make([]float32, vectors*vectors*len(rows))
+		b.Run(k.ISA.String(), func(b *testing.B) {
+			b.SetBytes(int64(4 * len(dst)))
+			for b.Loop() {
+				for y := range vectors {
+					k.Transpose(dst[y*vectors*len(rows):], src[y*width:], rows, vectors)
+				}
+			}
+		})
+	}
+}

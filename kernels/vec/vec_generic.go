@@ -36,6 +36,7 @@ func generic(i isa.ISA) Kernels {
 		MaxPool:     maxPoolGeneric(i.Lanes()),
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
+		Transpose:   transposeGeneric(i.Lanes()),
 		Permute:     permuteGeneric,
 
 		SoftmaxColumns:   softmaxColumnsGeneric,
@@ -271,6 +272,32 @@ func gatherGeneric(dst, src []float32, index []int32, fill float32) {
 			dst[i] = src[j]
 		} else {
 			dst[i] = fill
+		}
+	}
+}
+
+// transposed cuts the operands of Transpose to what it writes and reads.
+func transposed(dst, src []float32, rows []int32, lanes, vectors int) (to, from []float32) {
+	reach := 0
+	for _, r := range rows[:lanes] {
+		if r < 0 {
+			panic("vec: a row that begins before its slice")
+		}
+		reach = max(reach, int(r)+vectors)
+	}
+	return dst[:lanes*vectors], src[:reach]
+}
+
+func transposeGeneric(lanes int) func(dst, src []float32, rows []int32, vectors int) {
+	return func(dst, src []float32, rows []int32, vectors int) {
+		if vectors <= 0 {
+			return
+		}
+		dst, src = transposed(dst, src, rows, lanes, vectors)
+		for l, r := range rows[:lanes] {
+			for v, x := range src[r:][:vectors] {
+				dst[lanes*v+l] = x
+			}
 		}
 	}
 }

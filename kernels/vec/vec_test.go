@@ -341,6 +341,31 @@ func TestGather(t *testing.T) {
 	})
 }
 
+func TestTranspose(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		lanes := k.ISA.Lanes()
+		for vectors := range 71 {
+			if vectors == 70 {
+				vectors = 3*chunk/lanes + 5 // several calls of assembly
+			}
+			rows := make([]int32, lanes)
+			for l := range rows {
+				rows[l] = int32(r.IntN(300))
+			}
+			src := guardedSlice(int(slices.Max(rows))+vectors, 19)
+			fill(r, src.x, true)
+			dst := guardedSlice(lanes*vectors, 22)
+			k.Transpose(dst.x, src.x, rows, vectors)
+			dst.check(t, "Transpose")
+			for i, y := range dst.x {
+				if want := src.x[int(rows[i%lanes])+i/lanes]; math.Float32bits(y) != math.Float32bits(want) {
+					t.Fatalf("Transpose of %d vectors: element %d is %v, want %v", vectors, i, y, want)
+				}
+			}
+		}
+	})
+}
+
 func TestPermute(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
 		for _, lanes := range []int{4, 8, 16} { // others' tables work too
@@ -477,6 +502,7 @@ func TestFences(t *testing.T) {
 				k.MaxPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.Gather(dst[side], a[side], index, 0)
+				k.Transpose(vectors[side], a[side], make([]int32, lanes), n)
 				k.Permute(planes[side], planes[side], table, Planes{N: 1}, 0)
 			}
 		}
@@ -507,6 +533,9 @@ func TestShort(t *testing.T) {
 			{"a short operand of Dot", func() { k.Dot(long, short[:5:5]) }},
 			{"a short source of a pool", func() { k.MaxPool(long, short[:19*lanes:19*lanes], []uint32{0}, 1) }},
 			{"a tap outside", func() { k.SumPool(long[:lanes], long, []uint32{uint32(19*lanes+1) * 4}, 1) }},
+			{"short rows", func() { k.Transpose(long, long[:3:3], make([]int32, k.ISA.Lanes()), 4) }},
+			{"a row before its slice", func() { k.Transpose(long, long, slices.Repeat([]int32{-1}, k.ISA.Lanes()), 1) }},
+			{"few rows", func() { k.Transpose(long, long, make([]int32, k.ISA.Lanes()-1), 1) }},
 			{"a short index", func() { k.Gather(long, long, make([]int32, 3), 0) }},
 			{"a short plane", func() { k.Permute(short[:19*lanes:19*lanes], long, table, Planes{N: 1}, 0) }},
 			{"planes that go backwards", func() { k.Permute(long, long, table, Planes{N: 2, Dst: -1}, 0) }},

@@ -10,6 +10,60 @@ import (
 func (g gen) moves() {
 	g.permute()
 	g.gather()
+	g.transpose()
+}
+
+// transpose turns as many vectors of as many rows as a vector has lanes at a
+// time. Loads put quarters of rows that are four apart beside one another, so
+// that what is left is to turn four by four elements within quarters.
+func (g gen) transpose() {
+	g.text("transpose", "(dst, src []float32, rows []int32, blocks int)",
+		"dst[lanes*v+l] = src[rows[l]+v] of so many blocks of a vector v for each lane.")
+	dst, src, rows := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64()), Load(Param("rows").Base(), GP64())
+	blocks, at := Load(Param("blocks"), GP64()), GP64()
+	quarters := g.lanes / 4
+	Label("block")
+	var from [4][4]VecVirtual // by quarter of the row, and row within four
+	for q := range quarters {
+		for i := range from[q] {
+			from[q][i] = g.vec()
+		}
+	}
+	for l := range g.lanes {
+		MOVLQSX(Mem{Base: rows, Disp: 4 * l}, at)
+		for q := range quarters {
+			m, v := Mem{Base: src, Index: at, Scale: 4, Disp: 16 * q}, from[q][l%4]
+			switch {
+			case l < 4:
+				VMOVUPS(m, v.AsX())
+			case g.wide:
+				VINSERTF32X4(U8(l/4), m, v, v)
+			default:
+				VINSERTF128(U8(l/4), m, v, v)
+			}
+		}
+	}
+	for q := range quarters {
+		r := from[q]
+		for i := range 2 {
+			low, high := g.vec(), g.vec()
+			VUNPCKLPS(r[2*i+1], r[2*i], low)
+			VUNPCKHPS(r[2*i+1], r[2*i], high)
+			r[2*i], r[2*i+1] = low, high
+		}
+		for i := range 2 {
+			first, second := g.vec(), g.vec()
+			VUNPCKLPD(r[2+i], r[i], first)
+			VUNPCKHPD(r[2+i], r[i], second)
+			VMOVUPS(first, Mem{Base: dst, Disp: g.bytes(4*q + 2*i)})
+			VMOVUPS(second, Mem{Base: dst, Disp: g.bytes(4*q + 2*i + 1)})
+		}
+	}
+	ADDQ(U8(g.bytes(1)), src)
+	ADDQ(U32(g.bytes(g.lanes)), dst)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	g.ret()
 }
 
 // gather looks up elements. The instruction costs as much as 16, or 8, scalar
