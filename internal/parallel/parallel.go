@@ -30,6 +30,19 @@ const spin = 300 * time.Microsecond
 // looks is how often a worker looks for work between two glances at the clock.
 const looks = 64
 
+// A caller that is through waits for workers that hold a chunk. Longer than
+// patience, and than some of its own chunks took, means that a worker has lost
+// its core to another process, for milliseconds maybe. The caller then sleeps,
+// so that the worker can have its core, and does without workers for some time,
+// twice as long after each time that it happens again.
+const (
+	patience   = 100 * time.Microsecond
+	someChunks = 4
+	leastAlone = time.Millisecond
+	mostAlone  = 64 * time.Millisecond
+	forgiven   = 4 // times as long without a loss begins anew
+)
+
 // A Pool runs tasks on up to n goroutines, the caller's among them.
 // One goroutine at a time may call Run.
 type Pool struct {
@@ -41,6 +54,9 @@ type Pool struct {
 	parked  []atomic.Bool
 	wg      sync.WaitGroup
 	closed  atomic.Bool
+
+	until time.Time     // the caller does without workers,
+	alone time.Duration // for so long when it last did
 }
 
 // A share is a range of chunks. It has a cache line of its own.
@@ -80,7 +96,13 @@ func (p *Pool) Close() {
 
 // Run runs chunks 0 to n-1 of t and returns when all have ended.
 func (p *Pool) Run(t Task, n int) {
-	if len(p.wake) == 0 || n <= 1 {
+	var start time.Time
+	alone := len(p.wake) == 0 || n <= 1
+	if !alone {
+		start = time.Now()
+		alone = start.Before(p.until)
+	}
+	if alone {
 		for i := range n {
 			t.Chunk(i)
 		}
@@ -97,17 +119,41 @@ func (p *Pool) Run(t Task, n int) {
 			p.signal(i)
 		}
 	}
-	p.drain(0)
+	chunks := p.drain(0)
 	p.seq.Add(1) // closes: no worker enters any more
-	for p.running.Load() != 0 {
-		runtime.Gosched()
-	}
+	p.wait(start, chunks)
 	p.task = nil
 }
 
+// wait waits for the workers that hold a chunk, after the caller has run so many
+// since start.
+func (p *Pool) wait(start time.Time, chunks int) {
+	if p.running.Load() == 0 {
+		return
+	}
+	end := time.Now()
+	limit := max(patience, someChunks*end.Sub(start)/time.Duration(max(chunks, 1)))
+	lost := false
+	for p.running.Load() != 0 {
+		runtime.Gosched()
+		if lost = time.Since(end) > limit; lost {
+			time.Sleep(patience)
+		}
+	}
+	if !lost {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.until) > forgiven*p.alone {
+		p.alone = 0
+	}
+	p.alone = min(max(2*p.alone, leastAlone), mostAlone)
+	p.until = now.Add(p.alone)
+}
+
 // drain claims and runs chunks until none is left, those of its own share
-// first.
-func (p *Pool) drain(own int) {
+// first, and returns how many it ran.
+func (p *Pool) drain(own int) (chunks int) {
 	for k := range p.shares {
 		s := &p.shares[(own+k)%len(p.shares)]
 		for {
@@ -116,8 +162,10 @@ func (p *Pool) drain(own int) {
 				break
 			}
 			p.task.Chunk(int(i))
+			chunks++
 		}
 	}
+	return chunks
 }
 
 func (p *Pool) signal(i int) {
@@ -154,7 +202,11 @@ func (p *Pool) work(i int) {
 			continue
 		}
 		runtime.Gosched()
-		if time.Since(since) < spin {
+		passed := time.Since(since)
+		if p.seq.Load()&1 == 1 && passed > 2*patience {
+			time.Sleep(patience) // the caller may be without a core
+		}
+		if passed < spin {
 			continue
 		}
 		p.parked[i].Store(true)

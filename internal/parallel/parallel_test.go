@@ -70,6 +70,51 @@ func (m meet) Chunk(int) {
 	}
 }
 
+// TestRunDoesWithoutALostWorker keeps a worker from ending its chunk for much
+// longer than the caller takes for its own, as another process on its core would.
+func TestRunDoesWithoutALostWorker(t *testing.T) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("one processor: nothing can run beside the caller")
+	}
+	p := New(2)
+	defer p.Close()
+	for hold := time.Millisecond; ; hold *= 2 {
+		if hold > time.Second {
+			t.Fatal("the caller has waited for a second and did not notice")
+		}
+		var in atomic.Int32
+		p.Run(late{&in, hold}, 2)
+		if p.alone > 0 {
+			break
+		}
+	}
+	p.until = time.Now().Add(time.Hour)
+	before, c := p.seq.Load(), make(counts, 9)
+	p.Run(c, len(c))
+	for i := range c {
+		if n := c[i].Load(); n != 1 {
+			t.Errorf("chunk %d ran %d times", i, n)
+		}
+	}
+	if p.seq.Load() != before {
+		t.Error("the task was opened to a worker that is lost")
+	}
+}
+
+// late is a task of two chunks that two goroutines run at once, of which the
+// worker's takes longer.
+type late struct {
+	in   *atomic.Int32
+	hold time.Duration
+}
+
+func (l late) Chunk(i int) {
+	meet{l.in}.Chunk(i)
+	if i == 1 {
+		time.Sleep(l.hold)
+	}
+}
+
 func TestCloseEndsTheWorkers(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 20 {
