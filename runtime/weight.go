@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/spmm"
@@ -85,27 +86,56 @@ func (w *weight) occupancy(r int) []int {
 	if held, ok := w.held[r]; ok {
 		return held
 	}
-	held := make([]int, r+1)
-	w.held[r] = held
 	csr, err := w.sparse()
 	if err != nil {
+		held := make([]int, r+1)
 		held[r] = ceilDiv(w.rows, r) * w.cols
+		w.held[r] = held
 		return held
 	}
-	in := make([]int, w.cols) // nonzeros of each column in a row of blocks
-	for i := 0; i < w.rows; i += r {
-		clear(in)
-		for row := i; row < min(i+r, w.rows); row++ {
-			cols, _ := csr.Row(row)
-			for _, k := range cols {
-				in[k]++
+	if r <= 8 && 8%r == 0 {
+		w.countBlocks(csr)
+	} else {
+		w.held[r] = heldBy(csr, r, make([]int, r+1), func(held []int, nonzero uint) { held[bits.OnesCount(nonzero)]++ })
+	}
+	return w.held[r]
+}
+
+// countBlocks counts the blocks of 2, 4 and 8 rows, which is done at once: by
+// which of 8 rows have a nonzero in a column.
+func (w *weight) countBlocks(csr *sparse.CSR) {
+	kinds := heldBy(csr, 8, make([]int, 256), func(kinds []int, nonzero uint) { kinds[nonzero]++ })
+	for r := 2; r <= 8; r *= 2 {
+		held := make([]int, r+1)
+		for nonzero, n := range kinds {
+			for i := 0; i < 8; i += r {
+				held[bits.OnesCount(uint(nonzero)>>i&(1<<r-1))] += n
 			}
 		}
-		for _, n := range in {
-			held[n]++
+		// Rows past the last are in no block, unless some of the block exist.
+		held[0] -= (ceilDiv(w.rows, 8)*8/r - ceilDiv(w.rows, r)) * w.cols
+		w.held[r] = held
+	}
+}
+
+// heldBy gives to add, for every r rows and column, which of the rows have a
+// nonzero there, a bit each, and returns into.
+func heldBy(csr *sparse.CSR, r int, into []int, add func(into []int, nonzero uint)) []int {
+	rows, cols := csr.Dims()
+	in := make([]uint, cols)
+	for first := 0; first < rows; first += r {
+		clear(in)
+		for i := range min(r, rows-first) {
+			col, _ := csr.Row(first + i)
+			for _, k := range col {
+				in[k] |= 1 << i
+			}
+		}
+		for _, nonzero := range in {
+			add(into, nonzero)
 		}
 	}
-	return held
+	return into
 }
 
 // pattern returns the sparsest N:M that the weight satisfies.

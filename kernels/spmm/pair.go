@@ -58,6 +58,8 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 type matcher struct {
 	sets []uint64      // of columns, a bit each
 	by   [][][2]uint16 // pairs of rows, by how many columns they share
+	// apart is of the rows of a pair which of their columns the other lacks.
+	apart [2][]int
 }
 
 // match appends pairs of rows that have as many columns of the K-block from
@@ -131,7 +133,8 @@ func (p *packer) cutPairs(runs []run, pairs []pair) []run {
 // then of those that only one has.
 func (p *packer) writePair(x pair) {
 	group := uint32(p.group(x.a.strip)) * p.GroupStride
-	var apart [2][]int // indices into the rows' columns
+	apart := &p.matcher.apart
+	apart[0], apart[1] = apart[0][:0], apart[1][:0]
 	for i, j := 0, 0; i < len(x.a.col) || j < len(x.b.col); {
 		switch {
 		case j == len(x.b.col) || i < len(x.a.col) && x.a.col[i] < x.b.col[j]:

@@ -331,6 +331,16 @@ func (p *packer) pack() (*Weight, error) {
 	}
 	p.w.nnz = nnz
 	p.w.val = make([]float32, 0, nnz+1)
+	if !p.shared {
+		columns := 0 // pairs share some, which then is room for nothing
+		for _, s := range p.strips {
+			columns += len(s.col)
+			for _, s := range s.rest {
+				columns += len(s.col)
+			}
+		}
+		p.w.off = make([]uint32, 0, columns+lookahead)
+	}
 	// Whole blocks first, then the smaller ones of every group.
 	slices.SortStableFunc(p.strips, func(a, b strip) int { return cmp.Compare(b.r, a.r) })
 	for len(p.strips) > 0 {
