@@ -11,12 +11,13 @@ import (
 // Compact returns the tensor in the form that takes the least memory: as it
 // is, as CSR, or in blocks of 2, 4 or 8 rows by one column, where the first
 // dimension is the rows. All are exact but for negative zeros, which become
-// absent. Only dense float32 tensors of at least two dimensions change form.
+// absent. Only dense float32 tensors of at least two dimensions change form, of
+// which the elements are there.
 //
 // This is the one rule by which a weight counts as sparse: loaders apply it to
 // what they read, and prune to what it makes.
 func (t *Tensor) Compact() *Tensor {
-	if t.matrix != nil || t.DType != Float32 || len(t.Shape) < 2 || t.Len() == 0 {
+	if t.later != nil || t.matrix != nil || t.DType != Float32 || len(t.Shape) < 2 || t.Len() == 0 {
 		return t
 	}
 	rows, cols := t.Shape[0], t.Len()/t.Shape[0]

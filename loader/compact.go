@@ -17,11 +17,12 @@ var weightInputs = map[string][]int{
 
 // compactWeights stores the weights of products in the form that takes the
 // least memory; see [graph.Tensor.Compact] for when that is a sparse one. It
-// does so in graphs of attributes, too, for the weights that are theirs.
-func compactWeights(m *graph.Model) {
+// does so in graphs of attributes, too, for the weights that are theirs. The
+// memory of elements that are not needed any more is given to release.
+func compactWeights(m *graph.Model, release func(elements []byte)) {
 	for _, n := range m.Nodes {
 		for _, body := range n.Bodies() {
-			compactWeights(body)
+			compactWeights(body, release)
 		}
 		if n.Domain != "" {
 			continue
@@ -29,7 +30,9 @@ func compactWeights(m *graph.Model) {
 		for _, i := range weightInputs[n.Op] {
 			name := n.Input(i)
 			if w := m.Weights[name]; w != nil && w.Len() >= minCompact {
-				m.Weights[name] = w.Compact()
+				if m.Weights[name] = w.Compact(); m.Weights[name] != w {
+					release(w.Raw())
+				}
 			}
 		}
 	}

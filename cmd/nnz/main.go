@@ -35,6 +35,7 @@ type commands struct {
 	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
 	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`
+	Compile compileCmd `cmd:"" help:"Write a model with its weights packed for this CPU, which starts faster."`
 	Export  exportCmd  `cmd:"" help:"Write a builtin network as an ONNX file."`
 	CPU     cpuCmd     `cmd:"" name:"cpu" help:"Show this CPU and the kernels made for it."`
 	Demo    demoCmd    `cmd:"" help:"Prune a trained network and see what it costs and what it gains, in under two minutes."`

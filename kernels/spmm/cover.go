@@ -32,22 +32,20 @@ type Fit struct {
 // have kernels: row by row, left to right. It is empty where the grid is, or
 // where no kernel is of the fit's R and Step.
 func (f Fit) Cover(grid Shape) []Placed {
-	have := map[Shape]bool{}
+	var costs [maxPart + 1][maxPart + 1]float64 // of a tile, 0 where there is none
+	found := false
 	for _, k := range kernels {
-		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step {
-			have[k.Tile] = true
+		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step && costs[k.Tile.Rows][k.Tile.Cols] == 0 {
+			costs[k.Tile.Rows][k.Tile.Cols] = f.Cost(k.Tile)
+			found = true
 		}
 	}
-	if len(have) == 0 {
+	if !found {
 		return nil
-	}
-	costs := map[Shape]float64{}
-	for tile := range have {
-		costs[tile] = f.Cost(tile)
 	}
 	band := func(rows int) ([]int, float64) {
 		return partition(grid.Cols, func(cols int) float64 {
-			if c, ok := costs[Shape{rows, cols}]; ok {
+			if c := costs[rows][cols]; c > 0 {
 				return c
 			}
 			return math.Inf(1)
@@ -183,7 +181,7 @@ const maxPart = 16
 // cut.
 func partition(n int, cost func(part int) float64) ([]int, float64) {
 	var costs [maxPart + 1]float64
-	for p := 1; p <= maxPart; p++ {
+	for p := 1; p <= min(maxPart, n); p++ {
 		costs[p] = cost(p)
 	}
 	total := make([]float64, n+1)
