@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -106,7 +107,7 @@ func (m *mask) units() (n [len(unitHeights)]int) {
 
 // csr returns the nonzeros, of which there are n.
 func (m *mask) csr(raw []byte, n int) (*sparse.CSR, error) {
-	ptr, col, val := make([]int, m.rows+1), make([]int32, n), make([]float32, n)
+	ptr, col, val := make([]int, m.rows+1), huge.Make[int32](n), huge.Make[float32](n)
 	at := 0
 	for i := range m.rows {
 		for w, set := range m.bits[i*m.words : (i+1)*m.words] {

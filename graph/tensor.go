@@ -9,6 +9,7 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -206,7 +207,7 @@ func (t *Tensor) Floats() []float32 {
 	case !t.DType.Float():
 		return nil
 	}
-	out := make([]float32, n)
+	out := huge.Make[float32](n)
 	for i := range out {
 		switch t.DType {
 		case Float32:

@@ -30,7 +30,8 @@ import (
 //	nonzeros/NAME   a bit for each element,
 //	values/NAME     and the elements that are not zero
 //	packed/NAME     graph.Packed
-//	pad/N           zeros, so that each of the others begins at a multiple of 64
+//	pad/N           zeros, so that real elements begin at a multiple of 64 bytes
+//	                and others at one of their size
 //	checksum        CRC-32C of each MiB of what is before it: the end of the file
 //
 // and its metadata
@@ -205,9 +206,16 @@ type compiledWriter struct {
 	err  error
 }
 
-// add appends a tensor at the next multiple of compiledAlign.
+// add appends a tensor where it is aligned.
 func (c *compiledWriter) add(name string, t *graph.Tensor) {
-	if pad := -c.at & (compiledAlign - 1); pad > 0 {
+	align := 4
+	if t != nil {
+		align = max(t.DType.Bits()/8, 1)
+		if t.DType == graph.Float32 {
+			align = compiledAlign
+		}
+	}
+	if pad := -c.at & (align - 1); pad > 0 {
 		c.put(fmt.Sprintf("pad/%d", len(c.list)), graph.FromInts(graph.Uint8, []int{pad}, make([]int64, pad)))
 	}
 	c.put(name, t)

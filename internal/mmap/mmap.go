@@ -85,14 +85,16 @@ func (f *File) Release(part []byte) {
 	if first < begin || first-begin > uintptr(len(f.data)-len(part)) {
 		return
 	}
-	// Whole pages; others may have what is still in use.
+	// Whole pages; others may have what is still in use. A few are not worth a
+	// call.
+	const least = 256 << 10
 	page := os.Getpagesize()
 	at := int(first - begin)
 	from, to := (at+page-1)/page*page, (at+len(part))/page*page
 	if at+len(part) == len(f.data) {
 		to = len(f.data)
 	}
-	if from < to {
+	if to-from >= least {
 		release(f.data[from:to])
 	}
 }

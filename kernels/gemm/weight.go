@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 )
@@ -73,7 +74,7 @@ func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) 
 		return nil, fmt.Errorf("gemm: %d weights for %d x %d", len(w), rows, cols)
 	}
 	const page = 2048 // from so many on, the allocator hands out whole pages
-	p.val = make([]float32, size, max(size, page))
+	p.val = huge.Make[float32](max(size, page))[:size]
 	for _, s := range p.strips {
 		width := s.panels * i.Lanes()
 		for r := range s.rows {
