@@ -57,7 +57,7 @@ var dependencies = map[string][]string{
 	"cmd/nnz": {
 		"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/...",
 		"github.com/alecthomas/kong", "github.com/jedib0t/go-pretty/v6/...",
-		"github.com/schollz/progressbar/v3", "golang.org/x/term",
+		"golang.org/x/term",
 	},
 
 	"internal/atomicfile": {},

@@ -53,7 +53,7 @@ func (t *Tensor) now() *Tensor {
 	if l == nil {
 		return t
 	}
-	l.once.Do(func() { l.made, l.make = l.make(), nil })
+	l.once.Do(func() { l.made, l.make = l.make().now(), nil })
 	return l.made
 }
 

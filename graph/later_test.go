@@ -34,6 +34,9 @@ func TestLater(t *testing.T) {
 	if got := w.Floats(); !slices.Equal(got, v) || made != 1 || w.Sparse() != nil || w.Bytes() != 24 {
 		t.Errorf("made %d times: %v", made, got)
 	}
+	if got := twice.Keyed("another").Floats(); len(got) != 6 {
+		t.Errorf("under another key it has %d elements", len(got))
+	}
 	keys := []string{w.Key(), flat.Key(), twice.Key()}
 	if _, err := w.Reshaped([]int{5}); err == nil {
 		t.Error("no error for another size")
