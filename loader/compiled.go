@@ -366,8 +366,11 @@ func unfolded(d *decoder, name string, tensors map[string]*graph.Tensor, key str
 	if err != nil || len(shape) < 2 {
 		return nil, formatError(8, "weight %.80q: shape %v", name, shape)
 	}
-	set := 0
-	for _, b := range nonzeros.Raw() {
+	set, rest := 0, nonzeros.Raw()
+	for ; len(rest) >= 8; rest = rest[8:] {
+		set += bits.OnesCount64(binary.LittleEndian.Uint64(rest))
+	}
+	for _, b := range rest {
 		set += bits.OnesCount8(b)
 	}
 	if nonzeros.Len() != (elements+7)/8 || set != values.Len() {

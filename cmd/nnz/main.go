@@ -15,7 +15,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/runtime"
 )
 
@@ -56,7 +55,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	huge.Heap()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -5,7 +5,6 @@ import "unsafe"
 
 const (
 	page  = 2 << 20
-	arena = 64 << 20  // of the heap
 	least = 128 << 10 // bytes for which it is worth a call
 )
 
@@ -18,18 +17,11 @@ func Make[T any](n int) []T {
 	var zero T
 	size := uintptr(n) * unsafe.Sizeof(zero)
 	if size >= least {
-		around(unsafe.Pointer(unsafe.SliceData(s)), size, page)
+		// The heap is mapped in larger pieces, so that the whole pages around are
+		// of the heap, too.
+		first := uintptr(unsafe.Pointer(unsafe.SliceData(s)))
+		begin, end := first&^(page-1), (first+size+page-1)&^(page-1)
+		advise(begin, end-begin)
 	}
 	return s
-}
-
-// Heap asks for all memory that the process takes, up to 64 MiB: for a program
-// that starts, does one thing and ends.
-func Heap() { around(unsafe.Pointer(new([least]byte)), least, arena) }
-
-// around advises the pages, or arenas, that memory lies in: the heap is made of
-// whole arenas, so that all of them is of the heap, too.
-func around(p unsafe.Pointer, size, unit uintptr) {
-	begin, end := uintptr(p)&^(unit-1), (uintptr(p)+size+unit-1)&^(unit-1)
-	advise(begin, end-begin)
 }

@@ -2,16 +2,6 @@ package huge
 
 import "testing"
 
-func TestHeap(t *testing.T) {
-	Heap() // advice: all that it may do is nothing
-	s := make([]byte, 8<<20)
-	for i := range s {
-		if s[i] != 0 {
-			t.Fatalf("byte %d is %d", i, s[i])
-		}
-	}
-}
-
 func TestMake(t *testing.T) {
 	for _, n := range []int{0, 1, 1000, least / 4, least/4 + 1, page, 3*page + 7} {
 		s := Make[float32](n)
