@@ -9,12 +9,9 @@ import (
 	"maps"
 	"math"
 	"math/bits"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/atomicfile"
@@ -162,21 +159,12 @@ func checkSums(data []byte) error {
 	if end <= sumBlock*(n-1) {
 		return formatError(0, "expected a .nnz file, got %d bytes", len(data))
 	}
-	var damaged, next atomic.Int64
-	damaged.Store(int64(n))
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				block := data[i*sumBlock : min((i+1)*sumBlock, int64(end))]
-				if crc32.Checksum(block, castagnoli) != binary.LittleEndian.Uint32(data[end+sumBytes*int(i):]) {
-					damaged.Store(min(i, damaged.Load()))
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if i := int(damaged.Load()); i < n {
+	damaged := make([]bool, n)
+	parallel(n, func(i int) {
+		block := data[i*sumBlock : min((i+1)*sumBlock, end)]
+		damaged[i] = crc32.Checksum(block, castagnoli) != binary.LittleEndian.Uint32(data[end+sumBytes*i:])
+	})
+	if i := slices.Index(damaged, true); i >= 0 {
 		return formatError(i*sumBlock, "the file is damaged: its checksum does not fit the %d bytes from here on", min(sumBlock, end-i*sumBlock))
 	}
 	return nil
