@@ -184,25 +184,32 @@ func partition(n int, cost func(part int) float64) ([]int, float64) {
 	for p := 1; p <= min(maxPart, n); p++ {
 		costs[p] = cost(p)
 	}
-	total := make([]float64, n+1)
-	last := make([]int, n+1) // the smallest part of the best cut
+	type cut struct {
+		total float64
+		last  int // the smallest part
+	}
+	var room [256]cut
+	best := room[:] // the best cut of so many
+	if n >= len(room) {
+		best = make([]cut, n+1)
+	}
 	for m := 1; m <= n; m++ {
-		total[m] = math.Inf(1)
+		best[m].total = math.Inf(1)
 		for p := min(m, maxPart); p > 0; p-- {
-			if c := total[m-p] + costs[p]; c <= total[m] {
-				total[m], last[m] = c, p
+			if c := best[m-p].total + costs[p]; c <= best[m].total {
+				best[m].total, best[m].last = c, p
 			}
 		}
 	}
-	if n <= 0 || math.IsInf(total[n], 1) {
+	if n <= 0 || math.IsInf(best[n].total, 1) {
 		return nil, math.Inf(1)
 	}
 	var parts []int
-	for m := n; m > 0; m -= last[m] {
-		parts = append(parts, last[m])
+	for m := n; m > 0; m -= best[m].last {
+		parts = append(parts, best[m].last)
 	}
 	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
 		parts[i], parts[j] = parts[j], parts[i]
 	}
-	return parts, total[n]
+	return parts, best[n].total
 }

@@ -48,10 +48,9 @@ func (a Addressing) Largest(rows int) (int, error) {
 	if largest > math.MaxUint32 {
 		return 0, fmt.Errorf("offset %d needs more than 32 bits", largest)
 	}
-	for _, o := range append([]uint32{a.GroupStride}, a.Offsets...) {
-		if o%4 != 0 {
-			return 0, fmt.Errorf("offset %d is not a multiple of 4 bytes", o)
-		}
+	odd := func(o uint32) bool { return o%4 != 0 }
+	if odd(a.GroupStride) || slices.ContainsFunc(a.Offsets, odd) {
+		return 0, errors.New("an offset is not a multiple of 4 bytes")
 	}
 	return int(largest), nil
 }
