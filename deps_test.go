@@ -24,15 +24,15 @@ const module = "github.com/nnz-dev/nnz"
 // here only if it keeps that so.
 var dependencies = map[string][]string{
 	"sparse": {},
-	"graph":  {"sparse", "github.com/x448/float16"},
+	"graph":  {"sparse", "internal/huge", "github.com/x448/float16"},
 
 	"kernels/internal/guard": {},
 	"kernels/internal/neon":  {},
 
 	"kernels/isa":  {"github.com/klauspost/cpuid/v2", "golang.org/x/sys/cpu"},
-	"kernels/gemm": {"kernels/isa", "kernels/spmm"},
-	"kernels/spmm": {"sparse", "kernels/isa"},
-	"kernels/spmv": {"sparse", "kernels/isa"},
+	"kernels/gemm": {"kernels/isa", "kernels/spmm", "internal/huge"},
+	"kernels/spmm": {"sparse", "kernels/isa", "internal/huge"},
+	"kernels/spmv": {"sparse", "kernels/isa", "internal/huge"},
 	"kernels/vec":  {"kernels/isa"},
 
 	"loader": {
@@ -44,7 +44,7 @@ var dependencies = map[string][]string{
 	"runtime/ops":         {"graph", "kernels/isa", "kernels/vec", "github.com/x448/float16"},
 	"runtime/ops/opstest": {"graph", "loader", "kernels/...", "runtime/ops"},
 	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
-	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel"},
+	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel", "internal/huge"},
 
 	"bench/builtin": {"graph", "prune"},
 	"bench/inspect": {"graph", "sparse", "prune", "runtime"},
@@ -57,10 +57,11 @@ var dependencies = map[string][]string{
 	"cmd/nnz": {
 		"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/...",
 		"github.com/alecthomas/kong", "github.com/jedib0t/go-pretty/v6/...",
-		"github.com/schollz/progressbar/v3", "golang.org/x/term",
+		"golang.org/x/term",
 	},
 
 	"internal/atomicfile": {},
+	"internal/huge":       {"golang.org/x/sys/unix"},
 	"internal/mmap":       {"golang.org/x/sys/..."},
 	"internal/npy":        {"github.com/x448/float16"},
 	"internal/parallel":   {},

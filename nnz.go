@@ -65,7 +65,8 @@ const (
 	Sparse = runtime.Sparse
 )
 
-// Load reads an ONNX model. A damaged file gives a *[FormatError].
+// Load reads an ONNX model, or a .nnz file that nnz compile wrote: the same model,
+// with weights that are packed already. A damaged file gives a *[FormatError].
 func Load(path string) (*Model, error) { return loader.Load(path) }
 
 // NewPlans returns the plans of a model, each of which is compiled when inputs

@@ -1,36 +1,40 @@
 package graph
 
 import (
+	"encoding/binary"
+	"math"
 	"math/bits"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
 // Compact returns the tensor in the form that takes the least memory: as it
 // is, as CSR, or in blocks of 2, 4 or 8 rows by one column, where the first
 // dimension is the rows. All are exact but for negative zeros, which become
-// absent. Only dense float32 tensors of at least two dimensions change form.
+// absent. Only dense float32 tensors of at least two dimensions change form, of
+// which the elements are there.
 //
 // This is the one rule by which a weight counts as sparse: loaders apply it to
 // what they read, and prune to what it makes.
 func (t *Tensor) Compact() *Tensor {
-	if t.matrix != nil || t.DType != Float32 || len(t.Shape) < 2 || t.Len() == 0 {
+	if t.later != nil || t.matrix != nil || t.DType != Float32 || len(t.Shape) < 2 || t.Len() == 0 {
 		return t
 	}
 	rows, cols := t.Shape[0], t.Len()/t.Shape[0]
-	values := t.Floats()
+	nonzero := newMask(rows, cols, t.raw)
 	height, size := 0, t.Bytes() // 0 is dense
-	for i, units := range countUnits(rows, cols, values) {
+	units := nonzero.units()
+	for i, h := range unitHeights {
 		// A unit has a column index and its values, a row of units an offset.
-		h := unitHeights[i]
-		if b := units*(4+4*h) + ((rows+h-1)/h+1)*bits.UintSize/8; b < size {
+		if b := units[i]*(4+4*h) + ((rows+h-1)/h+1)*bits.UintSize/8; b < size {
 			height, size = h, b
 		}
 	}
 	if height == 0 {
 		return t
 	}
-	csr, err := sparse.FromDense(rows, cols, values)
+	csr, err := nonzero.csr(t.raw, units[0])
 	if err != nil {
 		return t // more columns than an index can name
 	}
@@ -46,29 +50,74 @@ func (t *Tensor) Compact() *Tensor {
 // single elements and blocks.
 var unitHeights = [...]int{1, 2, 4, 8}
 
-// countUnits returns for each height how many units of a row-major matrix hold
-// a nonzero.
-func countUnits(rows, cols int, values []float32) (n [len(unitHeights)]int) {
-	nonzero := make([]uint8, cols) // of eight rows, bit i is row i
-	for first := 0; first < rows; first += 8 {
-		clear(nonzero)
-		for i := range min(8, rows-first) {
-			for j, v := range values[(first+i)*cols : (first+i+1)*cols] {
-				if v != 0 {
-					nonzero[j] |= 1 << i
+// A mask has a bit for each element of a row-major matrix that is not zero, so
+// that the elements are read once: where they are mapped from a file, and for a
+// pruned weight, that is most of the time that it takes to compact it.
+type mask struct {
+	rows, cols int
+	words      int      // of a row
+	bits       []uint64 // bit j of a row's words is column j
+}
+
+// newMask reads float32 in the byte order of files, at any alignment. Negative
+// zero is a zero; NaN is not.
+func newMask(rows, cols int, raw []byte) *mask {
+	m := &mask{rows: rows, cols: cols, words: (cols + 63) / 64}
+	m.bits = make([]uint64, rows*m.words)
+	for i := range rows {
+		row, out := raw[4*i*cols:4*(i+1)*cols], m.bits[i*m.words:(i+1)*m.words]
+		for w := range out {
+			chunk := row[4*64*w : min(4*64*(w+1), len(row))]
+			for j := 0; len(chunk) >= 8; j, chunk = j+2, chunk[8:] {
+				// Adding to what is left of two elements without their signs
+				// carries into those bits where it is not zero.
+				const rest = 0x7fffffff_7fffffff
+				x := binary.LittleEndian.Uint64(chunk)&rest + rest
+				out[w] |= (x>>31&1 | x>>62&2) << j
+			}
+			if len(chunk) > 0 && binary.LittleEndian.Uint32(chunk)<<1 != 0 {
+				out[w] |= 1 << ((cols - 1) % 64)
+			}
+		}
+	}
+	return m
+}
+
+// units returns for each height how many units hold a nonzero.
+func (m *mask) units() (n [len(unitHeights)]int) {
+	for first := 0; first < m.rows; first += 8 {
+		for w := range m.words {
+			var rows [8]uint64
+			for i := range min(8, m.rows-first) {
+				rows[i] = m.bits[(first+i)*m.words+w]
+			}
+			// Each step folds the lower row of a unit onto the upper one.
+			for h := range n {
+				for i := 0; i < 8; i += 1 << h {
+					if h > 0 {
+						rows[i] |= rows[i+1<<(h-1)]
+					}
+					n[h] += bits.OnesCount64(rows[i])
 				}
 			}
 		}
-		for _, m := range nonzero {
-			// Each step folds a unit's upper half onto its lower one.
-			n[0] += bits.OnesCount8(m)
-			m = (m | m>>1) & 0x55
-			n[1] += bits.OnesCount8(m)
-			m = (m | m>>2) & 0x11
-			n[2] += bits.OnesCount8(m)
-			m = (m | m>>4) & 0x01
-			n[3] += int(m)
-		}
 	}
 	return n
+}
+
+// csr returns the nonzeros, of which there are n.
+func (m *mask) csr(raw []byte, n int) (*sparse.CSR, error) {
+	ptr, col, val := make([]int, m.rows+1), huge.Make[int32](n), huge.Make[float32](n)
+	at := 0
+	for i := range m.rows {
+		for w, set := range m.bits[i*m.words : (i+1)*m.words] {
+			for ; set != 0; set &= set - 1 {
+				j := w*64 + bits.TrailingZeros64(set)
+				col[at], val[at] = int32(j), math.Float32frombits(binary.LittleEndian.Uint32(raw[4*(i*m.cols+j):]))
+				at++
+			}
+		}
+		ptr[i+1] = at
+	}
+	return sparse.NewCSR(m.rows, m.cols, ptr, col, val)
 }

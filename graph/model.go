@@ -32,6 +32,18 @@ type Model struct {
 	IR      int                // ONNX IR version of the file
 	// Producer is the tool that wrote the file, as "name version".
 	Producer string
+	// Packed has weights as package runtime packed them; nil for none.
+	Packed *Packed
+}
+
+// Packed is weights in the forms that kernels read, by names that say which
+// weight it is, in what form and for what places of its input. Package runtime
+// makes and reads it; to all others it is tensors, and a weight that is not in
+// it is packed when the model is compiled.
+type Packed struct {
+	ISA     string // instruction set that it was made for
+	Version int    // of the forms
+	Tensors map[string]*Tensor
 }
 
 // A Value is a named edge of the graph: its element type and its shape.

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/x448/float16"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/sparse"
 )
 
@@ -23,6 +25,7 @@ type Tensor struct {
 	raw    []byte   // dense elements; nil for strings and sparse tensors
 	str    []string // elements of a string tensor
 	matrix sparse.Matrix
+	later  *later // makes the elements, nil where they are there
 }
 
 // NewTensor wraps dense little-endian elements. The bytes are not copied and
@@ -140,6 +143,7 @@ func (t *Tensor) Len() int {
 
 // Bytes returns the memory that the elements take as they are stored.
 func (t *Tensor) Bytes() int {
+	t = t.now()
 	switch {
 	case t.matrix != nil:
 		return t.matrix.Bytes()
@@ -154,11 +158,15 @@ func (t *Tensor) Bytes() int {
 }
 
 // Sparse returns the matrix of a sparse tensor, nil for a dense one.
-func (t *Tensor) Sparse() sparse.Matrix { return t.matrix }
+func (t *Tensor) Sparse() sparse.Matrix { return t.now().matrix }
 
 // Raw returns the little-endian bytes of a dense tensor, nil for a sparse or
 // a string one. They must not be written to.
-func (t *Tensor) Raw() []byte { return t.raw }
+func (t *Tensor) Raw() []byte { return t.now().raw }
+
+// Own makes a dense tensor hold a copy of its elements, rather than a view of
+// memory that somebody else may give back.
+func (t *Tensor) Own() { t.raw = slices.Clone(t.raw) }
 
 // Strings returns the elements of a string tensor, nil for any other.
 func (t *Tensor) Strings() []string { return t.str }
@@ -172,6 +180,9 @@ func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
 	if n != t.Len() {
 		return nil, fmt.Errorf("cannot view shape %v as %v", t.Shape, shape)
 	}
+	if t.later != nil {
+		return t.Derived(shape, fmt.Sprint("as ", shape), func(t *Tensor) (*Tensor, error) { return t.Reshaped(shape) })
+	}
 	c := *t
 	c.Shape = shape
 	if t.matrix != nil && (len(shape) < 2 || shape[0] != t.Shape[0]) {
@@ -184,6 +195,7 @@ func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
 // where the bytes are aligned float32, else a converted copy. A view must not
 // be written to. It returns nil for integer, complex and string tensors.
 func (t *Tensor) Floats() []float32 {
+	t = t.now()
 	n := t.Len()
 	switch {
 	case t.matrix != nil:
@@ -195,7 +207,7 @@ func (t *Tensor) Floats() []float32 {
 	case !t.DType.Float():
 		return nil
 	}
-	out := make([]float32, n)
+	out := huge.Make[float32](n)
 	for i := range out {
 		switch t.DType {
 		case Float32:

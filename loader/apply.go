@@ -40,7 +40,7 @@ func Apply(m *graph.Model, weights map[string]*graph.Tensor) (applied []string, 
 		all[name] = weights[name]
 	}
 	m.Weights, m.Nodes = all, nodes
-	compactWeights(m)
+	compactWeights(m, func([]byte) {})
 	return applied, nil
 }
 

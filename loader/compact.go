@@ -1,6 +1,12 @@
 package loader
 
-import "github.com/nnz-dev/nnz/graph"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nnz-dev/nnz/graph"
+)
 
 // minCompact is the number of elements from which a weight may become sparse:
 // below it there is no memory to save and nothing to speed up.
@@ -17,20 +23,60 @@ var weightInputs = map[string][]int{
 
 // compactWeights stores the weights of products in the form that takes the
 // least memory; see [graph.Tensor.Compact] for when that is a sparse one. It
-// does so in graphs of attributes, too, for the weights that are theirs.
-func compactWeights(m *graph.Model) {
+// does so in graphs of attributes, too, for the weights that are theirs, on all
+// processors. The memory of elements that are not needed any more is given to
+// release.
+func compactWeights(m *graph.Model, release func(elements []byte)) {
+	list := productWeights(m, nil)
+	parallel(len(list), func(i int) {
+		w := list[i].m.Weights[list[i].name]
+		if list[i].compact = w.Compact(); list[i].compact != w {
+			release(w.Raw())
+		}
+	})
+	for _, w := range list {
+		w.m.Weights[w.name] = w.compact
+	}
+}
+
+// A productWeight is a weight of a model, or of a graph in an attribute.
+type productWeight struct {
+	m       *graph.Model
+	name    string
+	compact *graph.Tensor
+}
+
+// productWeights appends the weights that may become sparse, each once.
+func productWeights(m *graph.Model, list []productWeight) []productWeight {
+	seen := make(map[string]bool)
 	for _, n := range m.Nodes {
 		for _, body := range n.Bodies() {
-			compactWeights(body)
+			list = productWeights(body, list)
 		}
 		if n.Domain != "" {
 			continue
 		}
 		for _, i := range weightInputs[n.Op] {
 			name := n.Input(i)
-			if w := m.Weights[name]; w != nil && w.Len() >= minCompact {
-				m.Weights[name] = w.Compact()
+			if w := m.Weights[name]; w != nil && w.Len() >= minCompact && !seen[name] {
+				seen[name] = true
+				list = append(list, productWeight{m: m, name: name})
 			}
 		}
 	}
+	return list
+}
+
+// parallel calls do for 0 to n-1, on all processors.
+func parallel(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }

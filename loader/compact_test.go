@@ -38,7 +38,7 @@ func TestCompactWeights(t *testing.T) {
 			"add": pattern(64, 90, 1), "custom": pattern(64, 90, 1),
 		},
 	}
-	compactWeights(m)
+	compactWeights(m, func([]byte) {})
 	for name, want := range map[string]sparse.Matrix{
 		"conv": &sparse.CSR{}, "gemm": &sparse.BSR{}, "left": &sparse.CSR{}, "right": &sparse.CSR{},
 		"bias": nil, "small": nil, "add": nil, "custom": nil,

@@ -38,41 +38,10 @@ type File struct {
 	mapped []*mmap.File
 }
 
-// Open maps the ONNX file at path, and the files of its external data, and
-// reads the graph. Pages of weights are read from disk when they are first
+// Open maps the ONNX or .nnz file at path, and the files of its external data,
+// and reads the graph. Pages of weights are read from disk when they are first
 // used.
-func Open(path string, o Options) (*File, error) { return open(path, o, false) }
-
-// Load reads the ONNX file at path into a model that owns its memory: there is
-// nothing to close.
-func Load(path string) (*graph.Model, error) {
-	f, err := open(path, Options{}, true)
-	if err != nil {
-		return nil, err
-	}
-	return f.Model, f.Close()
-}
-
-// Parse reads an ONNX model from memory; name stands for a file's name in
-// errors. Tensors are views of data, which must not change while the model is
-// in use.
-func Parse(name string, data []byte, o Options) (*graph.Model, error) {
-	return parse(name, data, o, false)
-}
-
-// Close gives the memory of the file back. A second call does nothing.
-func (f *File) Close() error {
-	var first error
-	for _, m := range f.mapped {
-		if err := m.Close(); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
-// open reads a model; with own, its tensors are copies rather than views.
-func open(path string, o Options, own bool) (*File, error) {
+func Open(path string, o Options) (*File, error) {
 	model, err := mmap.Open(path)
 	if err != nil {
 		return nil, err
@@ -88,12 +57,76 @@ func open(path string, o Options, own bool) (*File, error) {
 			return m.Bytes(), nil
 		}
 	}
-	f.Model, err = parse(path, model.Bytes(), o, own)
+	release := func(elements []byte) {
+		for _, m := range f.mapped {
+			m.Release(elements)
+		}
+	}
+	if isCompiled(model.Bytes()) {
+		f.Model, err = parseCompiled(path, model.Bytes(), o, release)
+	} else {
+		f.Model, err = parse(path, model.Bytes(), o, release)
+	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// Load reads the ONNX or .nnz file at path into a model that there is nothing to
+// close of. An ONNX file is copied, what is left of its weights once zeros are
+// gone. A .nnz file, which is made to be used where it lies, stays mapped for
+// as long as the process runs.
+func Load(path string) (*graph.Model, error) {
+	f, err := Open(path, Options{})
+	if err != nil {
+		return nil, err
+	}
+	if isCompiled(f.mapped[0].Bytes()) {
+		return f.Model, nil
+	}
+	own(f.Model)
+	return f.Model, f.Close()
+}
+
+// own makes a model hold copies of what is dense of its tensors.
+func own(m *graph.Model) {
+	for _, w := range m.Weights {
+		w.Own()
+	}
+	for _, n := range m.Nodes {
+		for _, a := range n.Attrs {
+			if a.Tensor != nil {
+				a.Tensor.Own()
+			}
+			if a.Graph != nil {
+				own(a.Graph)
+			}
+		}
+	}
+}
+
+// Parse reads an ONNX or .nnz model from memory; name stands for a file's name
+// in errors. Tensors are views of data, which must not change while the model is
+// in use.
+func Parse(name string, data []byte, o Options) (*graph.Model, error) {
+	kept := func([]byte) {}
+	if isCompiled(data) {
+		return parseCompiled(name, data, o, kept)
+	}
+	return parse(name, data, o, kept)
+}
+
+// Close gives the memory of the file back. A second call does nothing.
+func (f *File) Close() error {
+	var first error
+	for _, m := range f.mapped {
+		if err := m.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // openExternal maps the file at location below the folder dir. os.Root keeps

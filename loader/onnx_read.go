@@ -19,24 +19,32 @@ const maxDepth = 16
 
 // parse reads a ModelProto. The numbers of its fields, here and below, are
 // those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
-func parse(name string, data []byte, o Options, own bool) (*graph.Model, error) {
+// Memory that elements have taken up and that nobody needs any more is given to
+// release.
+func parse(name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
 	if len(data) == 0 {
 		return nil, &FormatError{File: name, Offset: 0, Msg: "expected an ONNX model, the file is empty"}
 	}
 	d := newDecoder(name, data, o)
-	d.own = own
 	m := d.model()
 	if d.err != nil {
 		return nil, d.err
 	}
-	if err := m.Validate(); err != nil {
-		return nil, &FormatError{File: name, Offset: -1, Msg: err.Error()}
+	return m, finish(name, m, release)
+}
+
+// finish checks a model that was read, and brings it into the form that the rest
+// of nnz knows.
+func finish(name string, m *graph.Model, release func([]byte)) error {
+	err := m.Validate()
+	if err == nil {
+		err = upgrade(m)
 	}
-	if err := upgrade(m); err != nil {
-		return nil, &FormatError{File: name, Offset: -1, Msg: err.Error()}
+	if err != nil {
+		return &FormatError{File: name, Offset: -1, Msg: err.Error()}
 	}
-	compactWeights(m)
-	return m, nil
+	compactWeights(m, release)
+	return nil
 }
 
 func newModel(opset map[string]int) *graph.Model {

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -57,13 +56,10 @@ func (d *decoder) tensor(m span) (name string, t *graph.Tensor) {
 	return h.name, t
 }
 
-// keep returns bytes of the file for a tensor to hold: themselves, or a copy
-// where tensors are to own their memory.
+// keep returns bytes of the file for a tensor to hold.
 func (d *decoder) keep(at int, b []byte) []byte {
-	if !d.charge(at, len(b)) || !d.own {
-		return b
-	}
-	return bytes.Clone(b)
+	d.charge(at, len(b))
+	return b
 }
 
 func (d *decoder) tensorHeader(m span) tensorHeader {
@@ -313,7 +309,7 @@ func (d *decoder) sparseTensor(m span) (name string, t *graph.Tensor) {
 		return "", nil
 	}
 	if values.DType == graph.Float32 && len(shape) >= 2 && shape[0] > 0 {
-		t = d.sparseMatrix(m, shape, at, values.Floats())
+		t = d.sparseMatrix(m, shape, at, slices.Clone(values.Floats()))
 	} else {
 		t = d.scatter(m, shape, at, values)
 	}

@@ -18,7 +18,6 @@ import (
 type decoder struct {
 	file     string
 	data     []byte
-	own      bool  // tensors are copies rather than views of data
 	left     int64 // bytes that tensors may still take
 	perByte  int64 // by how much a byte of external data raises that
 	external func(location string) ([]byte, error)

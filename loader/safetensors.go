@@ -96,49 +96,71 @@ func WriteSafetensors(path string, tensors map[string]*graph.Tensor) error {
 	names := slices.SortedFunc(maps.Keys(tensors), func(a, b string) int {
 		return cmp.Or(cmp.Compare(tensors[b].DType.Bits(), tensors[a].DType.Bits()), strings.Compare(a, b))
 	})
+	list := make([]namedTensor, len(names))
+	for i, name := range names {
+		list[i] = namedTensor{name, tensors[name]}
+	}
+	header, err := encodeHeader(list, nil, 8)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return atomicfile.Write(path, func(w io.Writer) error { return writeTensors(w, header, list) })
+}
+
+// A namedTensor is a tensor of a safetensors file.
+type namedTensor struct {
+	name string
+	*graph.Tensor
+}
+
+// encodeHeader returns the header of a safetensors file, its length before it,
+// with spaces after it so that the elements begin at a multiple of align.
+func encodeHeader(list []namedTensor, meta map[string]string, align int) ([]byte, error) {
 	type description struct {
 		DType   string `json:"dtype"`
 		Shape   []int  `json:"shape"`
 		Offsets [2]int `json:"data_offsets"`
 	}
-	header := make(map[string]description, len(tensors))
+	header := make(map[string]any, len(list)+1)
+	if meta != nil {
+		header[metadataKey] = meta
+	}
 	at := 0
-	for _, name := range names {
-		t := tensors[name]
+	for _, t := range list {
 		code := ""
 		for c, dt := range safetensorsTypes {
 			if dt == t.DType {
 				code = c
 			}
 		}
-		if code == "" || name == "" || name == metadataKey {
-			return fmt.Errorf("%s: safetensors cannot hold a %s tensor of name %q", path, t.DType, name)
+		if code == "" || t.name == "" || t.name == metadataKey {
+			return nil, fmt.Errorf("safetensors cannot hold a %s tensor of name %q", t.DType, t.name)
 		}
 		size := t.DType.Size(t.Len())
-		header[name] = description{code, append([]int{}, t.Shape...), [2]int{at, at + size}}
+		header[t.name] = description{code, append([]int{}, t.Shape...), [2]int{at, at + size}}
 		at += size
 	}
 	text, err := json.Marshal(header)
 	if err != nil {
+		return nil, err
+	}
+	text = append(text, strings.Repeat(" ", -(8+len(text))&(align-1))...)
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
+}
+
+// writeTensors writes a header and the elements, those of sparse tensors dense.
+func writeTensors(w io.Writer, header []byte, list []namedTensor) error {
+	if _, err := w.Write(header); err != nil {
 		return err
 	}
-	text = append(text, strings.Repeat(" ", (8-len(text)%8)%8)...)
-	return atomicfile.Write(path, func(w io.Writer) error {
-		if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text)))); err != nil {
+	for _, t := range list {
+		raw := t.Raw()
+		if t.Sparse() != nil {
+			raw = graph.FromFloats(t.Shape, t.Floats()).Raw()
+		}
+		if _, err := w.Write(raw); err != nil {
 			return err
 		}
-		if _, err := w.Write(text); err != nil {
-			return err
-		}
-		for _, name := range names {
-			raw := tensors[name].Raw()
-			if tensors[name].Sparse() != nil {
-				raw = graph.FromFloats(tensors[name].Shape, tensors[name].Floats()).Raw()
-			}
-			if _, err := w.Write(raw); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/runtime/pass"
 )
@@ -64,6 +65,8 @@ type Config struct {
 	// extents; both are needed only where the model leaves them open.
 	Shapes map[string][]int
 	Dims   map[string]int
+
+	record *graph.Packed // takes what is packed, nil where nobody wants it
 }
 
 // ParsePasses reads which rewritings of a model run, and returns the others for

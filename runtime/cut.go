@@ -95,7 +95,7 @@ func cut(g *pass.Graph, s site) (*tail, error) {
 	}
 	t := &tail{consts: make(map[string]Tensor)}
 	known := func(name string) bool { _, ok := g.Types[name]; return ok }
-	rest := &graph.Model{Name: g.Name, Opset: g.Opset, Weights: make(map[string]*graph.Tensor)}
+	rest := &graph.Model{Name: g.Name, Opset: g.Opset, Packed: g.Packed, Weights: make(map[string]*graph.Tensor)}
 	made := make(map[string]bool) // by the rest
 	crossing := make(map[string]bool)
 	read := func(name string, weights map[string]*graph.Tensor) {
@@ -184,7 +184,7 @@ func constant(g *pass.Graph, name string) *graph.Tensor {
 // weights and further inputs.
 func newBody(g *pass.Graph, body *graph.Model, s site) *part {
 	m := *body
-	m.Opset = g.Opset
+	m.Opset, m.Packed = g.Opset, g.Packed
 	m.Inputs = slices.Clone(body.Inputs)
 	m.Weights = maps.Clone(body.Weights)
 	if m.Weights == nil {

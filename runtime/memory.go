@@ -3,6 +3,8 @@ package runtime
 import (
 	"slices"
 	"unsafe"
+
+	"github.com/nnz-dev/nnz/internal/huge"
 )
 
 // A buffer is memory of a session that one value, or several in turn, live in.
@@ -91,7 +93,7 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // alignedFloats allocates n elements on a cache line.
 func alignedFloats(n int) []float32 {
-	s := make([]float32, n+alignElements)
+	s := huge.Make[float32](n + alignElements)
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s))) % 64 / 4)
 	return s[skip:][:n:n]
 }

@@ -198,7 +198,7 @@ func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) (product, 
 	shapes := c.fit(w, f, win).Cover(b.grid)
 	a := spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, shapes, win)}
 	a.Chunk, shapes = c.share(w, f, shapes, b.images)
-	packed, err := w.pack(f, a)
+	packed, err := c.packTiles(w, f, a)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -223,7 +223,7 @@ func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) (product, 
 // gemm.
 func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) (product, int, error) {
 	w := b.w
-	packed, err := gemm.Pack(c.cfg.ISA, w.rows, w.tensor.Floats(), spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group})
+	packed, err := c.packVectors(w, spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -26,7 +26,7 @@ func (c *compiler) lowerRecurrent(n *graph.Node) error {
 		tensor: graph.FromFloats([]int{r.Directions * rows, r.Hidden}, in[2].F),
 		rows:   r.Directions * rows, cols: r.Hidden, groups: 1, held: make(map[int][]int),
 	}
-	if err := whole.count(); err != nil {
+	if err := c.measure(whole); err != nil {
 		return err
 	}
 	choice := c.chooseVector(whole, r.Batch)
@@ -46,7 +46,7 @@ func (c *compiler) lowerRecurrent(n *graph.Node) error {
 				tensor: graph.FromFloats([]int{p.Rows, r.Hidden}, in[2].F[at*r.Hidden:(at+p.Rows)*r.Hidden]),
 				rows:   p.Rows, cols: r.Hidden, groups: 1, held: make(map[int][]int),
 			}
-			w, err := part.packVector(c.cfg.ISA, choice.format)
+			w, err := c.packVector(part, choice.format)
 			if err != nil {
 				return err
 			}

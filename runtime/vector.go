@@ -31,7 +31,7 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 	}
 	choice := c.chooseVector(w, op.columns)
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
-	packed, err := w.packVector(c.cfg.ISA, choice.format)
+	packed, err := c.packVector(w, choice.format)
 	if err != nil {
 		return err
 	}

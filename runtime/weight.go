@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"fmt"
+	mathbits "math/bits"
+	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/spmm"
@@ -16,8 +18,10 @@ type weight struct {
 	groups     int
 	nnz        int
 	bias       []float32
+	key        string        // in Packed, empty where nothing is looked up or recorded
 	csr        *sparse.CSR   // made when it is asked for
 	held       map[int][]int // blocks that hold so many nonzeros, by their rows
+	nm         *[2]int       // see pattern; nil where nobody has looked
 }
 
 // weightOf reads the weight and bias of a convolution or linear layer.
@@ -29,7 +33,7 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 	if !t.DType.Float() {
 		return nil, fmt.Errorf("weight %q: expected a real type, got %s", n.Inputs[1], t.DType)
 	}
-	if t.Sparse() == nil && t.DType != graph.Float32 {
+	if t.DType != graph.Float32 && t.Sparse() == nil {
 		t = graph.FromFloats(t.Shape, t.Floats()) // once, for all that read it here
 	}
 	w := &weight{tensor: t, rows: t.Shape[0], cols: t.Len() / t.Shape[0], groups: n.Int("group", 1), held: make(map[int][]int)}
@@ -40,7 +44,7 @@ func (c *compiler) weightOf(n *graph.Node) (*weight, error) {
 		}
 		w.bias = bias.Floats()
 	}
-	return w, w.count()
+	return w, c.measure(w)
 }
 
 // count counts the nonzeros.
@@ -85,41 +89,71 @@ func (w *weight) occupancy(r int) []int {
 	if held, ok := w.held[r]; ok {
 		return held
 	}
-	held := make([]int, r+1)
-	w.held[r] = held
 	csr, err := w.sparse()
 	if err != nil {
+		held := make([]int, r+1)
 		held[r] = ceilDiv(w.rows, r) * w.cols
+		w.held[r] = held
 		return held
 	}
-	in := make([]int, w.cols) // nonzeros of each column in a row of blocks
-	for i := 0; i < w.rows; i += r {
-		clear(in)
-		for row := i; row < min(i+r, w.rows); row++ {
-			cols, _ := csr.Row(row)
-			for _, k := range cols {
-				in[k]++
+	if r <= 8 && 8%r == 0 {
+		w.countBlocks(csr)
+	} else {
+		w.held[r] = heldBy(csr, r, make([]int, r+1), func(held []int, nonzero uint) { held[mathbits.OnesCount(nonzero)]++ })
+	}
+	return w.held[r]
+}
+
+// countBlocks counts the blocks of 2, 4 and 8 rows, which is done at once: by
+// which of 8 rows have a nonzero in a column.
+func (w *weight) countBlocks(csr *sparse.CSR) {
+	kinds := heldBy(csr, 8, make([]int, 256), func(kinds []int, nonzero uint) { kinds[nonzero]++ })
+	for r := 2; r <= 8; r *= 2 {
+		held := make([]int, r+1)
+		for nonzero, n := range kinds {
+			for i := 0; i < 8; i += r {
+				held[mathbits.OnesCount(uint(nonzero)>>i&(1<<r-1))] += n
 			}
 		}
-		for _, n := range in {
-			held[n]++
+		// Rows past the last are in no block, unless some of the block exist.
+		held[0] -= (ceilDiv(w.rows, 8)*8/r - ceilDiv(w.rows, r)) * w.cols
+		w.held[r] = held
+	}
+}
+
+// heldBy gives to add, for every r rows and column, which of the rows have a
+// nonzero there, a bit each, and returns into.
+func heldBy(csr *sparse.CSR, r int, into []int, add func(into []int, nonzero uint)) []int {
+	rows, cols := csr.Dims()
+	in := make([]uint, cols)
+	for first := 0; first < rows; first += r {
+		clear(in)
+		for i := range min(r, rows-first) {
+			col, _ := csr.Row(first + i)
+			for _, k := range col {
+				in[k] |= 1 << i
+			}
+		}
+		for _, nonzero := range in {
+			add(into, nonzero)
 		}
 	}
-	return held
+	return into
 }
 
 // pattern returns the sparsest N:M that the weight satisfies.
 func (w *weight) pattern() (p [2]int, ok bool) {
-	csr, err := w.sparse()
-	if err != nil {
-		return p, false
-	}
-	for _, p := range sparse.Patterns() {
-		if csr.Holds(p[0], p[1]) {
-			return p, true
+	if w.nm == nil {
+		w.nm = &[2]int{}
+		if csr, err := w.sparse(); err == nil {
+			for _, p := range slices.Backward(sparse.Patterns()) {
+				if csr.Holds(p[0], p[1]) {
+					*w.nm = p
+				}
+			}
 		}
 	}
-	return p, false
+	return *w.nm, w.nm[1] > 0
 }
 
 // split returns how many elements a format stores in blocks of its size, and

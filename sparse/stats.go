@@ -118,5 +118,23 @@ func (m *CSR) patternStats(n, of int) PatternStats {
 	return s
 }
 
-// Holds reports whether the matrix is n:of sparse along its rows.
-func (m *CSR) Holds(n, of int) bool { return m.patternStats(n, of).Holds() }
+// Holds reports whether the matrix is n:of sparse along its rows. It stops at
+// the first group that has too many nonzeros.
+func (m *CSR) Holds(n, of int) bool {
+	for i := range m.rows {
+		col, val := m.Row(i)
+		group, nonzeros := -1, 0
+		for k, j := range col {
+			if val[k] == 0 {
+				continue
+			}
+			if g := int(j) / of; g != group {
+				group, nonzeros = g, 0
+			}
+			if nonzeros++; nonzeros > n {
+				return false
+			}
+		}
+	}
+	return true
+}

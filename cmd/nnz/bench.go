@@ -23,7 +23,7 @@ type benchCmds struct {
 
 // benchCmd compares dense with sparse.
 type benchCmd struct {
-	Model   []string `arg:"" help:"ONNX file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
+	Model   []string `arg:"" help:"ONNX or .nnz file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
 	Columns int      `default:"128" help:"Columns that sparse matrices are multiplied with."`
 	Runs    int      `placeholder:"N" help:"Runs of each; default: as many as fit into three seconds, and at least 10."`
 	Peer    []string `enum:"ort" placeholder:"NAME" help:"Another engine that takes its turn in every round: ort (ONNX Runtime, by way of Node.js and the package onnxruntime-node)."`
@@ -90,7 +90,7 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 // modelFile returns the path of a file of the model for another engine to
 // load, and what removes it where it was made for that.
 func modelFile(name string, m *graph.Model) (path string, remove func(), err error) {
-	if !strings.HasPrefix(name, builtinPrefix) {
+	if !strings.HasPrefix(name, builtinPrefix) && m.Packed == nil { // .nnz has it
 		return name, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "nnz")

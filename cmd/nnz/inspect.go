@@ -15,7 +15,7 @@ import (
 
 // inspectCmd shows what a model is made of.
 type inspectCmd struct {
-	Model string   `arg:"" optional:"" help:"ONNX file, or builtin:NAME."`
+	Model string   `arg:"" optional:"" help:"ONNX or .nnz file, or builtin:NAME."`
 	Ops   bool     `help:"List the operators that run, their versions, and what is refused, instead of a model."`
 	Block []string `default:"4x1,1x4" help:"Blocks of outputs x inputs to show the share of full ones of: 2x1, 4x1, 8x1, 16x1, 1x4, 1x8, 1x16, 4x4 or 8x8."`
 	Why   bool     `help:"Show why each format was chosen."`

@@ -35,6 +35,7 @@ type commands struct {
 	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
 	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`
+	Compile compileCmd `cmd:"" help:"Write a model with its weights packed for this CPU, which starts faster."`
 	Export  exportCmd  `cmd:"" help:"Write a builtin network as an ONNX file."`
 	CPU     cpuCmd     `cmd:"" name:"cpu" help:"Show this CPU and the kernels made for it."`
 	Demo    demoCmd    `cmd:"" help:"Prune a trained network and see what it costs and what it gains, in under two minutes."`
@@ -44,7 +45,7 @@ type commands struct {
 
 const description = `Makes pruned neural networks run faster on CPUs.
 
-MODEL is an ONNX file or builtin:NAME, one of lenet5 (trained), resnet50, mobilenet_v1, mobilenet_v2, vgg16, bert_base_128 and vit_b_16 (random weights). builtin:resnet50@0.9 is pruned to 90 % zeros, builtin:resnet50@0.9:4x1 in blocks of four outputs.
+MODEL is an ONNX file, a .nnz file that compile wrote, or builtin:NAME, one of lenet5 (trained), resnet50, mobilenet_v1, mobilenet_v2, vgg16, bert_base_128 and vit_b_16 (random weights). builtin:resnet50@0.9 is pruned to 90 % zeros, builtin:resnet50@0.9:4x1 in blocks of four outputs.
 
 The environment variable NNZ_ISA (generic, avx2, avx512, neon) chooses a lesser instruction set than this CPU has.
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -286,6 +287,46 @@ func TestRun(t *testing.T) {
 	o := r.Outputs[0]
 	if o.Min != 0 || o.Max != 2 || o.Mean != 0.75 || len(r.Top) != 1 || r.Top[0][0].Index != 3 || r.Top[0][1].Index != 2 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestCompile writes a .nnz file, which is then a model like any other.
+func TestCompile(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	saveFloats(t, file("x.npy"), []int{1, 1, 28, 28}, make([]float32, 28*28))
+	network := "builtin:lenet5@0.9"
+	if got := succeed(t, "compile", network, "-o", file("lenet5.nnz"), "--threads", "2"); !strings.Contains(got, "2 threads") {
+		t.Errorf("compile printed %q", got)
+	}
+	succeed(t, "compile", file("lenet5.nnz"), "-o", file("again.nnz"), "--json", file("report.json"))
+	want := succeed(t, "run", network, "-i", file("x.npy"), "--json", "-")
+	for _, name := range []string{"lenet5.nnz", "again.nnz"} {
+		if got := succeed(t, "run", file(name), "-i", file("x.npy"), "--json", "-"); got != want {
+			t.Errorf("%s gives\n%s\nnot\n%s", name, got, want)
+		}
+	}
+	var layers [2]struct {
+		Layers []struct{ Name, Format, Kernel string }
+	}
+	for i, name := range []string{network, file("lenet5.nnz")} {
+		if err := json.Unmarshal([]byte(succeed(t, "inspect", name, "--json", "-")), &layers[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(layers[0].Layers) == 0 || !slices.Equal(layers[0].Layers, layers[1].Layers) {
+		t.Errorf("inspect shows %+v, and of the .nnz file %+v", layers[0], layers[1])
+	}
+	succeed(t, "bench", file("lenet5.nnz"), "--runs", "2", "--json", file("bench.json"))
+	succeed(t, "prune", file("lenet5.nnz"), "--sparsity", "0.95", "-o", file("pruned.onnx"))
+	whole, err := os.ReadFile(file("lenet5.nnz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole[len(whole)/2] ^= 4
+	saveBytes(t, file("damaged.nnz"), whole)
+	if code, _, stderr := command(t, "run", file("damaged.nnz"), "-i", file("x.npy")); code != exitFile || !strings.Contains(stderr, "damaged.nnz: at byte 0: the file is damaged") {
+		t.Errorf("a damaged file: exit code %d, %s", code, stderr)
 	}
 }
 

@@ -1,27 +1,28 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// patience is how long a command works before it shows a progress bar.
-const patience = time.Second
-
-// progressSteps is how finely a bar counts.
-const progressSteps = 1000
+const (
+	patience      = time.Second            // how long a command works before it shows a progress bar
+	progressWidth = 30                     // characters of the bar
+	progressEvery = 100 * time.Millisecond // at most so often is it drawn
+)
 
 // A progress shows on a terminal how much of a task is done, once that has
 // taken a while. Elsewhere it shows nothing.
 type progress struct {
 	out   io.Writer // nil where nothing is shown
 	start time.Time
+	drawn time.Time // zero where nothing is there
 	label string
-	bar   *progressbar.ProgressBar
 }
 
 // newProgress begins a task.
@@ -35,27 +36,28 @@ func newProgress(e *env, label string) *progress {
 
 // update tells which fraction of the task is done.
 func (p *progress) update(done float64) {
-	if p.out == nil || time.Since(p.start) < patience {
+	now := time.Now()
+	if p.out == nil || now.Sub(p.start) < patience || now.Sub(p.drawn) < progressEvery {
 		return
 	}
-	if p.bar == nil {
-		p.bar = progressbar.NewOptions(progressSteps,
-			progressbar.OptionSetWriter(p.out),
-			progressbar.OptionSetDescription(p.label),
-			progressbar.OptionSetWidth(30),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetPredictTime(true),
-		)
+	p.drawn = now
+	done = min(max(done, 0), 1)
+	full := int(done * progressWidth)
+	left := ""
+	if done > 0 {
+		took := now.Sub(p.start)
+		left = ", " + (time.Duration(float64(took)/done) - took).Round(time.Second).String() + " left"
 	}
-	// An error here is one of writing to the terminal, where it could only be
-	// told in the same way.
-	_ = p.bar.Set(int(done * progressSteps))
+	fmt.Fprintf(p.out, "%s%s %s%s %3.0f %%%s", clearLine, p.label, strings.Repeat("█", full), strings.Repeat("░", progressWidth-full), 100*done, left)
 }
+
+// clearLine goes back to where the line begins, and removes what is in it.
+const clearLine = "\r\x1b[K"
 
 // end removes the bar.
 func (p *progress) end() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
+	if !p.drawn.IsZero() {
+		fmt.Fprint(p.out, clearLine)
+		p.drawn = time.Time{}
 	}
 }

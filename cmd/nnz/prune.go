@@ -8,7 +8,7 @@ import (
 
 // pruneCmd sets weights of a model to zero.
 type pruneCmd struct {
-	Model       string    `arg:"" help:"ONNX file, or builtin:NAME."`
+	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
 	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
 	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
 	Scope       string    `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`

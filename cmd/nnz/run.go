@@ -14,7 +14,7 @@ import (
 
 // runCmd runs a model once.
 type runCmd struct {
-	Model  string   `arg:"" help:"ONNX file, or builtin:NAME."`
+	Model  string   `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
 	Input  []string `short:"i" sep:"none" placeholder:"NAME=FILE" help:"File of an input: .npy, .npz, .pb (TensorProto), .png, .jpg, or raw float32 under any other name. NAME= may be left out where there is one input."`
 	Output []string `short:"o" sep:"none" placeholder:"NAME=FILE" help:"File to write an output to: .npy, .pb, or raw float32. NAME= may be left out where there is one output."`
 	Top    int      `placeholder:"N" help:"Show the N most probable classes of the first output."`

@@ -5,6 +5,7 @@ package mmap
 import (
 	"fmt"
 	"os"
+	"unsafe"
 )
 
 // A File is the contents of a file.
@@ -71,4 +72,29 @@ func (f *File) Close() error {
 		return nil
 	}
 	return unmap()
+}
+
+// Release lets the memory go that a part of the file takes. Its contents come
+// back from the file when they are read again. Bytes of any other memory are
+// left alone.
+func (f *File) Release(part []byte) {
+	if len(part) == 0 || len(f.data) == 0 || f.unmap == nil {
+		return
+	}
+	first, begin := uintptr(unsafe.Pointer(&part[0])), uintptr(unsafe.Pointer(&f.data[0]))
+	if first < begin || first-begin > uintptr(len(f.data)-len(part)) {
+		return
+	}
+	// Whole pages; others may have what is still in use. A few are not worth a
+	// call.
+	const least = 256 << 10
+	page := os.Getpagesize()
+	at := int(first - begin)
+	from, to := (at+page-1)/page*page, (at+len(part))/page*page
+	if at+len(part) == len(f.data) {
+		to = len(f.data)
+	}
+	if to-from >= least {
+		release(f.data[from:to])
+	}
 }

@@ -54,3 +54,23 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestRelease(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456"), 200_000)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other := bytes.Clone(want)
+	for _, part := range [][]byte{nil, f.Bytes(), f.Bytes()[1:], f.Bytes()[100:600_000], f.Bytes()[1_000_000:], other} {
+		f.Release(part)
+		if !bytes.Equal(f.Bytes(), want) || !bytes.Equal(other, want) {
+			t.Fatal("contents changed")
+		}
+	}
+}

@@ -15,3 +15,6 @@ func mapFile(f *os.File, size int) (*File, error) {
 	}
 	return &File{data: data, unmap: func() error { return unix.Munmap(data) }}, nil
 }
+
+// release is no more than advice, which a system may refuse.
+func release(pages []byte) { _ = unix.Madvise(pages, unix.MADV_DONTNEED) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/kernels/spmm"
 )
@@ -27,28 +28,21 @@ type strip struct {
 	off, val  int // where its offsets and weights begin
 }
 
-// Pack packs a row-major matrix of rows x len(a.Offsets). Rows need not be a
-// multiple of anything, but those of a group that do not fill a vector cost as
-// much as if they did. a.Block and a.Chunk are not looked at: sums stay in
-// registers from the first column to the last. It is an error where the
-// addressing does not fit the matrix, or where the instruction set has no
-// kernels.
-func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) {
+// layOut returns the weight but for its elements, and how many of those it has.
+func layOut(i isa.ISA, rows int, a spmm.Addressing) (p *Weight, size int, err error) {
 	cols, groups, panels := len(a.Offsets), max(a.Groups, 1), panelsOf(i)
 	switch {
 	case panels == 0:
-		return nil, fmt.Errorf("gemm: no %v kernels in this build", i)
+		return nil, 0, fmt.Errorf("gemm: no %v kernels in this build", i)
 	case rows < 1 || cols < 1 || cols > math.MaxInt32/(rows+panels*i.Lanes()*groups):
-		return nil, fmt.Errorf("gemm: weight of %d x %d", rows, cols)
-	case len(w) != rows*cols:
-		return nil, fmt.Errorf("gemm: %d weights for %d x %d", len(w), rows, cols)
+		return nil, 0, fmt.Errorf("gemm: weight of %d x %d", rows, cols)
 	}
 	largest, err := a.Largest(rows)
 	if err != nil {
-		return nil, fmt.Errorf("gemm: %w", err)
+		return nil, 0, fmt.Errorf("gemm: %w", err)
 	}
-	p := &Weight{isa: i, rows: rows, cols: cols, maxOff: largest}
-	size, perGroup := 0, rows/groups
+	p = &Weight{isa: i, rows: rows, cols: cols, maxOff: largest}
+	perGroup := rows / groups
 	for g := range groups {
 		for _, o := range a.Offsets {
 			p.off = append(p.off, o+uint32(g)*a.GroupStride)
@@ -61,8 +55,26 @@ func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) 
 			size += s.panels * i.Lanes() * cols
 		}
 	}
+	return p, size, nil
+}
+
+// Pack packs a row-major matrix of rows x len(a.Offsets). Rows need not be a
+// multiple of anything, but those of a group that do not fill a vector cost as
+// much as if they did. a.Block and a.Chunk are not looked at: sums stay in
+// registers from the first column to the last. It is an error where the
+// addressing does not fit the matrix, or where the instruction set has no
+// kernels.
+func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) {
+	p, size, err := layOut(i, rows, a)
+	if err != nil {
+		return nil, err
+	}
+	cols := p.cols
+	if len(w) != rows*cols {
+		return nil, fmt.Errorf("gemm: %d weights for %d x %d", len(w), rows, cols)
+	}
 	const page = 2048 // from so many on, the allocator hands out whole pages
-	p.val = make([]float32, size, max(size, page))
+	p.val = huge.Make[float32](max(size, page))[:size]
 	for _, s := range p.strips {
 		width := s.panels * i.Lanes()
 		for r := range s.rows {
@@ -71,6 +83,25 @@ func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) 
 			}
 		}
 	}
+	return p, nil
+}
+
+// Store returns the elements in the order of [Restore], which are not to be
+// changed.
+func (w *Weight) Store() []float32 { return w.val }
+
+// Restore makes a weight of rows rows of what [Weight.Store] returned, for the
+// same instruction set. It uses the elements where they lie. It is an error
+// where they are too few or too many for the addressing.
+func Restore(i isa.ISA, rows int, val []float32, a spmm.Addressing) (*Weight, error) {
+	p, size, err := layOut(i, rows, a)
+	if err == nil && len(val) != size {
+		err = fmt.Errorf("gemm: stored weight of %d elements, expected %d", len(val), size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.val = val
 	return p, nil
 }
 

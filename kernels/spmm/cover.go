@@ -32,22 +32,20 @@ type Fit struct {
 // have kernels: row by row, left to right. It is empty where the grid is, or
 // where no kernel is of the fit's R and Step.
 func (f Fit) Cover(grid Shape) []Placed {
-	have := map[Shape]bool{}
+	var costs [maxPart + 1][maxPart + 1]float64 // of a tile, 0 where there is none
+	found := false
 	for _, k := range kernels {
-		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step {
-			have[k.Tile] = true
+		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step && costs[k.Tile.Rows][k.Tile.Cols] == 0 {
+			costs[k.Tile.Rows][k.Tile.Cols] = f.Cost(k.Tile)
+			found = true
 		}
 	}
-	if len(have) == 0 {
+	if !found {
 		return nil
-	}
-	costs := map[Shape]float64{}
-	for tile := range have {
-		costs[tile] = f.Cost(tile)
 	}
 	band := func(rows int) ([]int, float64) {
 		return partition(grid.Cols, func(cols int) float64 {
-			if c, ok := costs[Shape{rows, cols}]; ok {
+			if c := costs[rows][cols]; c > 0 {
 				return c
 			}
 			return math.Inf(1)
@@ -183,28 +181,35 @@ const maxPart = 16
 // cut.
 func partition(n int, cost func(part int) float64) ([]int, float64) {
 	var costs [maxPart + 1]float64
-	for p := 1; p <= maxPart; p++ {
+	for p := 1; p <= min(maxPart, n); p++ {
 		costs[p] = cost(p)
 	}
-	total := make([]float64, n+1)
-	last := make([]int, n+1) // the smallest part of the best cut
+	type cut struct {
+		total float64
+		last  int // the smallest part
+	}
+	var room [256]cut
+	best := room[:] // the best cut of so many
+	if n >= len(room) {
+		best = make([]cut, n+1)
+	}
 	for m := 1; m <= n; m++ {
-		total[m] = math.Inf(1)
+		best[m].total = math.Inf(1)
 		for p := min(m, maxPart); p > 0; p-- {
-			if c := total[m-p] + costs[p]; c <= total[m] {
-				total[m], last[m] = c, p
+			if c := best[m-p].total + costs[p]; c <= best[m].total {
+				best[m].total, best[m].last = c, p
 			}
 		}
 	}
-	if n <= 0 || math.IsInf(total[n], 1) {
+	if n <= 0 || math.IsInf(best[n].total, 1) {
 		return nil, math.Inf(1)
 	}
 	var parts []int
-	for m := n; m > 0; m -= last[m] {
-		parts = append(parts, last[m])
+	for m := n; m > 0; m -= best[m].last {
+		parts = append(parts, best[m].last)
 	}
 	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
 		parts[i], parts[j] = parts[j], parts[i]
 	}
-	return parts, total[n]
+	return parts, best[n].total
 }

@@ -19,7 +19,7 @@ type pairEntry struct {
 
 // A pair is two rows of a K-block that share columns.
 type pair struct {
-	a, b   part
+	a, b   *part
 	shared int
 }
 
@@ -40,6 +40,7 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 	alike := func(a, b part) bool {
 		return len(a.col) == len(b.col) && p.group(a.strip) == p.group(b.strip) && a.row/Band == b.row/Band
 	}
+	pairs, single = p.matcher.pairs[:0], p.matcher.single[:0]
 	for len(parts) > 0 {
 		n := 1
 		for n < len(parts) && alike(parts[0], parts[n]) {
@@ -48,6 +49,7 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 		pairs, single = p.matcher.match(parts[:n], first, p.Block, pairs, single)
 		parts = parts[n:]
 	}
+	p.matcher.pairs, p.matcher.single = pairs, single
 	slices.SortStableFunc(pairs, func(x, y pair) int {
 		return cmp.Or(cmp.Compare(len(y.a.col), len(x.a.col)), cmp.Compare(y.shared, x.shared))
 	})
@@ -56,8 +58,14 @@ func (p *packer) match(parts []part, first int32) (pairs []pair, single []part) 
 
 // A matcher holds what matching needs, for the next class of rows to use again.
 type matcher struct {
-	sets []uint64      // of columns, a bit each
-	by   [][][2]uint16 // pairs of rows, by how many columns they share
+	sets   []uint64   // of columns, a bit each
+	shared []uint16   // columns that rows i and j < i have both, at i(i-1)/2 + j
+	ends   []int      // of the twos that share as many
+	twos   [][2]uint8 // rows, of which a class has at most Band
+	// apart is of the rows of a pair which of their columns the other lacks.
+	apart  [2][]int
+	pairs  []pair
+	single []part
 }
 
 // match appends pairs of rows that have as many columns of the K-block from
@@ -75,13 +83,11 @@ func (m *matcher) match(rows []part, first int32, block int, pairs []pair, singl
 			set(i)[(k-first)/64] |= 1 << ((k - first) % 64)
 		}
 	}
-	count := len(rows[0].col)
-	for len(m.by) <= count {
-		m.by = append(m.by, nil)
-	}
-	for i := range m.by {
-		m.by[i] = m.by[i][:0]
-	}
+	// How many columns any two rows share, and then the twos by that, those that
+	// share most first.
+	m.ends = slices.Grow(m.ends[:0], len(rows[0].col)+2)[:len(rows[0].col)+2]
+	clear(m.ends)
+	m.shared = m.shared[:0]
 	for i := range rows {
 		a := set(i)
 		for j := range i {
@@ -89,16 +95,29 @@ func (m *matcher) match(rows []part, first int32, block int, pairs []pair, singl
 			for w, b := range set(j) {
 				n += bits.OnesCount64(a[w] & b)
 			}
-			m.by[n] = append(m.by[n], [2]uint16{uint16(j), uint16(i)})
+			m.shared = append(m.shared, uint16(n))
+			m.ends[n]++
+		}
+	}
+	for n := len(m.ends) - 2; n >= 0; n-- {
+		m.ends[n] += m.ends[n+1]
+	}
+	m.twos = slices.Grow(m.twos[:0], len(m.shared))[:len(m.shared)]
+	at := 0
+	for i := range rows {
+		for j := range i {
+			begin := &m.ends[m.shared[at]+1] // which moves on to the end
+			m.twos[*begin] = [2]uint8{uint8(j), uint8(i)}
+			*begin++
+			at++
 		}
 	}
 	paired := make([]bool, len(rows))
-	for shared, candidates := range slices.Backward(m.by) {
-		for _, c := range candidates {
-			if !paired[c[0]] && !paired[c[1]] {
-				paired[c[0]], paired[c[1]] = true, true
-				pairs = append(pairs, pair{rows[c[0]], rows[c[1]], shared})
-			}
+	for _, c := range m.twos {
+		if !paired[c[0]] && !paired[c[1]] {
+			paired[c[0]], paired[c[1]] = true, true
+			shared := int(m.shared[int(c[1])*(int(c[1])-1)/2+int(c[0])])
+			pairs = append(pairs, pair{&rows[c[0]], &rows[c[1]], shared})
 		}
 	}
 	for i, done := range paired {
@@ -131,7 +150,8 @@ func (p *packer) cutPairs(runs []run, pairs []pair) []run {
 // then of those that only one has.
 func (p *packer) writePair(x pair) {
 	group := uint32(p.group(x.a.strip)) * p.GroupStride
-	var apart [2][]int // indices into the rows' columns
+	apart := &p.matcher.apart
+	apart[0], apart[1] = apart[0][:0], apart[1][:0]
 	for i, j := 0, 0; i < len(x.a.col) || j < len(x.b.col); {
 		switch {
 		case j == len(x.b.col) || i < len(x.a.col) && x.a.col[i] < x.b.col[j]:

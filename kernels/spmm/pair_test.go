@@ -27,7 +27,7 @@ func TestMatch(t *testing.T) {
 			}
 			slices.SortStableFunc(parts, func(a, b part) int { return len(b.col) - len(a.col) })
 			seen := make([]bool, rows)
-			see := func(x part) {
+			see := func(x *part) {
 				if seen[x.row] {
 					t.Fatalf("row %d is there twice", x.row)
 				}
@@ -54,7 +54,7 @@ func TestMatch(t *testing.T) {
 				}
 			}
 			for _, x := range single {
-				see(x)
+				see(&x)
 			}
 			if slices.Contains(seen, false) {
 				t.Error("a row is missing")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
@@ -47,10 +48,9 @@ func (a Addressing) Largest(rows int) (int, error) {
 	if largest > math.MaxUint32 {
 		return 0, fmt.Errorf("offset %d needs more than 32 bits", largest)
 	}
-	for _, o := range append([]uint32{a.GroupStride}, a.Offsets...) {
-		if o%4 != 0 {
-			return 0, fmt.Errorf("offset %d is not a multiple of 4 bytes", o)
-		}
+	odd := func(o uint32) bool { return o%4 != 0 }
+	if odd(a.GroupStride) || slices.ContainsFunc(a.Offsets, odd) {
+		return 0, errors.New("an offset is not a multiple of 4 bytes")
 	}
 	return int(largest), nil
 }
@@ -276,6 +276,7 @@ type packer struct {
 	rows, groups, groupRows int
 	shared                  bool // strips of a group have all columns: one list of offsets serves them
 	strips                  []strip
+	parts                   []part // of the last K-block, for the next to use again
 	matcher                 matcher
 	w                       Weight
 }
@@ -308,7 +309,12 @@ func newPacker(rows, cols, r int, a Addressing) (*packer, error) {
 	return p, nil
 }
 
-func (p *packer) add(s strip) { p.strips = append(p.strips, s) }
+func (p *packer) add(s strip) {
+	if p.strips == nil {
+		p.strips = make([]strip, 0, (p.rows+s.r-1)/s.r)
+	}
+	p.strips = append(p.strips, s)
+}
 
 // elements returns how many weights a strip and its rest have.
 func (s strip) elements() int {
@@ -330,7 +336,17 @@ func (p *packer) pack() (*Weight, error) {
 		return nil, fmt.Errorf("spmm: %d weights are too many", nnz)
 	}
 	p.w.nnz = nnz
-	p.w.val = make([]float32, 0, nnz+1)
+	p.w.val = huge.Make[float32](nnz + 1)[:0]
+	if !p.shared {
+		columns := 0 // pairs share some, which then is room for nothing
+		for _, s := range p.strips {
+			columns += len(s.col)
+			for _, s := range s.rest {
+				columns += len(s.col)
+			}
+		}
+		p.w.off = huge.Make[uint32](columns + lookahead)[:0]
+	}
 	// Whole blocks first, then the smaller ones of every group.
 	slices.SortStableFunc(p.strips, func(a, b strip) int { return cmp.Compare(b.r, a.r) })
 	for len(p.strips) > 0 {
@@ -375,31 +391,39 @@ func (s *strip) take(end int32, stage int) part {
 	return p
 }
 
-// takeAll cuts off what the strip and its rest have before column end. In a
+// takeAll cuts off what the strip and its rest have before column end, and
+// appends it to parts. In a
 // K-block that begins or ends accumulators, as f says, each row has to be
 // there, whether or not it holds weights: what comes first begins it, what
 // comes last ends it.
-func (s *strip) takeAll(end int32, f flags) []part {
-	parts := []part{s.take(end, 0)}
+func (s *strip) takeAll(parts []part, end int32, f flags) []part {
+	n := len(parts)
+	parts = append(parts, s.take(end, 0))
 	scattered := 0
 	for i := range s.rest {
 		parts = append(parts, s.rest[i].take(end, 1))
-		scattered += len(parts[i+1].col)
+		scattered += len(parts[len(parts)-1].col)
 	}
+	all := parts[n:]
 	switch {
 	case scattered == 0:
-		parts = parts[:1]
-	case len(parts[0].col) == 0:
-		parts = parts[1:]
+		all = all[:1]
+	case len(all[0].col) == 0:
+		all = all[1:]
 	}
 	const begin = first | residual
-	for i := range parts {
-		parts[i].flags = f
-		if len(parts) > 1 && parts[0].stage == 0 {
-			parts[i].flags &^= []flags{clamp, begin}[parts[i].stage]
+	at := n
+	for i, p := range all {
+		p.flags = f
+		if len(all) > 1 && all[0].stage == 0 {
+			p.flags &^= []flags{clamp, begin}[min(i, 1)]
+		}
+		if len(p.col) > 0 || p.flags != 0 {
+			parts[at] = p
+			at++
 		}
 	}
-	return slices.DeleteFunc(parts, func(p part) bool { return len(p.col) == 0 && p.flags == 0 })
+	return parts[:at]
 }
 
 // chunk packs one chunk: K-block by K-block, in each the blocks before the
@@ -407,7 +431,8 @@ func (s *strip) takeAll(end int32, f flags) []part {
 func (p *packer) chunk(strips []strip) {
 	c := chunk{class: class{r: strips[0].r, rest: len(strips[0].rest) > 0}}
 	cols := len(p.Offsets)
-	var parts []part
+	parts := p.parts
+	defer func() { p.parts = parts }()
 	for k := 0; k < cols; k += p.Block {
 		var f flags
 		if k == 0 {
@@ -418,7 +443,7 @@ func (p *packer) chunk(strips []strip) {
 		}
 		parts = parts[:0]
 		for i := range strips {
-			parts = append(parts, strips[i].takeAll(int32(min(k+p.Block, cols)), f)...)
+			parts = strips[i].takeAll(parts, int32(min(k+p.Block, cols)), f)
 		}
 		slices.SortStableFunc(parts, func(a, b part) int {
 			return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.flags, b.flags), cmp.Compare(len(b.col), len(a.col)))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/nnz-dev/nnz/internal/huge"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/sparse"
 )
@@ -179,7 +180,7 @@ func newPacker(r, values int) *packer {
 // that no vector in it crosses one.
 func aligned(capacity int) []float32 {
 	const line = 64
-	s := make([]float32, capacity+line/4)
+	s := huge.Make[float32](capacity + line/4)
 	skip := (line - int(uintptr(unsafe.Pointer(&s[0]))%line)) % line / 4
 	return s[skip : skip : skip+capacity]
 }

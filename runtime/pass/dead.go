@@ -9,7 +9,7 @@ import (
 // dead drops what no output of the graph depends on: nodes, optional outputs
 // of nodes, weights, and the types of values that are gone.
 func dead(g *Graph) error {
-	live := make(map[string]bool)
+	live := make(map[string]bool, 2*len(g.Nodes))
 	for _, out := range g.Outputs {
 		live[out.Name] = true
 	}

@@ -1,6 +1,7 @@
 package pass
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -65,7 +66,7 @@ func (g *Graph) linearGemm(n *graph.Node) error {
 		name += ".T"
 	}
 	if alpha != 1 {
-		if w, err = scaled(w, func(int, int) float64 { return float64(alpha) }); err != nil {
+		if w, err = scaled(w, fmt.Sprint(alpha), func(int, int) float64 { return float64(alpha) }); err != nil {
 			return err
 		}
 		name += ".alpha"

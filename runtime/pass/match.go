@@ -16,7 +16,7 @@ type matcher struct {
 }
 
 func newMatcher(g *Graph) *matcher {
-	m := &matcher{Graph: g, index: newIndex(g), reader: make(map[string]*graph.Node)}
+	m := &matcher{Graph: g, index: newIndex(g), reader: make(map[string]*graph.Node, 2*len(g.Nodes))}
 	for _, n := range g.Nodes {
 		for _, in := range n.Inputs {
 			m.reader[in] = n

@@ -1,6 +1,7 @@
 package pass
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -137,7 +138,7 @@ func (m *matcher) constantGemm(n *graph.Node) error {
 	w = matrices(w, 1, w.Shape[0], w.Shape[1], turnW != right)
 	if alpha := n.Float("alpha", 1); alpha != 1 {
 		var err error
-		if w, err = scaled(w, func(int, int) float64 { return float64(alpha) }); err != nil {
+		if w, err = scaled(w, fmt.Sprint(alpha), func(int, int) float64 { return float64(alpha) }); err != nil {
 			return err
 		}
 	}
@@ -160,7 +161,7 @@ func (m *matcher) constantGemm(n *graph.Node) error {
 	if beta := n.Float("beta", 1); n.Input(2) != "" && beta != 0 {
 		term := n.Input(2)
 		if k := m.realConstant(term); k != nil && beta != 1 {
-			k, err := scaled(k, func(int, int) float64 { return float64(beta) })
+			k, err := scaled(k, fmt.Sprint(beta), func(int, int) float64 { return float64(beta) })
 			if err != nil {
 				return err
 			}

@@ -165,10 +165,10 @@ type index struct {
 func newIndex(g *Graph) *index {
 	ix := &index{
 		g:        g,
-		producer: make(map[string]*graph.Node),
-		readers:  make(map[string]int),
+		producer: make(map[string]*graph.Node, len(g.Nodes)),
+		readers:  make(map[string]int, 2*len(g.Nodes)),
 		output:   make(map[string]bool),
-		position: make(map[*graph.Node]int),
+		position: make(map[*graph.Node]int, len(g.Nodes)),
 		dropped:  make(map[*graph.Node]bool),
 		added:    make(map[*graph.Node][]*graph.Node),
 	}

@@ -63,18 +63,19 @@ func (g *Graph) mergeable(layers [3]*graph.Node) bool {
 	return g.sameShape(layers[1].Outputs[0], layers[2].Outputs[0])
 }
 
-// stacked returns the weights and biases of layers above one another. Sparse
-// weights make a sparse one.
+// stacked returns the weights and biases of layers above one another.
 func (g *Graph) stacked(layers [3]*graph.Node) (w, b *graph.Tensor, err error) {
-	var dense, bias []float32
-	var csr []*sparse.CSR
+	var list [3]*graph.Tensor
+	var bias []float32
+	how := "stacked"
 	rows, cols := 0, g.constant(layers[0].Inputs[1]).Shape[1]
 	biased := slices.ContainsFunc(layers[:], func(l *graph.Node) bool { return l.Input(2) != "" })
-	for _, l := range layers {
+	for i, l := range layers {
 		t := g.constant(l.Inputs[1])
+		list[i] = t
 		rows += t.Shape[0]
-		if m := csrOf(t.Sparse()); m != nil {
-			csr = append(csr, m)
+		if t.Deferred() && i > 0 {
+			how += " " + t.Key()
 		}
 		if name := l.Input(2); name != "" {
 			bias = append(bias, g.constant(name).Floats()...)
@@ -85,31 +86,47 @@ func (g *Graph) stacked(layers [3]*graph.Node) (w, b *graph.Tensor, err error) {
 	if biased {
 		b = graph.FromFloats([]int{rows}, bias)
 	}
-	if len(csr) < len(layers) {
-		for _, l := range layers {
-			dense = append(dense, g.constant(l.Inputs[1]).Floats()...)
-		}
-		return graph.FromFloats([]int{rows, cols}, dense).Compact(), b, nil
+	shape := []int{rows, cols}
+	stacked := func(*graph.Tensor) (*graph.Tensor, error) { return stackedNow(list, shape) }
+	if !list[1].Deferred() || !list[2].Deferred() {
+		w, err = stacked(nil)
+		return w, b, err
 	}
-	m, err := stackCSR(csr, cols)
-	if err != nil {
-		return nil, nil, err
-	}
-	// Blocks stay blocks where none of the layers cuts one.
-	if s, ok := g.constant(layers[0].Inputs[1]).Sparse().(*sparse.BSR); ok {
-		if r, c := s.Block(); g.sameBlocks(layers, r, c) {
-			w, err = graph.NewSparse([]int{rows, cols}, m.BSR(r, c))
-			return w, b, err
-		}
-	}
-	w, err = graph.NewSparse([]int{rows, cols}, m)
+	w, err = list[0].Derived(shape, how, stacked)
 	return w, b, err
 }
 
+// stackedNow puts weights above one another. Sparse ones make a sparse one.
+func stackedNow(list [3]*graph.Tensor, shape []int) (*graph.Tensor, error) {
+	var csr []*sparse.CSR
+	for _, t := range list {
+		if m := csrOf(t.Sparse()); m != nil {
+			csr = append(csr, m)
+		}
+	}
+	if len(csr) < len(list) {
+		var dense []float32
+		for _, t := range list {
+			dense = append(dense, t.Floats()...)
+		}
+		return graph.FromFloats(shape, dense).Compact(), nil
+	}
+	m, err := stackCSR(csr, shape[1])
+	if err != nil {
+		return nil, err
+	}
+	// Blocks stay blocks where none of the layers cuts one.
+	if s, ok := list[0].Sparse().(*sparse.BSR); ok {
+		if r, c := s.Block(); sameBlocks(list, r, c) {
+			return graph.NewSparse(shape, m.BSR(r, c))
+		}
+	}
+	return graph.NewSparse(shape, m)
+}
+
 // sameBlocks reports whether the weights are all in whole blocks of r x c.
-func (g *Graph) sameBlocks(layers [3]*graph.Node, r, c int) bool {
-	for _, l := range layers {
-		t := g.constant(l.Inputs[1])
+func sameBlocks(list [3]*graph.Tensor, r, c int) bool {
+	for _, t := range list {
 		s, ok := t.Sparse().(*sparse.BSR)
 		if !ok || t.Shape[0]%r != 0 {
 			return false

@@ -20,6 +20,10 @@ func floats(v []float64) *graph.Tensor {
 // transposed returns a matrix with its axes exchanged. A sparse one stays
 // sparse, in the form that takes the least memory.
 func transposed(t *graph.Tensor) (*graph.Tensor, error) {
+	return t.Derived([]int{t.Shape[1], t.Shape[0]}, "transposed", transposedNow)
+}
+
+func transposedNow(t *graph.Tensor) (*graph.Tensor, error) {
 	shape := []int{t.Shape[1], t.Shape[0]}
 	if csr := csrOf(t.Sparse()); csr != nil {
 		return graph.NewSparse(shape, csr.Transpose())
@@ -46,9 +50,13 @@ func csrOf(m sparse.Matrix) *sparse.CSR {
 }
 
 // scaled multiplies each element by the factor of its place in the tensor seen
-// as a matrix of its first extent times all others. A sparse tensor keeps its
-// form.
-func scaled(t *graph.Tensor, factor func(row, col int) float64) (*graph.Tensor, error) {
+// as a matrix of its first extent times all others, which how tells from other
+// factors. A sparse tensor keeps its form.
+func scaled(t *graph.Tensor, how string, factor func(row, col int) float64) (*graph.Tensor, error) {
+	return t.Derived(t.Shape, "scaled "+how, func(t *graph.Tensor) (*graph.Tensor, error) { return scaledNow(t, factor) })
+}
+
+func scaledNow(t *graph.Tensor, factor func(row, col int) float64) (*graph.Tensor, error) {
 	if t.Sparse() == nil {
 		v, out := t.Floats(), make([]float32, t.Len())
 		cols := len(v) / max(1, t.Shape[0])
@@ -159,7 +167,11 @@ func (g *Graph) apply(ix *index, l layer, scale, shift []float64) error {
 		bias = g.addWeight(weight+".bias", floats(terms))
 	}
 	if slices.ContainsFunc(scale, func(s float64) bool { return s != 1 }) {
-		w, err := scaled(l.weight, func(row, col int) float64 { return scale[l.channel(row, col)] })
+		how := ""
+		if l.weight.Deferred() {
+			how = fmt.Sprint(n.Op, n.Int("group", 1), scale)
+		}
+		w, err := scaled(l.weight, how, func(row, col int) float64 { return scale[l.channel(row, col)] })
 		if err != nil {
 			return err
 		}
