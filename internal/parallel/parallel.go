@@ -34,7 +34,8 @@ const looks = 64
 // patience, and than some of its own chunks took, means that a worker has lost
 // its core to another process, for milliseconds maybe. The caller then sleeps,
 // so that the worker can have its core, and does without workers for some time,
-// twice as long after each time that it happens again.
+// twice as long after each time that it happens again. The first sleep of a
+// goroutine allocates its timer, and may have the scheduler start a thread.
 const (
 	patience   = 100 * time.Microsecond
 	someChunks = 4
