@@ -65,7 +65,7 @@ func functions(k *vec.Kernels) []function {
 		{"gelu_tanh", 4, unary(k.GeluTanh)},
 		{"silu", 4, unary(k.Silu)},
 		{"softmax", 4, func(dst, x, _ []float32) { k.Softmax(dst, x[:len(dst)]) }},
-		{"softmax_columns", 4, func(dst, x, _ []float32) { k.SoftmaxColumns(dst, x, square(dst)) }},
+		{"softmax_columns", 4, func(dst, x, _ []float32) { k.SoftmaxColumns(dst, x, nil, 1, square(dst)) }},
 		{"layer_norm", 4, func(dst, x, _ []float32) { k.LayerNorm(dst, x[:len(dst)], nil, nil, 1e-5) }},
 		{"layer_norm_columns", 4, func(dst, x, _ []float32) { k.LayerNormColumns(dst, x, nil, nil, square(dst), 1e-5) }},
 		{"rms_norm", 4, func(dst, x, _ []float32) { k.RMSNorm(dst, x[:len(dst)], nil, 1e-5) }},

@@ -103,11 +103,12 @@ func (c Columns) eachPart(lanes int, f func(part Columns, at int)) bool {
 	return true
 }
 
-func softmaxColumns(lanes int, f func(dst, x []float32, rows, width, stride int)) func(dst, x []float32, c Columns) {
-	return func(dst, x []float32, c Columns) {
+func softmaxColumns(lanes int, f func(dst, x, bias []float32, rows, width, stride, biasStep int, scale float32)) func(dst, x, bias []float32, scale float32, c Columns) {
+	return func(dst, x, bias []float32, scale float32, c Columns) {
 		dst, x = dst[:c.size()], x[:c.size()]
-		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], p.Rows, p.Width, p.Stride) }) {
-			softmaxColumnsGeneric(dst, x, c)
+		biases, step := perRow(bias, zeros[:], c.Rows)
+		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], biases, p.Rows, p.Width, p.Stride, step, scale) }) {
+			softmaxColumnsGeneric(dst, x, bias, scale, c)
 		}
 	}
 }
@@ -254,5 +255,18 @@ func gather(f func(dst, src []float32, index []int32, fill float32)) func(dst, s
 			dst, index = dst[gatherChunk:], index[gatherChunk:]
 		}
 		f(dst, src, index, fill)
+	}
+}
+
+func interleave(lanes int, f func(dst, src []float32, vectors, live, stride int)) func(dst, src []float32, vectors, live, stride int) {
+	return func(dst, src []float32, vectors, live, stride int) {
+		dst, src = interleaved(dst, src, lanes, vectors, live, stride)
+		for most := chunk / (4 * lanes); vectors > most; vectors -= most {
+			f(dst, src, most, live, stride)
+			dst, src = dst[4*live*most:], src[lanes*most:]
+		}
+		if vectors > 0 {
+			f(dst, src, vectors, live, stride)
+		}
 	}
 }

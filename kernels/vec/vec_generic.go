@@ -36,6 +36,7 @@ func generic(i isa.ISA) Kernels {
 		MaxPool:     maxPoolGeneric(i.Lanes()),
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
+		Interleave:  interleaveGeneric(i.Lanes()),
 		Permute:     permuteGeneric,
 
 		SoftmaxColumns:   softmaxColumnsGeneric,
@@ -271,6 +272,31 @@ func gatherGeneric(dst, src []float32, index []int32, fill float32) {
 			dst[i] = src[j]
 		} else {
 			dst[i] = fill
+		}
+	}
+}
+
+// interleaved cuts the operands of Interleave to what it writes and reads: at
+// most a vector of each row past the last.
+func interleaved(dst, src []float32, lanes, vectors, live, stride int) (to, from []float32) {
+	if vectors <= 0 {
+		return nil, nil
+	}
+	if live < 1 || live > lanes || stride < 0 {
+		panic("vec: interleaving of no lanes")
+	}
+	return dst[:4*(live*(vectors-1)+lanes)], src[:3*stride+lanes*vectors]
+}
+
+func interleaveGeneric(lanes int) func(dst, src []float32, vectors, live, stride int) {
+	return func(dst, src []float32, vectors, live, stride int) {
+		dst, src = interleaved(dst, src, lanes, vectors, live, stride)
+		for v := range vectors {
+			for i := range live {
+				for j := range 4 {
+					dst[4*(live*v+i)+j] = src[stride*j+lanes*v+i]
+				}
+			}
 		}
 	}
 }
