@@ -17,8 +17,9 @@ type turning struct {
 }
 
 // A span is what of a turning one loop moves, from an element on: of vectors
-// with live columns each where it goes across, of count features along them.
-type span struct{ dst, src, vectors, live, count int }
+// with live columns each where it goes across, of groups of columns and count
+// features of each along them.
+type span struct{ dst, src, vectors, live, groups, count int }
 
 type move struct{ dst, src int32 }
 
@@ -46,7 +47,7 @@ func newTurning(order []int32, stride, lanes int) turning {
 			t.across = appendAcross(t.across, span{dst: i, src: src, vectors: 1, live: n}, lanes)
 			i += 4 * n
 		} else if n := fours(i, 1, stride); n > 0 {
-			t.along = append(t.along, span{dst: i, src: src, count: n})
+			t.along = appendAlong(t.along, span{dst: i, src: src, groups: 1, count: n})
 			i += 4 * n
 		} else {
 			t.single = append(t.single, move{int32(i), int32(src)})
@@ -69,6 +70,19 @@ func appendAcross(list []span, s span, lanes int) []span {
 	return append(list, s)
 }
 
+// appendAlong appends a span of one group, to the last one where it goes on
+// with the next four columns.
+func appendAlong(list []span, s span) []span {
+	if len(list) > 0 {
+		last := &list[len(list)-1]
+		if last.count == s.count && last.src+4*last.groups == s.src && last.dst+4*last.count*last.groups == s.dst {
+			last.groups++
+			return list
+		}
+	}
+	return append(list, s)
+}
+
 // room returns how many elements dst of run has to have: those that vectors
 // leave behind besides.
 func (t *turning) room(lanes int) int { return roundUp(t.size+4*lanes, alignElements) }
@@ -80,12 +94,7 @@ func (t *turning) run(k *vec.Kernels, dst, src []float32) {
 		k.Interleave(dst[s.dst:], src[s.src:], s.vectors, s.live, t.stride)
 	}
 	for _, s := range t.along {
-		to, from := dst[s.dst:][:4*s.count], src[s.src:]
-		for len(to) >= 4 {
-			*(*[4]float32)(to) = *(*[4]float32)(from)
-			to = to[4:]
-			from = from[min(t.stride, len(from)):]
-		}
+		k.Fours(dst[s.dst:], src[s.src:], s.groups, s.count, t.stride)
 	}
 	for _, m := range t.single {
 		dst[m.dst] = src[m.src]

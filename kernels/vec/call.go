@@ -270,3 +270,21 @@ func interleave(lanes int, f func(dst, src []float32, vectors, live, stride int)
 		}
 	}
 }
+
+func fours(f func(dst, src []float32, groups, rows, stride int)) func(dst, src []float32, groups, rows, stride int) {
+	return func(dst, src []float32, groups, rows, stride int) {
+		dst, src = inFours(dst, src, groups, rows, stride)
+		if len(dst) == 0 {
+			return
+		}
+		if rows > chunk/4 {
+			foursGeneric(dst, src, groups, rows, stride)
+			return
+		}
+		for most := chunk / 4 / rows; groups > most; groups -= most {
+			f(dst, src, most, rows, stride)
+			dst, src = dst[4*rows*most:], src[4*most:]
+		}
+		f(dst, src, groups, rows, stride)
+	}
+}

@@ -131,6 +131,17 @@ type Kernels struct {
 	// live is from 1 to L. The 4*(L-live) elements of dst that follow may become
 	// anything. dst and src may not overlap.
 	Interleave func(dst, src []float32, vectors, live, stride int)
+	// Fours puts rows of src, stride apart, below one another, four elements of
+	// each, then the next four:
+	//
+	//	for n := range groups {
+	//		for r := range rows {
+	//			copy(dst[4*(rows*n+r):][:4], src[stride*r+4*n:])
+	//		}
+	//	}
+	//
+	// dst and src may not overlap.
+	Fours func(dst, src []float32, groups, rows, stride int)
 	// Permute makes vectors of planes of dst as the table says, from planes of
 	// src, which may be the same memory.
 	Permute func(dst, src []float32, t *PermuteTable, p Planes, fill float32)

@@ -24,7 +24,7 @@ func archKernels(k *Kernels) {
 		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX2)
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX2)
 		k.MaxPool, k.SumPool = pool(8, maxPoolAVX2), pool(8, sumPoolAVX2)
-		k.Interleave = interleave(8, interleaveAVX2)
+		k.Interleave, k.Fours = interleave(8, interleaveAVX2), fours(foursAVX2)
 		k.Gather, k.Permute = gather(gatherAVX2), permute(8, (*permutePart).lanes, permuteAVX2)
 	case isa.AVX512:
 		k.Add, k.Sub, k.Mul, k.Div = binary(addAVX512), binary(subAVX512), binary(mulAVX512), binary(divAVX512)
@@ -40,7 +40,7 @@ func archKernels(k *Kernels) {
 		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX512)
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX512)
 		k.MaxPool, k.SumPool = pool(16, maxPoolAVX512), pool(16, sumPoolAVX512)
-		k.Interleave = interleave(16, interleaveAVX512)
+		k.Interleave, k.Fours = interleave(16, interleaveAVX512), fours(foursAVX512)
 		k.Gather, k.Permute = gather(gatherAVX512), permute(16, (*permutePart).lanes, permuteAVX512)
 	}
 }

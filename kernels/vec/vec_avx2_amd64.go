@@ -102,3 +102,6 @@ func gatherAVX2(dst []float32, src []float32, index []int32, fill float32)
 
 // interleaveAVX2 is dst[4*(live*v+i)+j] = src[stride*j+lanes*v+i] of so many vectors v of four rows j, and i up to lanes: later vectors write over what earlier ones have too much.
 func interleaveAVX2(dst []float32, src []float32, vectors int, live int, stride int)
+
+// foursAVX2 is dst[4*(rows*n+r)+j] = src[stride*r+4*n+j] of groups n, rows r and j up to 4; neither is 0.
+func foursAVX2(dst []float32, src []float32, groups int, rows int, stride int)

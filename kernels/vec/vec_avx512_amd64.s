@@ -3581,3 +3581,53 @@ vector:
 	JNZ        vector
 	VZEROUPPER
 	RET
+
+// func foursAVX512(dst []float32, src []float32, groups int, rows int, stride int)
+// Requires: AVX
+TEXT ·foursAVX512(SB), $128-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ groups+48(FP), DX
+	MOVQ rows+56(FP), BX
+	MOVQ stride+64(FP), SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ CX, DI
+	MOVQ BX, R8
+
+many:
+	CMPQ    R8, $0x04
+	JL      rest
+	LEAQ    (DI)(SI*2), R9
+	VMOVUPS (DI), X0
+	VMOVUPS (DI)(SI*1), X1
+	VMOVUPS (R9), X2
+	VMOVUPS (R9)(SI*1), X3
+	VMOVUPS X0, (AX)
+	VMOVUPS X1, 16(AX)
+	VMOVUPS X2, 32(AX)
+	VMOVUPS X3, 48(AX)
+	LEAQ    (DI)(SI*4), DI
+	ADDQ    $0x40, AX
+	SUBQ    $0x04, R8
+	JMP     many
+
+rest:
+	TESTQ R8, R8
+	JZ    next
+
+one:
+	VMOVUPS (DI), X0
+	VMOVUPS X0, (AX)
+	ADDQ    SI, DI
+	ADDQ    $0x10, AX
+	DECQ    R8
+	JNZ     one
+
+next:
+	ADDQ $0x10, CX
+	DECQ DX
+	JNZ  group
+	VZEROUPPER
+	RET

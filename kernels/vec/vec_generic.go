@@ -37,6 +37,7 @@ func generic(i isa.ISA) Kernels {
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
 		Interleave:  interleaveGeneric(i.Lanes()),
+		Fours:       foursGeneric,
 		Permute:     permuteGeneric,
 
 		SoftmaxColumns:   softmaxColumnsGeneric,
@@ -298,5 +299,24 @@ func interleaveGeneric(lanes int) func(dst, src []float32, vectors, live, stride
 				}
 			}
 		}
+	}
+}
+
+// inFours cuts the operands of Fours to what it writes and reads.
+func inFours(dst, src []float32, groups, rows, stride int) (to, from []float32) {
+	if groups <= 0 || rows <= 0 {
+		return nil, nil
+	}
+	if stride < 0 {
+		panic("vec: rows go backwards")
+	}
+	return dst[:4*groups*rows], src[:stride*(rows-1)+4*groups]
+}
+
+func foursGeneric(dst, src []float32, groups, rows, stride int) {
+	dst, src = inFours(dst, src, groups, rows, stride)
+	for i := 0; i < len(dst); i += 4 {
+		n, r := i/4/rows, i/4%rows
+		copy(dst[i:i+4], src[stride*r+4*n:])
 	}
 }

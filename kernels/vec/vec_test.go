@@ -330,6 +330,31 @@ func TestInterleave(t *testing.T) {
 	})
 }
 
+func TestFours(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, rows := range []int{0, 1, 2, 3, 4, 5, 7, 64, chunk/4 + 1} {
+			for _, groups := range []int{0, 1, 2, 5, 33, chunk/256 + 3} {
+				if rows*groups > chunk {
+					continue
+				}
+				stride := 4*groups*r.IntN(2) + r.IntN(40)
+				src := make([]float32, max(stride*(rows-1), 0)+4*groups)
+				fill(r, src, false)
+				dst := guardedSlice(4*groups*rows, r.IntN(16))
+				k.Fours(dst.x, src, groups, rows, stride)
+				what := fmt.Sprintf("Fours of %d groups, %d rows", groups, rows)
+				dst.check(t, what)
+				for i := range dst.x {
+					at := stride*(i/4%rows) + i/4/rows*4 + i%4
+					if dst.x[i] != src[at] {
+						t.Fatalf("%s: element %d is %v, want %v", what, i, dst.x[i], src[at])
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestGather(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
 		for _, n := range lengths() {
@@ -500,6 +525,8 @@ func TestFences(t *testing.T) {
 				k.MaxPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.Gather(dst[side], a[side], index, 0)
+				k.Fours(dst[side], a[side], n/4, 1, 0)
+				k.Fours(dst[side], a[side], 1, n/4, 4)
 				if n >= 4*lanes {
 					k.Interleave(dst[side], a[side], n/(4*lanes), lanes, 0)
 				}

@@ -11,6 +11,52 @@ func (g gen) moves() {
 	g.permute()
 	g.gather()
 	g.interleave()
+	g.fours()
+}
+
+// fours copies four elements at a time: those of all rows, then the next four.
+func (g gen) fours() {
+	g.text("fours", "(dst, src []float32, groups, rows, stride int)",
+		"dst[4*(rows*n+r)+j] = src[stride*r+4*n+j] of groups n, rows r and j up to 4; neither is 0.")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	groups, rows := Load(Param("groups"), GP64()), Load(Param("rows"), GP64())
+	stride := Load(Param("stride"), GP64()).(GPVirtual)
+	SHLQ(U8(2), stride)
+	at, left := GP64(), GP64()
+	const quad = 16 // bytes
+	Label("group")
+	MOVQ(src, at)
+	MOVQ(rows, left)
+	Label("many")
+	CMPQ(left, U8(4))
+	JL(LabelRef("rest"))
+	var v [4]VecVirtual
+	for i, m := range planesAt(at, stride, 4) {
+		v[i] = XMM()
+		VMOVUPS(m, v[i])
+	}
+	for i := range v {
+		VMOVUPS(v[i], Mem{Base: dst, Disp: quad * i})
+	}
+	LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+	ADDQ(U8(4*quad), dst)
+	SUBQ(U8(4), left)
+	JMP(LabelRef("many"))
+	Label("rest")
+	TESTQ(left, left)
+	JZ(LabelRef("next"))
+	Label("one")
+	VMOVUPS(Mem{Base: at}, v[0])
+	VMOVUPS(v[0], Mem{Base: dst})
+	ADDQ(stride, at)
+	ADDQ(U8(quad), dst)
+	DECQ(left)
+	JNZ(LabelRef("one"))
+	Label("next")
+	ADDQ(U8(quad), src)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
+	g.ret()
 }
 
 // interleave turns a vector of each of four rows at a time: first each quarter,
