@@ -76,6 +76,17 @@ func functions(k *vec.Kernels) []function {
 		{"exp_sum", 4, func(dst, x, _ []float32) { k.ExpSum(dst, x, 4) }},
 		{"max_pool", 4, pool(k.MaxPool)},
 		{"sum_pool", 4, pool(k.SumPool)},
+		{"interleave", 4, func(dst, x, _ []float32) {
+			if vectors := len(dst) / (4 * k.ISA.Lanes()); vectors > 0 {
+				k.Interleave(dst, x, vectors, k.ISA.Lanes(), len(dst)/16*4)
+			}
+		}},
+		{"fours", 4, func(dst, x, _ []float32) {
+			const rows = 64 // features of a head
+			if groups := len(dst) / (4 * rows); groups > 0 {
+				k.Fours(dst, x, groups, rows, 4*groups)
+			}
+		}},
 		{"gather", 8, func(dst, x, _ []float32) {
 			if len(index) != len(dst) {
 				index = make([]int32, len(dst))
