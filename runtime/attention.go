@@ -142,6 +142,7 @@ func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*bu
 // queries, and to those of the last block where that is smaller.
 func (c *compiler) bindAttention(op *attentionOp) error {
 	a, q, bytes := op.a, &op.in[0], c.lanes*4
+	var keyOrder, valueOrder []int32
 	sizes := []int{op.block}
 	if rest := op.vectors % op.block; rest > 0 {
 		sizes = append(sizes, rest)
@@ -151,21 +152,24 @@ func (c *compiler) bindAttention(op *attentionOp) error {
 		if err != nil {
 			return err
 		}
-		op.scores, op.keyOrder = append(op.scores, p), order
+		op.scores, keyOrder = append(op.scores, p), order
 		if p, order, err = c.refilled(a.Width, a.Keys, size, op.block, op.row*4, op.out.channel*bytes); err != nil {
 			return err
 		}
-		op.sums, op.valueOrder = append(op.sums, p), order
+		op.sums, valueOrder = append(op.sums, p), order
 	}
 	// From indices of the weights, keys x depth and width x keys, to where the
 	// images of a head hold them.
 	k, v := &op.in[1], &op.in[2]
-	for i, at := range op.keyOrder {
-		op.keyOrder[i] = int32(k.plane(int(at)%a.Depth, 0) + k.at(0, int(at)/a.Depth))
+	op.keys = columnOrder(k, a.Keys)
+	for i, at := range keyOrder {
+		keyOrder[i] = int32(k.plane(int(at)%a.Depth, 0) + k.at(0, op.keys[int(at)/a.Depth]))
 	}
-	for i, at := range op.valueOrder {
-		op.valueOrder[i] = int32(v.plane(int(at)/a.Keys, 0) + v.at(0, int(at)%a.Keys))
+	for i, at := range valueOrder {
+		valueOrder[i] = int32(v.plane(int(at)/a.Keys, 0) + v.at(0, op.keys[int(at)%a.Keys]))
 	}
+	op.turnKeys = newTurning(keyOrder, k.plane(1, 0), c.lanes)
+	op.turnValues = newTurning(valueOrder, v.plane(1, 0), c.lanes)
 	return nil
 }
 
@@ -219,8 +223,9 @@ type attentionOp struct {
 	vectors      int // of queries
 	block, row   int // vectors of queries in a block; elements from a key's scores to the next one's
 	scores, sums []*spmm.Product
-	keyOrder     []int32 // where an image of K, from the head's first feature on, holds each packed value
-	valueOrder   []int32
+	keys         []int   // the key in each row of scores: as K has its columns, so that neighbours stay so
+	turnKeys     turning // packs a head's K,
+	turnValues   turning // and its V
 	queries      []int32 // the query in each column, -1 for none
 	maskOrder    []int32 // where a key's row of the mask has each column's query; nil for the same for all
 	src          [3]*buffer
@@ -246,9 +251,9 @@ func (o *attentionOp) columns() {
 }
 
 // scratchSize returns the elements that a thread needs: scores of a block,
-// packed keys and values, and a row of the mask.
+// packed keys and values, a row of the mask, and a number for each key.
 func (o *attentionOp) scratchSize() int {
-	return o.a.Keys*o.row + roundUp(len(o.keyOrder), alignElements) + roundUp(len(o.valueOrder), alignElements) + o.block*o.lanes
+	return o.a.Keys*o.row + o.turnKeys.room(o.lanes) + o.turnValues.room(o.lanes) + o.block*o.lanes + roundUp(o.a.Keys, alignElements)
 }
 
 func (o *attentionOp) bind(s *Session) runner {
@@ -263,11 +268,13 @@ func (o *attentionOp) bind(s *Session) runner {
 	}
 	for range o.threads {
 		var t attentionThread
-		t.keys = cut(roundUp(len(o.keyOrder), alignElements))[:len(o.keyOrder)]
-		t.values = cut(roundUp(len(o.valueOrder), alignElements))[:len(o.valueOrder)]
+		t.keys, t.values = cut(o.turnKeys.room(o.lanes)), cut(o.turnValues.room(o.lanes))
 		t.scores, t.maskRow = cut(o.a.Keys*o.row), cut(o.block*o.lanes)
+		t.maskKeys = cut(roundUp(o.a.Keys, alignElements))[:o.a.Keys]
 		for i := range o.scores {
-			t.products = append(t.products, [2]*spmm.Product{o.scores[i].WithValues(t.keys), o.sums[i].WithValues(t.values)})
+			t.products = append(t.products, [2]*spmm.Product{
+				o.scores[i].WithValues(t.keys[:o.turnKeys.size]), o.sums[i].WithValues(t.values[:o.turnValues.size]),
+			})
 		}
 		r.threads = append(r.threads, t)
 	}
@@ -277,8 +284,8 @@ func (o *attentionOp) bind(s *Session) runner {
 // An attentionThread is the memory of one thread, and the products of blocks of
 // queries, of all and of the last size, on its packed weights.
 type attentionThread struct {
-	scores, keys, values, maskRow []float32
-	products                      [][2]*spmm.Product
+	scores, keys, values, maskRow, maskKeys []float32
+	products                                [][2]*spmm.Product
 }
 
 type attentionRunner struct {
@@ -302,11 +309,10 @@ func (r *attentionRunner) Chunk(i int) {
 func (r *attentionRunner) head(t *attentionThread, b, h int) {
 	a := r.a
 	group := h * a.KVHeads / a.Heads
-	gather := func(dst, src []float32, l *layout, feature int, order []int32) {
-		r.k.Gather(dst, src[l.plane(feature, b):], order, 0)
-	}
-	gather(t.keys, r.x[1], &r.in[1], a.KStart+group*a.Depth, r.keyOrder)
-	gather(t.values, r.x[2], &r.in[2], a.VStart+group*a.Width, r.valueOrder)
+	r.turnKeys.run(r.k, t.keys, r.x[1][r.in[1].plane(a.KStart+group*a.Depth, b):])
+	r.turnValues.run(r.k, t.values, r.x[2][r.in[2].plane(a.VStart+group*a.Width, b):])
+	mask := b*a.MaskB + h*a.MaskH
+	bias := r.bias(t, mask)
 	for first := 0; first < r.vectors; first += r.block {
 		size := min(r.block, r.vectors-first)
 		products := &t.products[0]
@@ -315,23 +321,36 @@ func (r *attentionRunner) head(t *attentionThread, b, h int) {
 		}
 		at := first * r.lanes
 		products[0].Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, b)+at:], Y: t.scores}, 0, products[0].Units())
-		r.weigh(t, b*a.MaskB+h*a.MaskH, at, size*r.lanes)
-		r.k.SoftmaxColumns(t.scores, t.scores, vec.Columns{Rows: a.Keys, Width: size * r.lanes, Stride: r.row})
+		scale := a.Scale
+		if r.maskOrder != nil || a.Causal {
+			r.weigh(t, mask, at, size*r.lanes)
+			scale = 1
+		}
+		r.k.SoftmaxColumns(t.scores, t.scores, bias, scale, vec.Columns{Rows: a.Keys, Width: size * r.lanes, Stride: r.row})
 		products[1].Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, b)+at:]}, 0, products[1].Units())
 	}
 }
 
-// weigh scales the scores of columns from at on, adds the mask, which begins at
-// an element of its own, and hides what comes later.
+// bias returns the mask of a head, which begins at an element of its own, where
+// all queries have the same: a number for each row of scores.
+func (r *attentionRunner) bias(t *attentionThread, mask int) []float32 {
+	if r.mask == nil || r.maskOrder != nil {
+		return nil
+	}
+	for i, k := range r.keys {
+		t.maskKeys[i] = r.mask[mask+k*r.a.MaskStep]
+	}
+	return t.maskKeys
+}
+
+// weigh scales the scores of columns from at on, adds the mask where each query
+// has its own, and hides what comes later.
 func (r *attentionRunner) weigh(t *attentionThread, mask, at, width int) {
 	a := r.a
 	minusInf := float32(math.Inf(-1))
-	for k := range a.Keys {
-		row, term := t.scores[k*r.row:][:width], float32(0)
-		if r.mask != nil && r.maskOrder == nil {
-			term = r.mask[mask+k*a.MaskStep]
-		}
-		r.k.Affine(row, row, a.Scale, term)
+	for i, k := range r.keys {
+		row := t.scores[i*r.row:][:width]
+		r.k.Affine(row, row, a.Scale, 0)
 		if r.maskOrder != nil {
 			r.k.Gather(t.maskRow[:width], r.mask[mask+k*a.MaskStep:], r.maskOrder[at:], 0)
 			r.k.Add(row, row, t.maskRow)

@@ -270,15 +270,29 @@ func clampOf(n *graph.Node) (lo, hi float32, ok bool) {
 	return lo, hi, n.Has("clamp_min") || n.Has("clamp_max")
 }
 
-// share cuts a product into pieces of work for the threads: it returns how many
-// rows of the weight one takes, and the tiles, smaller ones where it must. What
-// is computed does not depend on it, to the bit.
+// residentRows is how many bytes of output rows a tile of single rows is computed
+// for at a time: they come back in every K-block, and should find themselves in
+// the L2 cache, beside the weights that pass and the next activations.
+const residentRows = 400 << 10
+
+// share cuts a product into pieces of work for the caches and the threads: it
+// returns how many rows of the weight one takes, 0 for all, and the tiles,
+// smaller ones where it must. What is computed does not depend on it, to the bit.
 func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (rows int, all []spmm.Placed) {
+	if !f.dense && f.r == 1 {
+		widest := 0
+		for _, t := range tiles {
+			widest = max(widest, t.Vectors())
+		}
+		if chunks := ceilDiv(w.rows*widest*c.lanes*4, residentRows); chunks > 1 {
+			rows = roundUp(ceilDiv(w.rows, chunks), spmm.Band)
+		}
+	}
 	const pieces, least = 4, 32 // of each thread where there may be as many as wanted; rows
 	n, threads := len(tiles)*images, c.cfg.Threads
 	switch {
 	case threads == 1 || n >= pieces*threads:
-		return 0, tiles
+		return rows, tiles
 	case f.dense || f.r > 1:
 		// Small tiles of blocks add up in another order, so they stay as they are.
 		return max(least, roundUp(ceilDiv(w.rows*n, pieces*threads), 8)), tiles

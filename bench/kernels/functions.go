@@ -44,7 +44,7 @@ func functions(k *vec.Kernels) []function {
 		}
 		return func(dst, x, _ []float32) { f(dst, x, taps, 1) }
 	}
-	var index []int32 // backwards
+	var index, rows []int32 // backwards; one after the other
 	return []function{
 		{"add", 8, binary(k.Add)},
 		{"sub", 8, binary(k.Sub)},
@@ -65,7 +65,7 @@ func functions(k *vec.Kernels) []function {
 		{"gelu_tanh", 4, unary(k.GeluTanh)},
 		{"silu", 4, unary(k.Silu)},
 		{"softmax", 4, func(dst, x, _ []float32) { k.Softmax(dst, x[:len(dst)]) }},
-		{"softmax_columns", 4, func(dst, x, _ []float32) { k.SoftmaxColumns(dst, x, square(dst)) }},
+		{"softmax_columns", 4, func(dst, x, _ []float32) { k.SoftmaxColumns(dst, x, nil, 1, square(dst)) }},
 		{"layer_norm", 4, func(dst, x, _ []float32) { k.LayerNorm(dst, x[:len(dst)], nil, nil, 1e-5) }},
 		{"layer_norm_columns", 4, func(dst, x, _ []float32) { k.LayerNormColumns(dst, x, nil, nil, square(dst), 1e-5) }},
 		{"rms_norm", 4, func(dst, x, _ []float32) { k.RMSNorm(dst, x[:len(dst)], nil, 1e-5) }},
@@ -76,6 +76,28 @@ func functions(k *vec.Kernels) []function {
 		{"exp_sum", 4, func(dst, x, _ []float32) { k.ExpSum(dst, x, 4) }},
 		{"max_pool", 4, pool(k.MaxPool)},
 		{"sum_pool", 4, pool(k.SumPool)},
+		{"interleave", 4, func(dst, x, _ []float32) {
+			if vectors := len(dst) / (4 * k.ISA.Lanes()); vectors > 0 {
+				k.Interleave(dst, x, vectors, k.ISA.Lanes(), len(dst)/16*4)
+			}
+		}},
+		{"fours", 4, func(dst, x, _ []float32) {
+			const rows = 64 // features of a head
+			if groups := len(dst) / (4 * rows); groups > 0 {
+				k.Fours(dst, x, groups, rows, 4*groups)
+			}
+		}},
+		{"transpose", 4, func(dst, x, _ []float32) {
+			lanes := k.ISA.Lanes()
+			vectors := len(dst) / lanes
+			if len(rows) != lanes || int(rows[1]) != vectors {
+				rows = make([]int32, lanes)
+				for l := range rows {
+					rows[l] = int32(l * vectors)
+				}
+			}
+			k.Transpose(dst, x, rows, vectors)
+		}},
 		{"gather", 8, func(dst, x, _ []float32) {
 			if len(index) != len(dst) {
 				index = make([]int32, len(dst))

@@ -65,7 +65,7 @@ func TestPreemption(t *testing.T) {
 		{"softmax", func(*testing.T) func() {
 			c := vec.Columns{Rows: 1 << 12, Width: 1 << 10, Stride: 1<<10 + 16} // rows begin in all sets of a cache
 			x := make([]float32, c.Rows*c.Stride)
-			return func() { k.SoftmaxColumns(x, x, c) }
+			return func() { k.SoftmaxColumns(x, x, nil, 1, c) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -103,11 +103,12 @@ func (c Columns) eachPart(lanes int, f func(part Columns, at int)) bool {
 	return true
 }
 
-func softmaxColumns(lanes int, f func(dst, x []float32, rows, width, stride int)) func(dst, x []float32, c Columns) {
-	return func(dst, x []float32, c Columns) {
+func softmaxColumns(lanes int, f func(dst, x, bias []float32, rows, width, stride, biasStep int, scale float32)) func(dst, x, bias []float32, scale float32, c Columns) {
+	return func(dst, x, bias []float32, scale float32, c Columns) {
 		dst, x = dst[:c.size()], x[:c.size()]
-		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], p.Rows, p.Width, p.Stride) }) {
-			softmaxColumnsGeneric(dst, x, c)
+		biases, step := perRow(bias, zeros[:], c.Rows)
+		if !c.eachPart(lanes, func(p Columns, at int) { f(dst[at:], x[at:], biases, p.Rows, p.Width, p.Stride, step, scale) }) {
+			softmaxColumnsGeneric(dst, x, bias, scale, c)
 		}
 	}
 }
@@ -275,5 +276,36 @@ func transpose(lanes int, f func(dst, src []float32, rows []int32, blocks int)) 
 			last := vectors - lanes
 			f(dst[lanes*last:], src[last:], rows, 1)
 		}
+	}
+}
+
+func interleave(lanes int, f func(dst, src []float32, vectors, live, stride int)) func(dst, src []float32, vectors, live, stride int) {
+	return func(dst, src []float32, vectors, live, stride int) {
+		dst, src = interleaved(dst, src, lanes, vectors, live, stride)
+		for most := chunk / (4 * lanes); vectors > most; vectors -= most {
+			f(dst, src, most, live, stride)
+			dst, src = dst[4*live*most:], src[lanes*most:]
+		}
+		if vectors > 0 {
+			f(dst, src, vectors, live, stride)
+		}
+	}
+}
+
+func fours(f func(dst, src []float32, groups, rows, stride int)) func(dst, src []float32, groups, rows, stride int) {
+	return func(dst, src []float32, groups, rows, stride int) {
+		dst, src = inFours(dst, src, groups, rows, stride)
+		if len(dst) == 0 {
+			return
+		}
+		if rows > chunk/4 {
+			foursGeneric(dst, src, groups, rows, stride)
+			return
+		}
+		for most := chunk / 4 / rows; groups > most; groups -= most {
+			f(dst, src, most, rows, stride)
+			dst, src = dst[4*rows*most:], src[4*most:]
+		}
+		f(dst, src, groups, rows, stride)
 	}
 }

@@ -28,8 +28,14 @@ func (c Columns) part(first, most int) Columns {
 // columnBlock is how many columns the portable functions take at a time.
 const columnBlock = 32
 
-func softmaxColumnsGeneric(dst, x []float32, c Columns) {
+func softmaxColumnsGeneric(dst, x, bias []float32, scale float32, c Columns) {
 	dst, x = dst[:c.size()], x[:c.size()]
+	shift := func(r int) float32 {
+		if bias == nil {
+			return 0
+		}
+		return bias[r]
+	}
 	for first := 0; first < c.Width; first += columnBlock {
 		var top [columnBlock]float32
 		var sum [columnBlock]float64
@@ -38,16 +44,18 @@ func softmaxColumnsGeneric(dst, x []float32, c Columns) {
 			top[i] = float32(math.Inf(-1))
 		}
 		for r := range c.Rows {
+			shift := shift(r)
 			for i, v := range x[r*c.Stride+first:][:b.Width] {
+				v = v*scale + shift
 				if v > top[i] || v != v {
 					top[i] = v
 				}
 			}
 		}
 		for r := range c.Rows {
-			d := dst[r*c.Stride+first:][:b.Width]
+			d, shift := dst[r*c.Stride+first:][:b.Width], shift(r)
 			for i, v := range x[r*c.Stride+first:][:b.Width] {
-				e := math.Exp(float64(v - top[i]))
+				e := math.Exp(float64(v*scale + shift - top[i]))
 				d[i] = float32(e)
 				sum[i] += e
 			}

@@ -89,8 +89,9 @@ type Kernels struct {
 	// RMSNorm is LayerNorm about 0 in place of the mean. An Inf leaves 0 or NaN.
 	RMSNorm func(dst, x, scale []float32, eps float32) (inv float32)
 
-	// SoftmaxColumns is Softmax down each column.
-	SoftmaxColumns func(dst, x []float32, c Columns)
+	// SoftmaxColumns is Softmax of x * scale + bias down each column; bias has
+	// an element for each row, a nil one is zeros.
+	SoftmaxColumns func(dst, x, bias []float32, scale float32, c Columns)
 	// LayerNormColumns is LayerNorm down each column; scale and bias have an
 	// element for each row.
 	LayerNormColumns func(dst, x, scale, bias []float32, c Columns, eps float32)
@@ -126,6 +127,32 @@ type Kernels struct {
 	//
 	// No row begins before src. dst and src may not overlap.
 	Transpose func(dst, src []float32, rows []int32, vectors int)
+	// Interleave puts the elements of four rows of src, stride apart, beside one
+	// another. Of each row it takes so many vectors of L = ISA.Lanes() elements,
+	// and of each of those the first live:
+	//
+	//	for v := range vectors {
+	//		for i := range live {
+	//			for j := range 4 {
+	//				dst[4*(live*v+i)+j] = src[stride*j+L*v+i]
+	//			}
+	//		}
+	//	}
+	//
+	// live is from 1 to L. The 4*(L-live) elements of dst that follow may become
+	// anything. dst and src may not overlap.
+	Interleave func(dst, src []float32, vectors, live, stride int)
+	// Fours puts rows of src, stride apart, below one another, four elements of
+	// each, then the next four:
+	//
+	//	for n := range groups {
+	//		for r := range rows {
+	//			copy(dst[4*(rows*n+r):][:4], src[stride*r+4*n:])
+	//		}
+	//	}
+	//
+	// dst and src may not overlap.
+	Fours func(dst, src []float32, groups, rows, stride int)
 	// Permute makes vectors of planes of dst as the table says, from planes of
 	// src, which may be the same memory.
 	Permute func(dst, src []float32, t *PermuteTable, p Planes, fill float32)

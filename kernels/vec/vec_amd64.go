@@ -24,6 +24,7 @@ func archKernels(k *Kernels) {
 		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX2)
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX2)
 		k.MaxPool, k.SumPool = pool(8, maxPoolAVX2), pool(8, sumPoolAVX2)
+		k.Interleave, k.Fours = interleave(8, interleaveAVX2), fours(foursAVX2)
 		k.Gather, k.Permute = gather(gatherAVX2), permute(8, (*permutePart).lanes, permuteAVX2)
 		k.Transpose = transpose(8, transposeAVX2)
 	case isa.AVX512:
@@ -40,6 +41,7 @@ func archKernels(k *Kernels) {
 		k.LayerNormColumns = layerNormColumns(k.ISA.Lanes(), layerNormColumnsAVX512)
 		k.RMSNormColumns = rmsNormColumns(k.ISA.Lanes(), rmsNormColumnsAVX512)
 		k.MaxPool, k.SumPool = pool(16, maxPoolAVX512), pool(16, sumPoolAVX512)
+		k.Interleave, k.Fours = interleave(16, interleaveAVX512), fours(foursAVX512)
 		k.Gather, k.Permute = gather(gatherAVX512), permute(16, (*permutePart).lanes, permuteAVX512)
 		k.Transpose = transpose(16, transposeAVX512)
 	}

@@ -1447,6 +1447,79 @@ TEXT ·geluAVX2(SB), $128-48
 	VBROADCASTSS f32x1_c3160000<>+0(SB), Y2
 	XORQ         BX, BX
 
+many:
+	CMPQ         AX, $0x00000010
+	JL           one
+	VMOVUPS      (DX)(BX*1), Y3
+	VMOVUPS      32(DX)(BX*1), Y4
+	VANDPS       f32x8_7fffffff<>+0(SB), Y3, Y5
+	VMINPS       Y5, Y0, Y5
+	VMOVUPS      f32x8_b63e3f5f<>+0(SB), Y6
+	VANDPS       f32x8_7fffffff<>+0(SB), Y4, Y8
+	VMINPS       Y8, Y0, Y8
+	VMOVUPS      f32x8_b63e3f5f<>+0(SB), Y9
+	VFMADD213PS  f32x8_3825296f<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_3825296f<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_b9433955<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_b9433955<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_b90f96ab<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_b90f96ab<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3be77444<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_3be77444<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_bd57063c<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_bd57063c<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_beeb1d56<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_beeb1d56<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_bf93576a<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_bf93576a<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_bf800000<>+0(SB), Y5, Y6
+	VFMADD213PS  f32x8_bf800000<>+0(SB), Y8, Y9
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y11
+	VFMADD231PS  f32x8_3f800000<>+0(SB), Y6, Y11
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y11, Y7
+	VSUBPS       Y7, Y6, Y6
+	VMOVUPS      f32x8_3920a732<>+0(SB), Y7
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y12
+	VFMADD231PS  f32x8_3f800000<>+0(SB), Y9, Y12
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y12, Y10
+	VSUBPS       Y10, Y9, Y9
+	VMOVUPS      f32x8_3920a732<>+0(SB), Y10
+	VFMADD213PS  f32x8_3aaf821e<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3aaf821e<>+0(SB), Y9, Y10
+	VFMADD213PS  f32x8_3c1d9706<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3c1d9706<>+0(SB), Y9, Y10
+	VFMADD213PS  f32x8_3d6357c5<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3d6357c5<>+0(SB), Y9, Y10
+	VFMADD213PS  f32x8_3e75fdee<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3e75fdee<>+0(SB), Y9, Y10
+	VFMADD213PS  f32x8_3f317218<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3f317218<>+0(SB), Y9, Y10
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y7
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y9, Y10
+	VPSRLD       $0x01, Y11, Y6
+	VPSUBD       Y6, Y11, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y7, Y7
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y7, Y7
+	VMAXPS       Y3, Y1, Y3
+	VFNMADD231PS Y7, Y5, Y3
+	VPSRLD       $0x01, Y12, Y5
+	VPSUBD       Y5, Y12, Y12
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y10, Y10
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y10, Y10
+	VMAXPS       Y4, Y1, Y4
+	VFNMADD231PS Y10, Y8, Y4
+	VMOVUPS      Y3, (CX)(BX*1)
+	VMOVUPS      Y4, 32(CX)(BX*1)
+	ADDQ         $0x00000040, BX
+	SUBQ         $0x00000010, AX
+	JMP          many
+
 one:
 	CMPQ         AX, $0x00000008
 	JL           rest
@@ -2326,268 +2399,304 @@ done:
 	VZEROUPPER
 	RET
 
-// func softmaxColumnsAVX2(dst []float32, x []float32, rows int, width int, stride int)
+// func softmaxColumnsAVX2(dst []float32, x []float32, bias []float32, rows int, width int, stride int, biasStep int, scale float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxColumnsAVX2(SB), $128-72
-	MOVQ dst_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ rows+48(FP), DX
-	MOVQ width+56(FP), BX
-	MOVQ stride+64(FP), SI
-	SHLQ $0x02, SI
-	XORQ DI, DI
+TEXT ·softmaxColumnsAVX2(SB), $128-108
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         biasStep+96(FP), DX
+	VBROADCASTSS scale+104(FP), Y0
+	MOVQ         rows+72(FP), SI
+	MOVQ         width+80(FP), DI
+	MOVQ         stride+88(FP), R8
+	SHLQ         $0x02, R8
+	XORQ         R9, R9
 
 many:
-	CMPQ         BX, $0x00000010
+	CMPQ         DI, $0x00000010
 	JL           one
-	VBROADCASTSS f32x1_ff800000<>+0(SB), Y0
 	VBROADCASTSS f32x1_ff800000<>+0(SB), Y1
-	MOVQ         DI, R8
-	MOVQ         DX, R9
+	VBROADCASTSS f32x1_ff800000<>+0(SB), Y2
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, R11
 
 manyMax:
-	VMOVUPS      (CX)(R8*1), Y3
-	VMAXPS       Y0, Y3, Y2
-	VMAXPS       Y3, Y0, Y0
-	VORPS        Y2, Y0, Y0
-	VMOVUPS      32(CX)(R8*1), Y3
-	VMAXPS       Y1, Y3, Y2
-	VMAXPS       Y3, Y1, Y1
-	VORPS        Y2, Y1, Y1
-	ADDQ         SI, R8
-	DECQ         R9
+	VBROADCASTSS (BX), Y4
+	ADDQ         DX, BX
+	VMOVUPS      (CX)(R10*1), Y5
+	VFMADD213PS  Y4, Y0, Y5
+	VMAXPS       Y1, Y5, Y3
+	VMAXPS       Y5, Y1, Y1
+	VORPS        Y3, Y1, Y1
+	VMOVUPS      32(CX)(R10*1), Y5
+	VFMADD213PS  Y4, Y0, Y5
+	VMAXPS       Y2, Y5, Y3
+	VMAXPS       Y5, Y2, Y2
+	VORPS        Y3, Y2, Y2
+	ADDQ         R8, R10
+	DECQ         R11
 	JNZ          manyMax
-	VBROADCASTSS f32x1_3f800000<>+0(SB), Y2
-	VBROADCASTSS f32x1_00000000<>+0(SB), Y3
-	VBROADCASTSS f32x1_3f800000<>+0(SB), Y4
-	VBROADCASTSS f32x1_00000000<>+0(SB), Y5
-	MOVQ         DI, R8
-	MOVQ         DX, R9
+	VBROADCASTSS f32x1_3f800000<>+0(SB), Y3
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y4
+	VBROADCASTSS f32x1_3f800000<>+0(SB), Y5
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y6
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, R11
 
 manyExp:
-	VMOVUPS      (CX)(R8*1), Y6
-	VSUBPS       Y0, Y6, Y6
+	VBROADCASTSS (BX), Y7
+	ADDQ         DX, BX
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y7, Y0, Y8
+	VSUBPS       Y1, Y8, Y8
+	VMOVUPS      f32x8_c2d00000<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y10
+	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y8, Y10
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y10, Y9
+	VMOVAPS      Y8, Y8
+	VFNMADD231PS f32x8_3f318000<>+0(SB), Y9, Y8
+	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y9
+	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y8, Y9
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y8, Y9
+	VPSRLD       $0x01, Y10, Y8
+	VPSUBD       Y8, Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y9, Y9
+	VMOVAPS      Y9, Y8
+	VMOVUPS      Y8, (AX)(R10*1)
+	VADDPS       Y3, Y8, Y9
+	VSUBPS       Y3, Y9, Y3
+	VSUBPS       Y3, Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	VMOVAPS      Y9, Y3
+	VMOVUPS      32(CX)(R10*1), Y8
+	VFMADD213PS  Y7, Y0, Y8
+	VSUBPS       Y2, Y8, Y8
 	VMOVUPS      f32x8_c2d00000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y8
-	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y6, Y8
-	VSUBPS       f32x8_4b4000fe<>+0(SB), Y8, Y7
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS f32x8_3f318000<>+0(SB), Y7, Y6
-	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y7, Y6
+	VMAXPS       Y8, Y7, Y8
+	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y9
+	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y8, Y9
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y9, Y7
+	VMOVAPS      Y8, Y8
+	VFNMADD231PS f32x8_3f318000<>+0(SB), Y7, Y8
+	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y7, Y8
 	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y7
-	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y7
-	VPSRLD       $0x01, Y8, Y6
-	VPSUBD       Y6, Y8, Y8
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
+	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y8, Y7
+	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y8, Y7
+	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y8, Y7
+	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y8, Y7
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y8, Y7
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y8, Y7
+	VPSRLD       $0x01, Y9, Y8
+	VPSUBD       Y8, Y9, Y9
 	VPSLLD       $0x17, Y8, Y8
 	VMULPS       Y8, Y7, Y7
-	VMOVAPS      Y7, Y6
-	VMOVUPS      Y6, (AX)(R8*1)
-	VADDPS       Y2, Y6, Y7
-	VSUBPS       Y2, Y7, Y2
-	VSUBPS       Y2, Y6, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVAPS      Y7, Y2
-	VMOVUPS      32(CX)(R8*1), Y6
-	VSUBPS       Y1, Y6, Y6
-	VMOVUPS      f32x8_c2d00000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y8
-	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y6, Y8
-	VSUBPS       f32x8_4b4000fe<>+0(SB), Y8, Y7
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS f32x8_3f318000<>+0(SB), Y7, Y6
-	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y7
-	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y7
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y7
-	VPSRLD       $0x01, Y8, Y6
-	VPSUBD       Y6, Y8, Y8
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VMOVAPS      Y7, Y6
-	VMOVUPS      Y6, 32(AX)(R8*1)
-	VADDPS       Y4, Y6, Y7
-	VSUBPS       Y4, Y7, Y4
-	VSUBPS       Y4, Y6, Y6
-	VADDPS       Y6, Y5, Y5
-	VMOVAPS      Y7, Y4
-	ADDQ         SI, R8
-	DECQ         R9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y7, Y7
+	VMOVAPS      Y7, Y8
+	VMOVUPS      Y8, 32(AX)(R10*1)
+	VADDPS       Y5, Y8, Y7
+	VSUBPS       Y5, Y7, Y5
+	VSUBPS       Y5, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVAPS      Y7, Y5
+	ADDQ         R8, R10
+	DECQ         R11
 	JNZ          manyExp
-	VSUBPS       f32x8_3f800000<>+0(SB), Y2, Y2
-	VADDPS       Y3, Y2, Y2
-	VSUBPS       f32x8_3f800000<>+0(SB), Y4, Y4
-	VADDPS       Y5, Y4, Y4
-	MOVQ         DI, R8
-	MOVQ         DX, R9
+	VSUBPS       f32x8_3f800000<>+0(SB), Y3, Y3
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      f32x8_3f800000<>+0(SB), Y1
+	VDIVPS       Y3, Y1, Y3
+	VSUBPS       f32x8_3f800000<>+0(SB), Y5, Y5
+	VADDPS       Y6, Y5, Y5
+	VMOVUPS      f32x8_3f800000<>+0(SB), Y1
+	VDIVPS       Y5, Y1, Y5
+	MOVQ         R9, R10
+	MOVQ         SI, BX
 
-manyDivide:
-	VMOVUPS (AX)(R8*1), Y0
-	VDIVPS  Y2, Y0, Y0
-	VMOVUPS Y0, (AX)(R8*1)
-	VMOVUPS 32(AX)(R8*1), Y0
-	VDIVPS  Y4, Y0, Y0
-	VMOVUPS Y0, 32(AX)(R8*1)
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     manyDivide
-	ADDQ    $0x00000040, DI
-	SUBQ    $0x00000010, BX
+manyShare:
+	VMOVUPS (AX)(R10*1), Y1
+	VMULPS  Y3, Y1, Y1
+	VMOVUPS Y1, (AX)(R10*1)
+	VMOVUPS 32(AX)(R10*1), Y1
+	VMULPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(AX)(R10*1)
+	ADDQ    R8, R10
+	DECQ    BX
+	JNZ     manyShare
+	ADDQ    $0x00000040, R9
+	SUBQ    $0x00000010, DI
 	JMP     many
 
 one:
-	CMPQ         BX, $0x00000008
+	CMPQ         DI, $0x00000008
 	JL           rest
-	VBROADCASTSS f32x1_ff800000<>+0(SB), Y0
-	MOVQ         DI, R8
-	MOVQ         DX, R9
+	VBROADCASTSS f32x1_ff800000<>+0(SB), Y1
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, R11
 
 oneMax:
-	VMOVUPS      (CX)(R8*1), Y2
-	VMAXPS       Y0, Y2, Y1
-	VMAXPS       Y2, Y0, Y0
-	VORPS        Y1, Y0, Y0
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          oneMax
-	VBROADCASTSS f32x1_3f800000<>+0(SB), Y1
-	VBROADCASTSS f32x1_00000000<>+0(SB), Y2
-	MOVQ         DI, R8
-	MOVQ         DX, R9
-
-oneExp:
-	VMOVUPS      (CX)(R8*1), Y3
-	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      f32x8_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y5
-	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y3, Y5
-	VSUBPS       f32x8_4b4000fe<>+0(SB), Y5, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS f32x8_3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y4
-	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y3, Y4
-	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y3, Y4
-	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y3, Y4
-	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y3, Y4
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y3, Y4
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y3, Y4
-	VPSRLD       $0x01, Y5, Y3
-	VPSUBD       Y3, Y5, Y5
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y4, Y4
-	VMOVAPS      Y4, Y3
-	VMOVUPS      Y3, (AX)(R8*1)
-	VADDPS       Y1, Y3, Y4
-	VSUBPS       Y1, Y4, Y1
-	VSUBPS       Y1, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VMOVAPS      Y4, Y1
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          oneExp
-	VSUBPS       f32x8_3f800000<>+0(SB), Y1, Y1
-	VADDPS       Y2, Y1, Y1
-	MOVQ         DI, R8
-	MOVQ         DX, R9
-
-oneDivide:
-	VMOVUPS (AX)(R8*1), Y0
-	VDIVPS  Y1, Y0, Y0
-	VMOVUPS Y0, (AX)(R8*1)
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     oneDivide
-	ADDQ    $0x00000020, DI
-	SUBQ    $0x00000008, BX
-	JMP     one
-
-rest:
-	TESTQ        BX, BX
-	JZ           done
-	LEAQ         mask<>+32(SB), R8
-	NEGQ         BX
-	VMOVUPS      (R8)(BX*4), Y0
-	VBROADCASTSS f32x1_ff800000<>+0(SB), Y1
-	MOVQ         DI, R8
-	MOVQ         DX, BX
-
-restMax:
-	VMASKMOVPS   (CX)(R8*1), Y0, Y3
+	VBROADCASTSS (BX), Y2
+	ADDQ         DX, BX
+	VMOVUPS      (CX)(R10*1), Y3
+	VFMADD213PS  Y2, Y0, Y3
 	VMAXPS       Y1, Y3, Y2
 	VMAXPS       Y3, Y1, Y1
 	VORPS        Y2, Y1, Y1
-	ADDQ         SI, R8
-	DECQ         BX
-	JNZ          restMax
+	ADDQ         R8, R10
+	DECQ         R11
+	JNZ          oneMax
 	VBROADCASTSS f32x1_3f800000<>+0(SB), Y2
 	VBROADCASTSS f32x1_00000000<>+0(SB), Y3
-	MOVQ         DI, R8
-	MOVQ         DX, BX
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, R11
 
-restExp:
-	VMASKMOVPS   (CX)(R8*1), Y0, Y4
-	VSUBPS       Y1, Y4, Y4
-	VMOVUPS      f32x8_c2d00000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
+oneExp:
+	VBROADCASTSS (BX), Y4
+	ADDQ         DX, BX
+	VMOVUPS      (CX)(R10*1), Y5
+	VFMADD213PS  Y4, Y0, Y5
+	VSUBPS       Y1, Y5, Y5
+	VMOVUPS      f32x8_c2d00000<>+0(SB), Y4
+	VMAXPS       Y5, Y4, Y5
 	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y6
-	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y4, Y6
-	VSUBPS       f32x8_4b4000fe<>+0(SB), Y6, Y5
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS f32x8_3f318000<>+0(SB), Y5, Y4
-	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y5
-	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y4, Y5
-	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y4, Y5
-	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y4, Y5
-	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y4, Y5
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y4, Y5
-	VFMADD213PS  f32x8_3f800000<>+0(SB), Y4, Y5
-	VPSRLD       $0x01, Y6, Y4
-	VPSUBD       Y4, Y6, Y6
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y6, Y4
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS f32x8_3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y4, Y5
+	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y4
+	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y5, Y4
+	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y5, Y4
+	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y5, Y4
+	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y5, Y4
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y5, Y4
+	VPSRLD       $0x01, Y6, Y5
+	VPSUBD       Y5, Y6, Y6
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y5, Y5
-	VMOVAPS      Y5, Y4
-	VMASKMOVPS   Y4, Y0, (AX)(R8*1)
-	VADDPS       Y2, Y4, Y5
-	VSUBPS       Y2, Y5, Y2
-	VSUBPS       Y2, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVAPS      Y5, Y2
-	ADDQ         SI, R8
-	DECQ         BX
-	JNZ          restExp
+	VMULPS       Y6, Y4, Y4
+	VMOVAPS      Y4, Y5
+	VMOVUPS      Y5, (AX)(R10*1)
+	VADDPS       Y2, Y5, Y4
+	VSUBPS       Y2, Y4, Y2
+	VSUBPS       Y2, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VMOVAPS      Y4, Y2
+	ADDQ         R8, R10
+	DECQ         R11
+	JNZ          oneExp
 	VSUBPS       f32x8_3f800000<>+0(SB), Y2, Y2
 	VADDPS       Y3, Y2, Y2
-	MOVQ         DI, R8
-	MOVQ         DX, CX
+	VMOVUPS      f32x8_3f800000<>+0(SB), Y1
+	VDIVPS       Y2, Y1, Y2
+	MOVQ         R9, R10
+	MOVQ         SI, BX
 
-restDivide:
-	VMASKMOVPS (AX)(R8*1), Y0, Y1
-	VDIVPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(R8*1)
-	ADDQ       SI, R8
+oneShare:
+	VMOVUPS (AX)(R10*1), Y1
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)(R10*1)
+	ADDQ    R8, R10
+	DECQ    BX
+	JNZ     oneShare
+	ADDQ    $0x00000020, R9
+	SUBQ    $0x00000008, DI
+	JMP     one
+
+rest:
+	TESTQ        DI, DI
+	JZ           done
+	LEAQ         mask<>+32(SB), BX
+	NEGQ         DI
+	VMOVUPS      (BX)(DI*4), Y1
+	VBROADCASTSS f32x1_ff800000<>+0(SB), Y2
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, DI
+
+restMax:
+	VBROADCASTSS (BX), Y3
+	ADDQ         DX, BX
+	VMASKMOVPS   (CX)(R10*1), Y1, Y4
+	VFMADD213PS  Y3, Y0, Y4
+	VMAXPS       Y2, Y4, Y3
+	VMAXPS       Y4, Y2, Y2
+	VORPS        Y3, Y2, Y2
+	ADDQ         R8, R10
+	DECQ         DI
+	JNZ          restMax
+	VBROADCASTSS f32x1_3f800000<>+0(SB), Y3
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y4
+	MOVQ         bias_base+48(FP), BX
+	MOVQ         R9, R10
+	MOVQ         SI, DI
+
+restExp:
+	VBROADCASTSS (BX), Y5
+	ADDQ         DX, BX
+	VMASKMOVPS   (CX)(R10*1), Y1, Y6
+	VFMADD213PS  Y5, Y0, Y6
+	VSUBPS       Y2, Y6, Y6
+	VMOVUPS      f32x8_c2d00000<>+0(SB), Y5
+	VMAXPS       Y6, Y5, Y6
+	VMOVUPS      f32x8_4b4000fe<>+0(SB), Y7
+	VFMADD231PS  f32x8_3fb8aa3b<>+0(SB), Y6, Y7
+	VSUBPS       f32x8_4b4000fe<>+0(SB), Y7, Y5
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS f32x8_3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS f32x8_b95e8083<>+0(SB), Y5, Y6
+	VMOVUPS      f32x8_3ab511e8<>+0(SB), Y5
+	VFMADD213PS  f32x8_3c091d10<>+0(SB), Y6, Y5
+	VFMADD213PS  f32x8_3d2aac79<>+0(SB), Y6, Y5
+	VFMADD213PS  f32x8_3e2aaa49<>+0(SB), Y6, Y5
+	VFMADD213PS  f32x8_3efffffe<>+0(SB), Y6, Y5
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y5
+	VFMADD213PS  f32x8_3f800000<>+0(SB), Y6, Y5
+	VPSRLD       $0x01, Y7, Y6
+	VPSUBD       Y6, Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VMOVAPS      Y5, Y6
+	VMASKMOVPS   Y6, Y1, (AX)(R10*1)
+	VADDPS       Y3, Y6, Y5
+	VSUBPS       Y3, Y5, Y3
+	VSUBPS       Y3, Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVAPS      Y5, Y3
+	ADDQ         R8, R10
+	DECQ         DI
+	JNZ          restExp
+	VSUBPS       f32x8_3f800000<>+0(SB), Y3, Y3
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      f32x8_3f800000<>+0(SB), Y0
+	VDIVPS       Y3, Y0, Y3
+	MOVQ         R9, R10
+	MOVQ         SI, CX
+
+restShare:
+	VMASKMOVPS (AX)(R10*1), Y1, Y0
+	VMULPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)(R10*1)
+	ADDQ       R8, R10
 	DECQ       CX
-	JNZ        restDivide
+	JNZ        restShare
 
 done:
 	VZEROUPPER
@@ -3522,5 +3631,95 @@ block:
 	ADDQ        $0x00000100, AX
 	DECQ        BX
 	JNZ         block
+	VZEROUPPER
+	RET
+
+// func interleaveAVX2(dst []float32, src []float32, vectors int, live int, stride int)
+// Requires: AVX
+TEXT ·interleaveAVX2(SB), $128-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ vectors+48(FP), DX
+	MOVQ live+56(FP), BX
+	MOVQ stride+64(FP), SI
+	SHLQ $0x02, SI
+	SHLQ $0x04, BX
+
+vector:
+	LEAQ       (CX)(SI*2), DI
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(SI*1), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(SI*1), Y4
+	VUNPCKLPS  Y2, Y0, Y1
+	VUNPCKHPS  Y2, Y0, Y5
+	VUNPCKLPS  Y4, Y3, Y0
+	VUNPCKHPS  Y4, Y3, Y4
+	VUNPCKLPD  Y0, Y1, Y2
+	VUNPCKHPD  Y0, Y1, Y3
+	VUNPCKLPD  Y4, Y5, Y1
+	VUNPCKHPD  Y4, Y5, Y4
+	VPERM2F128 $0x20, Y3, Y2, Y0
+	VPERM2F128 $0x31, Y3, Y2, Y3
+	VPERM2F128 $0x20, Y4, Y1, Y2
+	VPERM2F128 $0x31, Y4, Y1, Y4
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y2, 32(AX)
+	VMOVUPS    Y3, 64(AX)
+	VMOVUPS    Y4, 96(AX)
+	ADDQ       $0x20, CX
+	ADDQ       BX, AX
+	DECQ       DX
+	JNZ        vector
+	VZEROUPPER
+	RET
+
+// func foursAVX2(dst []float32, src []float32, groups int, rows int, stride int)
+// Requires: AVX
+TEXT ·foursAVX2(SB), $128-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ groups+48(FP), DX
+	MOVQ rows+56(FP), BX
+	MOVQ stride+64(FP), SI
+	SHLQ $0x02, SI
+
+group:
+	MOVQ CX, DI
+	MOVQ BX, R8
+
+many:
+	CMPQ    R8, $0x04
+	JL      rest
+	LEAQ    (DI)(SI*2), R9
+	VMOVUPS (DI), X0
+	VMOVUPS (DI)(SI*1), X1
+	VMOVUPS (R9), X2
+	VMOVUPS (R9)(SI*1), X3
+	VMOVUPS X0, (AX)
+	VMOVUPS X1, 16(AX)
+	VMOVUPS X2, 32(AX)
+	VMOVUPS X3, 48(AX)
+	LEAQ    (DI)(SI*4), DI
+	ADDQ    $0x40, AX
+	SUBQ    $0x04, R8
+	JMP     many
+
+rest:
+	TESTQ R8, R8
+	JZ    next
+
+one:
+	VMOVUPS (DI), X0
+	VMOVUPS X0, (AX)
+	ADDQ    SI, DI
+	ADDQ    $0x10, AX
+	DECQ    R8
+	JNZ     one
+
+next:
+	ADDQ $0x10, CX
+	DECQ DX
+	JNZ  group
 	VZEROUPPER
 	RET

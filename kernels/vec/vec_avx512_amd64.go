@@ -79,8 +79,8 @@ func centreAVX512(dst []float32, x []float32, mean float32, factor float32, shif
 // centreScaleAVX512 is dst[i] = ((x[i]-mean)*factor + shift) * scale[i] + bias[i].
 func centreScaleAVX512(dst []float32, x []float32, scale []float32, bias []float32, mean float32, factor float32, shift float32)
 
-// softmaxColumnsAVX512 is dst = e**(x - max) / sum of those, down each of width columns of rows that are stride apart.
-func softmaxColumnsAVX512(dst []float32, x []float32, rows int, width int, stride int)
+// softmaxColumnsAVX512 is dst = e**(t - max) / sum of those with t = x * scale + bias, down each of width columns of rows that are stride apart. Each row has a bias, biasStep bytes apart.
+func softmaxColumnsAVX512(dst []float32, x []float32, bias []float32, rows int, width int, stride int, biasStep int, scale float32)
 
 // layerNormColumnsAVX512 is dst = (x-mean)/√(variance+eps) * scale + bias, down each of width columns of rows that are stride apart. Each row has a scale and a bias, steps bytes apart; share is 1/rows.
 func layerNormColumnsAVX512(dst []float32, x []float32, scale []float32, bias []float32, rows int, width int, stride int, scaleStep int, biasStep int, share float32, eps float32)
@@ -102,3 +102,9 @@ func gatherAVX512(dst []float32, src []float32, index []int32, fill float32)
 
 // transposeAVX512 is dst[lanes*v+l] = src[rows[l]+v] of so many blocks of a vector v for each lane.
 func transposeAVX512(dst []float32, src []float32, rows []int32, blocks int)
+
+// interleaveAVX512 is dst[4*(live*v+i)+j] = src[stride*j+lanes*v+i] of so many vectors v of four rows j, and i up to lanes: later vectors write over what earlier ones have too much.
+func interleaveAVX512(dst []float32, src []float32, vectors int, live int, stride int)
+
+// foursAVX512 is dst[4*(rows*n+r)+j] = src[stride*r+4*n+j] of groups n, rows r and j up to 4; neither is 0.
+func foursAVX512(dst []float32, src []float32, groups int, rows int, stride int)

@@ -37,6 +37,8 @@ func generic(i isa.ISA) Kernels {
 		SumPool:     sumPoolGeneric(i.Lanes()),
 		Gather:      gatherGeneric,
 		Transpose:   transposeGeneric(i.Lanes()),
+		Interleave:  interleaveGeneric(i.Lanes()),
+		Fours:       foursGeneric,
 		Permute:     permuteGeneric,
 
 		SoftmaxColumns:   softmaxColumnsGeneric,
@@ -273,6 +275,50 @@ func gatherGeneric(dst, src []float32, index []int32, fill float32) {
 		} else {
 			dst[i] = fill
 		}
+	}
+}
+
+// interleaved cuts the operands of Interleave to what it writes and reads: at
+// most a vector of each row past the last.
+func interleaved(dst, src []float32, lanes, vectors, live, stride int) (to, from []float32) {
+	if vectors <= 0 {
+		return nil, nil
+	}
+	if live < 1 || live > lanes || stride < 0 {
+		panic("vec: interleaving of no lanes")
+	}
+	return dst[:4*(live*(vectors-1)+lanes)], src[:3*stride+lanes*vectors]
+}
+
+func interleaveGeneric(lanes int) func(dst, src []float32, vectors, live, stride int) {
+	return func(dst, src []float32, vectors, live, stride int) {
+		dst, src = interleaved(dst, src, lanes, vectors, live, stride)
+		for v := range vectors {
+			for i := range live {
+				for j := range 4 {
+					dst[4*(live*v+i)+j] = src[stride*j+lanes*v+i]
+				}
+			}
+		}
+	}
+}
+
+// inFours cuts the operands of Fours to what it writes and reads.
+func inFours(dst, src []float32, groups, rows, stride int) (to, from []float32) {
+	if groups <= 0 || rows <= 0 {
+		return nil, nil
+	}
+	if stride < 0 {
+		panic("vec: rows go backwards")
+	}
+	return dst[:4*groups*rows], src[:stride*(rows-1)+4*groups]
+}
+
+func foursGeneric(dst, src []float32, groups, rows, stride int) {
+	dst, src = inFours(dst, src, groups, rows, stride)
+	for i := 0; i < len(dst); i += 4 {
+		n, r := i/4/rows, i/4%rows
+		copy(dst[i:i+4], src[stride*r+4*n:])
 	}
 }
 

@@ -307,6 +307,54 @@ func TestPool(t *testing.T) {
 	})
 }
 
+func TestInterleave(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		lanes := k.ISA.Lanes()
+		for _, vectors := range []int{0, 1, 2, 3, 13, chunk/(4*lanes) + 2} {
+			for live := 1; live <= lanes; live++ {
+				stride := lanes*vectors + r.IntN(40)
+				src := make([]float32, 3*stride+lanes*vectors)
+				fill(r, src, false)
+				dst := guardedSlice(max(4*(live*(vectors-1)+lanes), 0), r.IntN(16))
+				k.Interleave(dst.x, src, vectors, live, stride)
+				what := fmt.Sprintf("Interleave of %d vectors, %d live", vectors, live)
+				dst.check(t, what)
+				for i := range 4 * live * vectors {
+					at := stride*(i%4) + i/4/live*lanes + i/4%live
+					if dst.x[i] != src[at] {
+						t.Fatalf("%s: element %d is %v, want %v", what, i, dst.x[i], src[at])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestFours(t *testing.T) {
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, rows := range []int{0, 1, 2, 3, 4, 5, 7, 64, chunk/4 + 1} {
+			for _, groups := range []int{0, 1, 2, 5, 33, chunk/256 + 3} {
+				if rows*groups > chunk {
+					continue
+				}
+				stride := 4*groups*r.IntN(2) + r.IntN(40)
+				src := make([]float32, max(stride*(rows-1), 0)+4*groups)
+				fill(r, src, false)
+				dst := guardedSlice(4*groups*rows, r.IntN(16))
+				k.Fours(dst.x, src, groups, rows, stride)
+				what := fmt.Sprintf("Fours of %d groups, %d rows", groups, rows)
+				dst.check(t, what)
+				for i := range dst.x {
+					at := stride*(i/4%rows) + i/4/rows*4 + i%4
+					if dst.x[i] != src[at] {
+						t.Fatalf("%s: element %d is %v, want %v", what, i, dst.x[i], src[at])
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestGather(t *testing.T) {
 	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
 		for _, n := range lengths() {
@@ -503,6 +551,11 @@ func TestFences(t *testing.T) {
 				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
 				k.Gather(dst[side], a[side], index, 0)
 				k.Transpose(vectors[side], a[side], make([]int32, lanes), n)
+				k.Fours(dst[side], a[side], n/4, 1, 0)
+				k.Fours(dst[side], a[side], 1, n/4, 4)
+				if n >= 4*lanes {
+					k.Interleave(dst[side], a[side], n/(4*lanes), lanes, 0)
+				}
 				k.Permute(planes[side], planes[side], table, Planes{N: 1}, 0)
 			}
 		}
@@ -526,7 +579,7 @@ func TestShort(t *testing.T) {
 			{"a short first input", func() { k.Add(long, short[:5:5], long) }},
 			{"a short second input", func() { k.Mul(long, long, short[:5:5]) }},
 			{"a short input", func() { k.Exp(long, short[:5:5]) }},
-			{"a short matrix", func() { k.SoftmaxColumns(long, short[:9:9], Columns{Rows: 2, Width: 3, Stride: 7}) }},
+			{"a short matrix", func() { k.SoftmaxColumns(long, short[:9:9], nil, 1, Columns{Rows: 2, Width: 3, Stride: 7}) }},
 			{"a short scale", func() { k.LayerNormColumns(long, long, long[:2:2], nil, Columns{Rows: 3, Width: 3, Stride: 3}, 0) }},
 			{"rows that overlap", func() { k.RMSNormColumns(long, long, nil, Columns{Rows: 3, Width: 3, Stride: 2}, 0) }},
 			{"a short bias", func() { k.LayerNorm(long[:9], long, long, long[:2:2], 0) }},

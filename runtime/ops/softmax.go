@@ -70,7 +70,7 @@ func softmaxColumns(s *site, a along) Compute {
 	size := a.n * a.inner
 	return func(in, out []Tensor) {
 		for o := range a.outer {
-			s.vec.SoftmaxColumns(out[0].F[o*size:(o+1)*size], in[0].F[o*size:(o+1)*size], c)
+			s.vec.SoftmaxColumns(out[0].F[o*size:(o+1)*size], in[0].F[o*size:(o+1)*size], nil, 1, c)
 		}
 	}
 }

@@ -78,9 +78,12 @@ func (k pairKernel) next(disp int) {
 	k.rowOfY(disp+pairSecond, rNextY2)
 }
 
-// prefetch asks for the output rows of the entry after the next, and for
-// weights to come, where the caller wants that.
+// prefetch asks for weights to come, which in a network are in no cache near
+// by, and where the caller wants that for the output rows of the entry after
+// the next.
 func (k pairKernel) prefetch() {
+	k.PREFETCHT0(mem(rVal, ahead))
+	k.PREFETCHT0(mem(rOff, ahead))
 	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("fetched"))
 	for _, row := range []int{pairFirst, pairSecond} {
@@ -97,8 +100,6 @@ func (k pairKernel) prefetch() {
 			}
 		}
 	}
-	k.PREFETCHT0(mem(rVal, ahead))
-	k.PREFETCHT0(mem(rOff, ahead))
 	k.Label("fetched")
 }
 

@@ -12,7 +12,7 @@ import (
 func (g gen) activations() {
 	const signature = "(dst, x []float32)"
 	g.map1("erf", signature, "dst[i] = erf x[i].", 1, g.erf)
-	g.map1("gelu", signature, "dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).", 1, g.gelu)
+	g.mapPairs("gelu", signature, "dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).", g.gelu)
 	g.map1("geluTanh", signature, "dst[i] = x[i]/2 * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))).", 1, func() func(x VecVirtual) {
 		// (1 + tanh u) / 2 is the sigmoid of 2u.
 		linear, cubic := g.constant(2*sqrt2OverPi), g.constant(2*sqrt2OverPi*0.044715)
@@ -60,7 +60,7 @@ var geluExponent = [...]float32{0x1.7c7ebep-19, -0x1.4a52dep-15, 0x1.8672aap-13,
 
 // gelu prepares x = max(x, 0) - |x| times the normal distribution's share
 // beyond |x|: it is not a difference of nearly equal numbers, for any x.
-func (g gen) gelu() func(x VecVirtual) {
+func (g gen) gelu() func(x []VecVirtual) {
 	// The share is 0 from the limit on, and must not meet an Inf.
 	magnitude, limit, zero, least := g.constant(bits(signs-1)), g.splat(14), g.splat(0), g.splat(-150)
 	var share []Op
@@ -75,18 +75,35 @@ func (g gen) gelu() func(x VecVirtual) {
 	}
 	power = append(power, g.constant(math.Ln2), g.constant(1))
 	split, scale := g.splitter(1), g.scaler()
-	return func(x VecVirtual) {
-		t, y, p := g.vec(), g.vec(), g.vec()
-		VANDPS(magnitude, x, t)
-		VMINPS(t, limit, t)
-		g.horner(share, t, y)
-		VMAXPS(y, least, y)
-		n, e := split(y)
-		VSUBPS(n, y, y)
-		g.horner(power, y, p)
-		scale(p, e)
-		VMAXPS(x, zero, x)
-		VFNMADD231PS(p, t, x)
+	return func(x []VecVirtual) {
+		var t, y, p, n, e [2]VecVirtual
+		for i := range x {
+			t[i], y[i], p[i] = g.vec(), g.vec(), g.vec()
+			VANDPS(magnitude, x[i], t[i])
+			VMINPS(t[i], limit, t[i])
+			VMOVUPS(share[0], y[i])
+		}
+		for _, c := range share[1:] {
+			for i := range x {
+				VFMADD213PS(c, t[i], y[i])
+			}
+		}
+		for i := range x {
+			VMAXPS(y[i], least, y[i])
+			n[i], e[i] = split(y[i])
+			VSUBPS(n[i], y[i], y[i])
+			VMOVUPS(power[0], p[i])
+		}
+		for _, c := range power[1:] {
+			for i := range x {
+				VFMADD213PS(c, y[i], p[i])
+			}
+		}
+		for i := range x {
+			scale(p[i], e[i])
+			VMAXPS(x[i], zero, x[i])
+			VFNMADD231PS(p[i], t[i], x[i])
+		}
 	}
 }
 

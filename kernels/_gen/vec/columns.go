@@ -97,44 +97,54 @@ func (t tile) splats(v float32) []VecVirtual {
 }
 
 func (g gen) softmaxColumns() {
-	g.text("softmaxColumns", "(dst, x []float32, rows, width, stride int)",
-		"dst = e**(x - max) / sum of those, down each of width columns of rows that are stride apart.")
+	g.text("softmaxColumns", "(dst, x, bias []float32, rows, width, stride, biasStep int, scale float32)",
+		"dst = e**(t - max) / sum of those with t = x * scale + bias, down each of width columns of rows that are stride apart. "+
+			"Each row has a bias, biasStep bytes apart.")
 	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64())
-	lo, one := g.constant(-104), g.constant(1)
+	biasStep, bias := Load(Param("biasStep"), GP64()), GP64()
+	lo, one, scale := g.constant(-104), g.constant(1), g.param("scale")
 	exp := g.expWithin()
-	many := 2
-	if g.wide {
-		many = 4
-	}
-	g.tiles(many, func(t tile) {
-		top, x := t.splats(float32(math.Inf(-1))), g.vec()
-		t.down("Max", func() {
+	// Two vectors of some 200 rows stay in the L1 cache from pass to pass.
+	g.tiles(2, func(t tile) {
+		// term calls f with t of each vector of a row.
+		term := func(f func(i int, v VecVirtual)) {
+			shift := g.vec()
+			VBROADCASTSS(Mem{Base: bias}, shift)
+			ADDQ(biasStep, bias)
 			for i, p := range t.places {
-				maxOf(top[i], p.load(src), x)
+				v := p.load(src)
+				VFMADD213PS(shift, scale, v)
+				f(i, v)
 			}
+		}
+		top, x := t.splats(float32(math.Inf(-1))), g.vec()
+		Load(Param("bias").Base(), bias)
+		t.down("Max", func() {
+			term(func(i int, v VecVirtual) { maxOf(top[i], v, x) })
 		}, nil)
 		sum := make([]powerSum, len(t.places))
 		for i := range sum {
 			sum[i] = g.newPowerSum()
 		}
+		Load(Param("bias").Base(), bias)
 		t.down("Exp", func() {
-			for i, p := range t.places {
-				e := p.load(src)
+			term(func(i int, e VecVirtual) {
 				VSUBPS(top[i], e, e)
 				VMAXPS(e, g.register(lo), e)
 				exp(e)
-				p.store(e, dst)
+				t.places[i].store(e, dst)
 				sum[i].add(g, e)
-			}
+			})
 		}, nil)
 		for _, s := range sum {
 			VSUBPS(one, s.high, s.high)
 			VADDPS(s.low, s.high, s.high)
+			VDIVPS(s.high, g.register(one), s.high)
 		}
-		t.down("Divide", func() {
+		t.down("Share", func() {
 			for i, p := range t.places {
 				y := p.load(dst)
-				VDIVPS(sum[i].high, y, y)
+				VMULPS(sum[i].high, y, y)
 				p.store(y, dst)
 			}
 		}, nil)

@@ -87,6 +87,27 @@ func (g gen) map1(name, signature, doc string, unroll int, prepare func() func(x
 	g.ret()
 }
 
+// mapPairs is map1 of a function that takes one vector or two, and turns from
+// one to the other with each operation: a single long chain of operations, each
+// of which waits for the one before, leaves a processor idle.
+func (g gen) mapPairs(name, signature, doc string, prepare func() func(x []VecVirtual)) {
+	g.text(name, signature, doc)
+	n := Load(Param("dst").Len(), GP64())
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64())
+	f := prepare()
+	g.turns(n.(GPVirtual), 2, func(places []place) {
+		x := make([]VecVirtual, len(places))
+		for i, p := range places {
+			x[i] = p.load(src)
+		}
+		f(x)
+		for i, p := range places {
+			p.store(x[i], dst)
+		}
+	})
+	g.ret()
+}
+
 // clamp limits x. Of two operands of which one is NaN, MAXPS and MINPS return
 // the second source, which Go writes first.
 func clamp(x, lo, hi VecVirtual) {

@@ -139,15 +139,26 @@ func (p place) keep(v, other VecVirtual) {
 // loop calls body for each vector of n elements, unroll vectors a turn while
 // there are so many. i tells vectors of a turn apart. n is spent.
 func (g gen) loop(n GPVirtual, unroll int, body func(i int, p place)) {
+	g.turns(n, unroll, func(places []place) {
+		for i, p := range places {
+			body(i, p)
+		}
+	})
+}
+
+// turns is loop of a body that takes all vectors of a turn.
+func (g gen) turns(n GPVirtual, unroll int, body func(places []place)) {
 	at := GP64()
 	XORQ(at, at)
 	turn := func(label string, vectors int, next string) {
 		Label(label)
 		CMPQ(n, U32(vectors*g.lanes))
 		JL(LabelRef(next))
-		for i := range vectors {
-			body(i, place{g: g, at: at, disp: g.bytes(i)})
+		places := make([]place, vectors)
+		for i := range places {
+			places[i] = place{g: g, at: at, disp: g.bytes(i)}
 		}
+		body(places)
 		ADDQ(U32(g.bytes(vectors)), at)
 		SUBQ(U32(vectors*g.lanes), n)
 		JMP(LabelRef(label))
@@ -159,7 +170,7 @@ func (g gen) loop(n GPVirtual, unroll int, body func(i int, p place)) {
 	Label("rest")
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
-	body(0, place{g: g, at: at, mask: g.mask(n)})
+	body([]place{{g: g, at: at, mask: g.mask(n)}})
 	Label("done")
 }
 

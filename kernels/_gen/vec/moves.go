@@ -11,6 +11,107 @@ func (g gen) moves() {
 	g.permute()
 	g.gather()
 	g.transpose()
+	g.interleave()
+	g.fours()
+}
+
+// fours copies four elements at a time: those of all rows, then the next four.
+func (g gen) fours() {
+	g.text("fours", "(dst, src []float32, groups, rows, stride int)",
+		"dst[4*(rows*n+r)+j] = src[stride*r+4*n+j] of groups n, rows r and j up to 4; neither is 0.")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	groups, rows := Load(Param("groups"), GP64()), Load(Param("rows"), GP64())
+	stride := Load(Param("stride"), GP64()).(GPVirtual)
+	SHLQ(U8(2), stride)
+	at, left := GP64(), GP64()
+	const quad = 16 // bytes
+	Label("group")
+	MOVQ(src, at)
+	MOVQ(rows, left)
+	Label("many")
+	CMPQ(left, U8(4))
+	JL(LabelRef("rest"))
+	var v [4]VecVirtual
+	for i, m := range planesAt(at, stride, 4) {
+		v[i] = XMM()
+		VMOVUPS(m, v[i])
+	}
+	for i := range v {
+		VMOVUPS(v[i], Mem{Base: dst, Disp: quad * i})
+	}
+	LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+	ADDQ(U8(4*quad), dst)
+	SUBQ(U8(4), left)
+	JMP(LabelRef("many"))
+	Label("rest")
+	TESTQ(left, left)
+	JZ(LabelRef("next"))
+	Label("one")
+	VMOVUPS(Mem{Base: at}, v[0])
+	VMOVUPS(v[0], Mem{Base: dst})
+	ADDQ(stride, at)
+	ADDQ(U8(quad), dst)
+	DECQ(left)
+	JNZ(LabelRef("one"))
+	Label("next")
+	ADDQ(U8(quad), src)
+	DECQ(groups)
+	JNZ(LabelRef("group"))
+	g.ret()
+}
+
+// interleave turns a vector of each of four rows at a time: first each quarter,
+// or half, by itself, then those among one another.
+func (g gen) interleave() {
+	g.text("interleave", "(dst, src []float32, vectors, live, stride int)",
+		"dst[4*(live*v+i)+j] = src[stride*j+lanes*v+i] of so many vectors v of four rows j, and i up to lanes: later vectors write over what earlier ones have too much.")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64()).(GPVirtual)
+	vectors, live := Load(Param("vectors"), GP64()), Load(Param("live"), GP64())
+	stride := Load(Param("stride"), GP64()).(GPVirtual)
+	SHLQ(U8(2), stride)
+	SHLQ(U8(4), live)
+	Label("vector")
+	var rows, pairs, quads [4]VecVirtual
+	for i, m := range planesAt(src, stride, 4) {
+		rows[i], pairs[i], quads[i] = g.vec(), g.vec(), g.vec()
+		VMOVUPS(m, rows[i])
+	}
+	for i := range 2 {
+		VUNPCKLPS(rows[2*i+1], rows[2*i], pairs[i])
+		VUNPCKHPS(rows[2*i+1], rows[2*i], pairs[2+i])
+	}
+	for i := range 2 {
+		VUNPCKLPD(pairs[2*i+1], pairs[2*i], quads[2*i])
+		VUNPCKHPD(pairs[2*i+1], pairs[2*i], quads[2*i+1])
+	}
+	// quads[i] has elements i, i+4, ... of all rows.
+	if g.wide {
+		const even, odd = 0x88, 0xdd // quarters of either
+		var halves [4]VecVirtual
+		for i := range 2 {
+			halves[i], halves[2+i] = g.vec(), g.vec()
+			VSHUFF32X4(U8(even), quads[2*i+1], quads[2*i], halves[i])
+			VSHUFF32X4(U8(odd), quads[2*i+1], quads[2*i], halves[2+i])
+		}
+		for i, pick := range []uint64{even, even, odd, odd} {
+			half := i % 2 * 2
+			VSHUFF32X4(U8(pick), halves[half+1], halves[half], rows[i])
+		}
+	} else {
+		const low, high = 0x20, 0x31 // halves of either
+		for i := range 2 {
+			VPERM2F128(U8(low), quads[2*i+1], quads[2*i], rows[i])
+			VPERM2F128(U8(high), quads[2*i+1], quads[2*i], rows[2+i])
+		}
+	}
+	for i, r := range rows {
+		VMOVUPS(r, Mem{Base: dst, Disp: g.bytes(i)})
+	}
+	ADDQ(U8(g.bytes(1)), src)
+	ADDQ(live, dst)
+	DECQ(vectors)
+	JNZ(LabelRef("vector"))
+	g.ret()
 }
 
 // transpose turns as many vectors of as many rows as a vector has lanes at a
