@@ -23,13 +23,14 @@ type benchCmds struct {
 
 // benchCmd compares dense with sparse.
 type benchCmd struct {
-	Model   []string `arg:"" help:"ONNX file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
-	Columns int      `default:"128" help:"Columns that sparse matrices are multiplied with."`
-	Runs    int      `placeholder:"N" help:"Runs of each; default: as many as fit into three seconds, and at least 10."`
-	Peer    []string `enum:"ort" placeholder:"NAME" help:"Another engine that takes its turn in every round: ort (ONNX Runtime, by way of Node.js and the package onnxruntime-node)."`
-	Mode    string   `default:"auto" enum:"auto,dense,sparse" help:"What dense is compared with, or what is profiled: sparse kernels where they are faster (auto), nowhere (dense) or everywhere (sparse)."`
-	Profile bool     `help:"Show instead where the time goes: each step against its bound on this CPU, and what keeps the network from its ideal time."`
-	Trace   string   `placeholder:"FILE" help:"Write the profile for chrome://tracing and Perfetto to FILE, too."`
+	Model     []string `arg:"" help:"ONNX file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
+	Columns   int      `default:"128" help:"Columns that sparse matrices are multiplied with."`
+	Runs      int      `placeholder:"N" help:"Runs of each; default: as many as fit into three seconds, and at least 10."`
+	Peer      []string `enum:"ort" placeholder:"NAME" help:"Another engine that takes its turn in every round: ort (ONNX Runtime, by way of Node.js and the package onnxruntime-node)."`
+	Mode      string   `default:"auto" enum:"auto,dense,sparse" help:"What dense is compared with, or what is profiled: sparse kernels where they are faster (auto), nowhere (dense) or everywhere (sparse)."`
+	Profile   bool     `help:"Show instead where the time goes: each step against its bound on this CPU, and what keeps the network from its ideal time."`
+	BreakEven bool     `help:"Prune by magnitude to rising sparsities instead, and show from where on sparse kernels are faster than dense ones."`
+	Trace     string   `placeholder:"FILE" help:"Write the profile for chrome://tracing and Perfetto to FILE, too."`
 	compileFlags
 	jsonFlag
 }
@@ -49,15 +50,19 @@ func (c *benchCmd) Run(e *env) error {
 	switch {
 	case c.Trace != "" && !c.Profile:
 		return usagef("--trace %s: expected --profile, too", c.Trace)
-	case c.Profile && len(c.Peer) > 0:
-		return usagef("--peer: there is no profile of another engine")
+	case c.Profile && c.BreakEven:
+		return usagef("--break-even: expected no --profile beside it")
+	case c.BreakEven && o.Mode != runtime.Auto:
+		return usagef("--break-even: measures all modes, expected no --mode")
+	case (c.Profile || c.BreakEven) && len(c.Peer) > 0:
+		return usagef("--peer: takes part in comparisons only")
 	}
 	files, matrices, err := matrixFiles(c.Model)
 	switch {
 	case err != nil:
 		return err
-	case matrices && c.Profile:
-		return usagef("--profile: expected a model, got matrices")
+	case matrices && (c.Profile || c.BreakEven):
+		return usagef("--profile, --break-even: expected a model, got matrices")
 	case matrices:
 		return c.products(e, files, o)
 	case len(c.Model) > 1:
@@ -66,7 +71,7 @@ func (c *benchCmd) Run(e *env) error {
 	return c.model(e, c.Model[0], config, o)
 }
 
-// model compares or profiles one model.
+// model compares one model, profiles it or finds its break-even.
 func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Options) error {
 	m, err := openModel(name)
 	if err != nil {
@@ -83,6 +88,9 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	}
 	if c.Profile {
 		return c.profile(e, m.Model, o, p)
+	}
+	if c.BreakEven {
+		return c.breakEven(e, m.Model, o, p)
 	}
 	if len(c.Peer) > 0 {
 		path, remove, err := modelFile(name, m.Model)

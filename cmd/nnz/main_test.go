@@ -126,6 +126,9 @@ func TestMistakes(t *testing.T) {
 		{"trace without a profile", []string{"bench", file("relu.onnx"), "--trace", file("trace.json")}, exitUsage, "--profile"},
 		{"profile of a peer", []string{"bench", file("relu.onnx"), "--profile", "--peer", "ort"}, exitUsage, "--peer"},
 		{"profile of a matrix", []string{"bench", file("bad.smtx"), "--profile"}, exitUsage, "matrices"},
+		{"two things at once", []string{"bench", file("relu.onnx"), "--profile", "--break-even"}, exitUsage, "--break-even"},
+		{"break-even of a mode", []string{"bench", file("relu.onnx"), "--break-even", "--mode", "dense"}, exitUsage, "--mode"},
+		{"break-even without weights", []string{"bench", file("relu.onnx"), "--break-even"}, exitFile, "no constant"},
 		{"unknown mode", []string{"bench", file("relu.onnx"), "--mode", "fast"}, exitUsage, "fast"},
 		{"unknown peer", []string{"bench", file("relu.onnx"), "--peer", "abacus"}, exitUsage, "abacus"},
 		{"unknown set of layers", []string{"bench", "kernels", "--set", "alexnet"}, exitUsage, "alexnet"},
@@ -380,6 +383,23 @@ func TestBenchProfile(t *testing.T) {
 	}
 	if steps != len(r.Steps) {
 		t.Errorf("the trace has %d steps, the plan %d: %s", steps, len(r.Steps), text)
+	}
+}
+
+func TestBenchBreakEven(t *testing.T) {
+	flags := []string{"bench", "builtin:lenet5@0.9", "--break-even", "--runs", "2", "--threads", "1"}
+	table := succeed(t, flags...)
+	for _, text := range []string{"90.0 %", "95.0 %", "auto at worst"} {
+		if !strings.Contains(table, text) {
+			t.Errorf("the table lacks %q:\n%s", text, table)
+		}
+	}
+	var r bench.BreakEven
+	if err := json.Unmarshal([]byte(succeed(t, append(flags, "--json", "-")...)), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Model != "builtin:lenet5@0.9" || len(r.Rungs) != 2 {
+		t.Errorf("got %+v", r)
 	}
 }
 
