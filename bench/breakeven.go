@@ -29,16 +29,17 @@ type BreakEven struct {
 }
 
 // A Rung is a network pruned by magnitude, the same share of every layer but
-// the first convolution and the last layer.
+// the first convolution and the last layer. Its ratios are of the least times:
+// a few per cent matter, and other processes make medians differ by more.
 type Rung struct {
 	Sparsity float64 `json:"sparsity"` // of the layers that are pruned
 	Zeros    float64 `json:"zeros"`    // of the weights of all layers
 	Dense    Latency `json:"dense"`    // every layer on dense kernels
 	Sparse   Latency `json:"sparse"`   // every layer with zeros on sparse ones
 	Auto     Latency `json:"auto"`     // what the plan chooses
-	Speedup  float64 `json:"speedup"`  // median of dense over that of sparse
-	// AutoExcess is by which share the median of auto is above the lesser one
-	// of dense and sparse; below 0 where it mixes them for good.
+	Speedup  float64 `json:"speedup"`  // time of dense over that of sparse
+	// AutoExcess is by which share the time of auto is above the lesser one of
+	// dense and sparse; below 0 where the two mixed are faster than each.
 	AutoExcess float64 `json:"auto_excess"`
 }
 
@@ -105,9 +106,9 @@ func measureRung(ctx context.Context, m *graph.Model, o Options) (Rung, *runtime
 		rung.Zeros = float64(e.Zeros) / float64(e.Weights)
 	}
 	rung.Dense, rung.Sparse, rung.Auto = summarize(turns[0].times), summarize(turns[1].times), summarize(turns[2].times)
-	rung.Speedup = ratio(rung.Dense, rung.Sparse)
-	if best := min(rung.Dense.P50, rung.Sparse.P50); best > 0 {
-		rung.AutoExcess = rung.Auto.P50/best - 1
+	if best := min(rung.Dense.Min, rung.Sparse.Min); best > 0 {
+		rung.Speedup = rung.Dense.Min / rung.Sparse.Min
+		rung.AutoExcess = rung.Auto.Min/best - 1
 	}
 	return rung, plan, nil
 }

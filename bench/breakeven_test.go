@@ -72,11 +72,11 @@ func TestFindBreakEven(t *testing.T) {
 			if math.Abs(rung.Sparsity-c.want[i]) > 1e-3 || rung.Zeros > rung.Sparsity+1e-9 || (rung.Zeros > 0) != (rung.Sparsity > 0) {
 				t.Errorf("%s: rung %d has sparsity %v and %v zeros, want %v", c.model, i, rung.Sparsity, rung.Zeros, c.want[i])
 			}
-			if rung.Dense.Runs != 2 || rung.Sparse.Runs != 2 || rung.Auto.Runs != 2 || rung.Speedup != rung.Dense.P50/rung.Sparse.P50 {
+			if rung.Dense.Runs != 2 || rung.Sparse.Runs != 2 || rung.Auto.Runs != 2 || rung.Speedup != rung.Dense.Min/rung.Sparse.Min {
 				t.Errorf("%s: rung %+v", c.model, rung)
 			}
-			if got := (1 + rung.AutoExcess) * min(rung.Dense.P50, rung.Sparse.P50); math.Abs(got-rung.Auto.P50) > 1e-9 {
-				t.Errorf("%s: auto takes %v ms, an excess of %v says %v", c.model, rung.Auto.P50, rung.AutoExcess, got)
+			if got := (1 + rung.AutoExcess) * min(rung.Dense.Min, rung.Sparse.Min); math.Abs(got-rung.Auto.Min) > 1e-9 {
+				t.Errorf("%s: auto takes %v ms, an excess of %v says %v", c.model, rung.Auto.Min, rung.AutoExcess, got)
 			}
 			worst = max(worst, rung.AutoExcess)
 		}

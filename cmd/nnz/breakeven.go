@@ -23,7 +23,7 @@ func (c *benchCmd) breakEven(e *env, m *graph.Model, o bench.Options, p *progres
 func printBreakEven(e *env, r *bench.BreakEven) error {
 	t := newTable("sparsity", "zeros of all", "dense ms", "sparse ms", "auto ms", "sparse is faster by", "auto against the better", "runs")
 	for _, rung := range r.Rungs {
-		t.AppendRow(row(percent(rung.Sparsity), percent(rung.Zeros), ms(rung.Dense.P50), ms(rung.Sparse.P50), ms(rung.Auto.P50),
+		t.AppendRow(row(percent(rung.Sparsity), percent(rung.Zeros), ms(rung.Dense.Min), ms(rung.Sparse.Min), ms(rung.Auto.Min),
 			fmt.Sprintf("%.2fx", rung.Speedup), fmt.Sprintf("%+.1f %%", 100*rung.AutoExcess), count(rung.Auto.Runs)))
 	}
 	if err := e.print(t); err != nil {
@@ -33,7 +33,7 @@ func printBreakEven(e *env, r *bench.BreakEven) error {
 	if r.Sparsity != nil {
 		even = "sparse breaks even with dense at " + percent(*r.Sparsity)
 	}
-	_, err := fmt.Fprintf(e.out, "\n%s: %s, %s, batch %d; medians; %s; auto at worst %+.1f %% against the better\n",
+	_, err := fmt.Fprintf(e.out, "\n%s: %s, %s, batch %d; least times; %s; auto at worst %+.1f %% against the better\n",
 		r.Model, r.ISA, plural(r.Threads, "thread"), r.Batch, even, 100*r.AutoExcess)
 	return err
 }
