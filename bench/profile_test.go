@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nnz-dev/nnz/bench/kernels"
+	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/runtime"
 )
 
@@ -109,6 +110,31 @@ func TestProfileWork(t *testing.T) {
 		return
 	}
 	t.Error("no step fc1")
+}
+
+// What only a run tells the shapes of is in the whole run and no step.
+func TestProfileLater(t *testing.T) {
+	m := &graph.Model{
+		Name:    "nonzero",
+		Inputs:  []*graph.Value{{Name: "x", DType: graph.Float32, Shape: graph.Dims(4, 64)}},
+		Outputs: []*graph.Value{{Name: "z", DType: graph.Int64}},
+		Nodes: []*graph.Node{
+			{Name: "relu", Op: "Relu", Inputs: []string{"x"}, Outputs: []string{"y"}},
+			{Name: "nonzero", Op: "NonZero", Inputs: []string{"y"}, Outputs: []string{"z"}},
+		},
+		Opset: map[string]int{"": 17}, IR: 8,
+	}
+	p, err := ProfilePlan(context.Background(), m, testLimits, Options{Threads: 1, Runs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Model != "nonzero" || p.Later != 1 || len(p.Steps) != 1 || p.Steps[0].Name != "relu" {
+		t.Errorf("got %+v", p)
+	}
+	if last := p.Waterfall[len(p.Waterfall)-1]; last.Name != partLater {
+		t.Errorf("the waterfall ends with %+v", last)
+	}
+	checkWhole(t, p.Waterfall, p.Run.P50*1e3)
 }
 
 func TestProfileFields(t *testing.T) {

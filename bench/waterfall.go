@@ -19,7 +19,7 @@ const (
 	partTraffic  = "traffic"      // what moving bytes takes longer than all these multiply-adds
 	partKernels  = "kernels"      // what products take longer than their bound so far
 	partDispatch = "dispatch"     // from one step to the next
-	partScatter  = "scatter"      // what whole runs take longer than all these medians
+	partScatter  = "scatter"      // what whole runs, without clocks, take longer than all these medians
 	partLater    = "later"        // the same where nodes are no steps of the plan
 )
 

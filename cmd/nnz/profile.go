@@ -91,7 +91,7 @@ var partTexts = map[string]string{
 	"traffic":      "products that wait for bytes from caches or memory",
 	"kernels":      "products below their bound",
 	"dispatch":     "between the steps",
-	"scatter":      "whole runs against the medians of steps",
+	"scatter":      "whole runs, without clocks, against the medians of steps",
 	"later":        "nodes that are no steps, and scatter",
 }
 
