@@ -174,7 +174,7 @@ func Compare(ctx context.Context, m *graph.Model, o Options) (*Report, error) {
 		r.Peers = append(r.Peers, pr)
 	}
 	runs := len(turns[0].times)
-	r.Layers, err = profile(ctx, dense, sparse, max(min(minProfileRuns, runs), min(maxProfileRuns, runs/5)))
+	r.Layers, err = timeSteps(ctx, dense, sparse, max(min(minProfileRuns, runs), min(maxProfileRuns, runs/5)))
 	return r, err
 }
 

@@ -93,10 +93,12 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	}
 	op.columns()
 	op.scratch = c.newBuffer(&value{lastUse: c.node}, op.threads*op.scratchSize(), false)
+	op.scratch.touch(len(c.plan.steps))
 	op.dst = c.newBuffer(out, op.out.size(), false)
 	c.step(LayerReport{
 		Name: label(n), Op: n.Op, Kernel: op.scores[0].Kernel(), Why: "features by columns, heads on dense kernels",
-	}, op, append(touched, op.scratch, op.dst)...)
+		FMAs: a.Batch * a.Heads * a.Queries * a.Keys * (a.Depth + a.Width),
+	}, op, append(touched, op.dst)...)
 	if a.Batch == 1 {
 		return c.finish(out, l, op.dst)
 	}

@@ -223,13 +223,23 @@ func (c *compiler) lower(n *graph.Node) error {
 	return c.lowerElementwise(n)
 }
 
+// A mover is a stepOp that reads and writes less than the buffers that it
+// touches, or elements besides.
+type mover interface {
+	moved() int // bytes read and written
+}
+
 // step appends a step that reads and writes buffers.
 func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
 	i := len(c.plan.steps)
 	for _, b := range touched {
 		if b != nil {
 			b.touch(i)
+			layer.Moved += b.bytes()
 		}
+	}
+	if m, ok := op.(mover); ok {
+		layer.Moved = m.moved()
 	}
 	c.plan.steps = append(c.plan.steps, &step{layer: layer, op: op})
 }

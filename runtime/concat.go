@@ -36,6 +36,9 @@ type copyOp struct {
 	at       int
 }
 
+// moved implements [mover]: dst is more than what is copied.
+func (o *copyOp) moved() int { return 2 * o.src.bytes() }
+
 func (o *copyOp) bind(s *Session) runner {
 	src := s.memory(o.src)
 	return &copyRunner{src: src, dst: s.memory(o.dst)[o.at:][:len(src)]}

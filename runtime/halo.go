@@ -97,6 +97,15 @@ func (o *permuteOp) add(t *vec.PermuteTable, dst, src int, p vec.Planes) {
 	}
 }
 
+// moved implements [mover]: every element is read once and written once.
+func (o *permuteOp) moved() int {
+	n := 0
+	for _, r := range o.runs {
+		n += 8 * r.table.Elements() * r.planes.N
+	}
+	return n
+}
+
 func (o *permuteOp) bind(s *Session) runner {
 	return &permuteRunner{permuteOp: o, to: s.memory(o.dst), from: s.memory(o.src)}
 }

@@ -20,6 +20,14 @@ type buffer struct {
 	values      []*value // that live in it or in its parts
 }
 
+// bytes returns how many bytes b takes.
+func (b *buffer) bytes() int {
+	if b.ints {
+		return 8 * b.size
+	}
+	return 4 * b.size
+}
+
 // root returns the buffer that b is a part of, and where in it b begins.
 func (b *buffer) root() (root *buffer, at int) {
 	for b.parent != nil {

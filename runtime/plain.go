@@ -10,6 +10,40 @@ import (
 type plainOp struct {
 	compute ops.Compute
 	in, out []*value // nil where an optional one is absent
+	selects bool
+}
+
+// selecting are the operators that read no more of their first input than they
+// write, such as rows of a table.
+var selecting = map[string]bool{
+	"Gather": true, "GatherElements": true, "GatherND": true, "Slice": true, "Split": true, "Compress": true,
+}
+
+// moved implements [mover]: it counts constants, too, which are in no buffer.
+func (o *plainOp) moved() int {
+	read, written := 0, 0
+	for _, v := range o.out {
+		written += tensorBytes(v)
+	}
+	for i, v := range o.in {
+		if n := tensorBytes(v); i == 0 && o.selects {
+			read += min(n, written)
+		} else {
+			read += n
+		}
+	}
+	return read + written
+}
+
+// tensorBytes returns what the elements of a row-major value take, 0 for nil.
+func tensorBytes(v *value) int {
+	switch {
+	case v == nil:
+		return 0
+	case v.typ.DType.Float():
+		return 4 * elements(v.typ.Shape)
+	}
+	return 8 * elements(v.typ.Shape)
 }
 
 func (o *plainOp) bind(s *Session) runner {
@@ -32,7 +66,7 @@ func (r *plainRunner) run(*parallel.Pool) { r.compute(r.in, r.out) }
 
 // lowerPlain appends a step that runs the node on row-major tensors.
 func (c *compiler) lowerPlain(n *graph.Node) error {
-	op := &plainOp{}
+	op := &plainOp{selects: selecting[n.Op]}
 	var in, out []Tensor
 	var reads, writes []*buffer
 	op.in, in, reads = c.plainInputs(n)

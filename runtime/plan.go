@@ -94,6 +94,16 @@ type LayerReport struct {
 	// Predicted holds what the cost model expects of each format, in
 	// microseconds on one thread.
 	Predicted map[string]float64 `json:"predicted_us,omitempty"`
+
+	// What the step has to do, for who explains its time.
+	Groups int `json:"groups,omitempty"` // of a convolution
+	Slots  int `json:"slots,omitempty"`  // columns that are computed: N, and those of lanes that hold no pixel
+	Stored int `json:"stored,omitempty"` // weights that are multiplied: nonzeros, and the zeros that the format stores
+	FMAs   int `json:"fmas,omitempty"`   // multiply-adds of nonzero weights, or of activations as in attention
+	// Moved counts the bytes of activations that are read and written, as they
+	// lie in memory, and Weight those of the packed weight.
+	Moved  int `json:"moved_bytes,omitempty"`
+	Weight int `json:"weight_bytes,omitempty"`
 }
 
 // Explain reports what Compile decided, a row a step.

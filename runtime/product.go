@@ -187,7 +187,11 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (p product, layer Layer
 		return nil, layer, err
 	}
 	layer.Kernel = p.Kernel()
-	c.countWeight(w, bytes)
+	layer.Slots = layer.N
+	if choice.format.r != alongLanes { // where pixels are taken one by one
+		layer.Slots = out.n * out.sy * out.sx * out.lanes
+	}
+	c.countWeight(w, &layer, choice.format, bytes)
 	return p, layer, nil
 }
 
@@ -257,8 +261,13 @@ func (b *binding) lanes(row, col int) gemm.Lanes {
 	return live
 }
 
-// countWeight adds a layer's weight to the plan's totals.
-func (c *compiler) countWeight(w *weight, packed int) {
+// countWeight adds a layer's weight to the plan's totals, and says in the
+// layer's report what it has to do in a format.
+func (c *compiler) countWeight(w *weight, layer *LayerReport, f format, packed int) {
+	inBlocks, rest := w.split(f)
+	layer.Groups, layer.Weight = w.groups, packed
+	layer.Stored, layer.FMAs = inBlocks+rest, w.nnz*layer.N
+	layer.Slots = max(layer.Slots, layer.N)
 	c.plan.packed += packed
 	c.plan.total += w.rows * w.cols
 	c.plan.zeros += w.rows*w.cols - w.nnz

@@ -68,8 +68,9 @@ func (c *compiler) lowerRecurrent(n *graph.Node) error {
 		op.shares = c.cfg.Threads
 	}
 	op.scratch = c.newBuffer(&value{lastUse: c.node}, r.Directions*r.Scratch(), false)
-	c.countWeight(whole, packed)
-	c.step(layer, op, append(append(reads, writes...), op.scratch)...)
+	op.scratch.touch(len(c.plan.steps))
+	c.countWeight(whole, &layer, choice.format, packed)
+	c.step(layer, op, append(reads, writes...)...)
 	return nil
 }
 

@@ -73,6 +73,15 @@ type gatherRun struct {
 	table    int
 }
 
+// moved implements [mover]: every element is read once and written once.
+func (r *relayout) moved() int {
+	n := 0
+	for _, run := range r.runs {
+		n += 8 * len(r.tables[run.table])
+	}
+	return n
+}
+
 func (r *relayout) bind(s *Session) runner {
 	b := &relayoutRunner{relayout: r, from: r.constant, to: s.memory(r.dst)}
 	for _, t := range r.tables {

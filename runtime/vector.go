@@ -49,7 +49,7 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 	if op.residual != nil {
 		touched = append(touched, op.residual.plain)
 	}
-	c.countWeight(w, packed.Bytes())
+	c.countWeight(w, &layer, choice.format, packed.Bytes())
 	c.step(layer, op, touched...)
 	return nil
 }

@@ -72,6 +72,14 @@ type Bound struct {
 	US   float64 `json:"us"`
 }
 
+// consider takes a limit where it is the one that binds: an amount at a rate in
+// thousand millions a second, which is unknown where it is 0.
+func (b *Bound) consider(name string, amount, rate float64) {
+	if rate > 0 && amount/rate/1e3 > b.US {
+		*b = Bound{name, amount / rate / 1e3}
+	}
+}
+
 // work is what a product has to do at least.
 type work struct {
 	flops   float64 // of stored weights
@@ -86,17 +94,12 @@ type work struct {
 // caches hold what will be needed next: a layer cannot be faster.
 func (l Limits) bound(w work) Bound {
 	var b Bound
-	consider := func(name string, amount, rate float64) {
-		if rate > 0 && amount/rate/1e3 > b.US {
-			b = Bound{name, amount / rate / 1e3}
-		}
-	}
 	threads := float64(max(1, w.threads))
-	consider("FMA", w.flops, l.Peak*threads)
-	consider(l.Levels[0].Name+" loads", w.loads, l.Levels[0].Read*threads)
+	b.consider("FMA", w.flops, l.Peak*threads)
+	b.consider(l.Levels[0].Name+" loads", w.loads, l.Levels[0].Read*threads)
 	held := 0.0
 	for _, level := range l.Levels {
-		consider(level.Name, float64(w.touched)-held, level.Read*threads)
+		b.consider(level.Name, float64(w.touched)-held, level.Read*threads)
 		held += float64(level.Bytes) * threads
 	}
 	return b

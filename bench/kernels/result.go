@@ -164,7 +164,7 @@ func (c Case) work(x *Contender) work {
 	inputs := c.In * max(c.Size*c.Size, c.Columns)
 	return work{
 		flops:   2 * float64(stored) * float64(n),
-		loads:   4 * float64(stored) * (1 + float64(n)/float64(rows)),
+		loads:   float64(stored*n) * loads(n, rows),
 		touched: x.Packed + 4*(inputs+m*n),
 		threads: x.Threads,
 	}
@@ -172,3 +172,7 @@ func (c Case) work(x *Contender) work {
 
 // denseRows is how many rows share their activations in dense kernels.
 const denseRows = 4
+
+// loads returns the bytes that a multiply-add of one column takes from L1 where
+// there are n columns, and rows of the weight share their activations.
+func loads(n, rows int) float64 { return 4/float64(n) + 4/float64(rows) }

@@ -23,10 +23,14 @@ type benchCmds struct {
 
 // benchCmd compares dense with sparse.
 type benchCmd struct {
-	Model   []string `arg:"" help:"ONNX or .nnz file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
-	Columns int      `default:"128" help:"Columns that sparse matrices are multiplied with."`
-	Runs    int      `placeholder:"N" help:"Runs of each; default: as many as fit into three seconds, and at least 10."`
-	Peer    []string `enum:"ort" placeholder:"NAME" help:"Another engine that takes its turn in every round: ort (ONNX Runtime, by way of Node.js and the package onnxruntime-node)."`
+	Model     []string `arg:"" help:"ONNX or .nnz file, or builtin:NAME; or .smtx and .mtx files and folders of them, to multiply sparse matrices alone."`
+	Columns   int      `default:"128" help:"Columns that sparse matrices are multiplied with."`
+	Runs      int      `placeholder:"N" help:"Runs of each; default: as many as fit into three seconds, and at least 10."`
+	Peer      []string `enum:"ort" placeholder:"NAME" help:"Another engine that takes its turn in every round: ort (ONNX Runtime, by way of Node.js and the package onnxruntime-node)."`
+	Mode      string   `default:"auto" enum:"auto,dense,sparse" help:"What dense is compared with, or what is profiled: sparse kernels where they are faster (auto), nowhere (dense) or everywhere (sparse)."`
+	Profile   bool     `help:"Show instead where the time goes: each step against its bound on this CPU, and what keeps the network from its ideal time."`
+	BreakEven bool     `help:"Prune by magnitude to rising sparsities instead, and show from where on sparse kernels are faster than dense ones."`
+	Trace     string   `placeholder:"FILE" help:"Write the profile for chrome://tracing and Perfetto to FILE, too."`
 	compileFlags
 	jsonFlag
 }
@@ -40,10 +44,25 @@ func (c *benchCmd) Run(e *env) error {
 		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
 	o := bench.Options{Threads: config.Threads, ISA: config.ISA, Runs: c.Runs}
+	if o.Mode, err = runtime.ParseMode(c.Mode); err != nil {
+		return usageError{err}
+	}
+	switch {
+	case c.Trace != "" && !c.Profile:
+		return usagef("--trace %s: expected --profile, too", c.Trace)
+	case c.Profile && c.BreakEven:
+		return usagef("--break-even: expected no --profile beside it")
+	case c.BreakEven && o.Mode != runtime.Auto:
+		return usagef("--break-even: measures all modes, expected no --mode")
+	case (c.Profile || c.BreakEven) && len(c.Peer) > 0:
+		return usagef("--peer: takes part in comparisons only")
+	}
 	files, matrices, err := matrixFiles(c.Model)
 	switch {
 	case err != nil:
 		return err
+	case matrices && (c.Profile || c.BreakEven):
+		return usagef("--profile, --break-even: expected a model, got matrices")
 	case matrices:
 		return c.products(e, files, o)
 	case len(c.Model) > 1:
@@ -52,7 +71,7 @@ func (c *benchCmd) Run(e *env) error {
 	return c.model(e, c.Model[0], config, o)
 }
 
-// model compares one model.
+// model compares one model, profiles it or finds its break-even.
 func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Options) error {
 	m, err := openModel(name)
 	if err != nil {
@@ -64,6 +83,15 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	defer p.end()
 	o.Name, o.Shapes, o.Dims, o.Progress = name, config.Shapes, config.Dims, p.update
 	o.SkipPasses = config.SkipPasses
+	if len(bound) > 0 && !c.stdout() {
+		defer fmt.Fprintf(e.out, "\nopen extents taken as 1: %s\n", strings.Join(bound, ", "))
+	}
+	if c.Profile {
+		return c.profile(e, m.Model, o, p)
+	}
+	if c.BreakEven {
+		return c.breakEven(e, m.Model, o, p)
+	}
 	if len(c.Peer) > 0 {
 		path, remove, err := modelFile(name, m.Model)
 		if err != nil {
@@ -80,9 +108,6 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	}
 	if err := c.write(e, r); err != nil || c.stdout() {
 		return err
-	}
-	if len(bound) > 0 {
-		fmt.Fprintf(e.out, "open extents taken as 1: %s\n\n", strings.Join(bound, ", "))
 	}
 	return printBench(e, r)
 }

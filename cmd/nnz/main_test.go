@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nnz-dev/nnz/bench"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/npy"
 	"github.com/nnz-dev/nnz/loader"
@@ -123,6 +124,13 @@ func TestMistakes(t *testing.T) {
 		{"unknown ISA", []string{"bench", file("relu.onnx"), "--isa", "mmx"}, exitUsage, "mmx"},
 		{"negative threads", []string{"bench", file("relu.onnx"), "--threads=-1"}, exitUsage, "--threads"},
 		{"no number of threads", []string{"bench", file("relu.onnx"), "--threads", "two"}, exitUsage, "two"},
+		{"trace without a profile", []string{"bench", file("relu.onnx"), "--trace", file("trace.json")}, exitUsage, "--profile"},
+		{"profile of a peer", []string{"bench", file("relu.onnx"), "--profile", "--peer", "ort"}, exitUsage, "--peer"},
+		{"profile of a matrix", []string{"bench", file("bad.smtx"), "--profile"}, exitUsage, "matrices"},
+		{"two things at once", []string{"bench", file("relu.onnx"), "--profile", "--break-even"}, exitUsage, "--break-even"},
+		{"break-even of a mode", []string{"bench", file("relu.onnx"), "--break-even", "--mode", "dense"}, exitUsage, "--mode"},
+		{"break-even without weights", []string{"bench", file("relu.onnx"), "--break-even"}, exitFile, "no constant"},
+		{"unknown mode", []string{"bench", file("relu.onnx"), "--mode", "fast"}, exitUsage, "fast"},
 		{"unknown peer", []string{"bench", file("relu.onnx"), "--peer", "abacus"}, exitUsage, "abacus"},
 		{"unknown set of layers", []string{"bench", "kernels", "--set", "alexnet"}, exitUsage, "alexnet"},
 		{"unknown family", []string{"bench", "kernels", "--family", "fft"}, exitUsage, "fft"},
@@ -379,6 +387,60 @@ func TestBench(t *testing.T) {
 		if !strings.Contains(table, text) {
 			t.Errorf("the table lacks %q:\n%s", text, table)
 		}
+	}
+}
+
+func TestBenchProfile(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace.json")
+	flags := []string{"bench", "builtin:lenet5@0.9", "--profile", "--runs", "3", "--threads", "1", "--trace", trace}
+	table := succeed(t, flags...)
+	for _, text := range []string{"conv2", "500 x 800 x 1", "of bound", "the costliest", "waterfall", "ideal", "a whole run"} {
+		if !strings.Contains(table, text) {
+			t.Errorf("the table lacks %q:\n%s", text, table)
+		}
+	}
+	var r bench.Profile
+	if err := json.Unmarshal([]byte(succeed(t, append(flags, "--mode", "dense", "--json", "-")...)), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Model != "builtin:lenet5@0.9" || r.Mode != "dense" || len(r.Steps) == 0 || len(r.Waterfall) == 0 || r.Limits.ISA != r.ISA {
+		t.Errorf("got %+v", r)
+	}
+	var events struct {
+		TraceEvents []struct{ Ph string }
+	}
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &events); err != nil {
+		t.Fatal(err)
+	}
+	steps := 0
+	for _, e := range events.TraceEvents {
+		if e.Ph == "X" {
+			steps++
+		}
+	}
+	if steps != len(r.Steps) {
+		t.Errorf("the trace has %d steps, the plan %d: %s", steps, len(r.Steps), text)
+	}
+}
+
+func TestBenchBreakEven(t *testing.T) {
+	flags := []string{"bench", "builtin:lenet5@0.9", "--break-even", "--runs", "2", "--threads", "1"}
+	table := succeed(t, flags...)
+	for _, text := range []string{"90.0 %", "95.0 %", "auto at worst"} {
+		if !strings.Contains(table, text) {
+			t.Errorf("the table lacks %q:\n%s", text, table)
+		}
+	}
+	var r bench.BreakEven
+	if err := json.Unmarshal([]byte(succeed(t, append(flags, "--json", "-")...)), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Model != "builtin:lenet5@0.9" || len(r.Rungs) != 2 {
+		t.Errorf("got %+v", r)
 	}
 }
 

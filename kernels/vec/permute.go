@@ -124,6 +124,9 @@ func (t *PermuteTable) Len() int {
 	return n
 }
 
+// Elements returns how many elements the targets have.
+func (t *PermuteTable) Elements() int { return t.Len() * t.lanes }
+
 // Pieces returns how many vectors are read, for all targets together.
 func (t *PermuteTable) Pieces() int { return t.pieces }
 
