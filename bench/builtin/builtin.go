@@ -75,6 +75,12 @@ func LoadBatch(name string, batch int) (*graph.Model, error) {
 	return m, nil
 }
 
+// CheckSpec reports what is wrong with what follows the @ of a name.
+func CheckSpec(spec string) error {
+	_, err := parseSpec(spec)
+	return err
+}
+
 // parseSpec reads what follows the @ of a name: a sparsity, and the
 // granularity after a colon; or a pattern: two whole
 // numbers.

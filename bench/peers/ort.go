@@ -16,8 +16,8 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// ortEngine is the name of ONNX Runtime.
-const ortEngine = "onnxruntime"
+// ORTName is the name of ONNX Runtime.
+const ORTName = "onnxruntime"
 
 //go:embed ort.mjs
 var ortScript string
@@ -33,7 +33,10 @@ type ORT struct {
 	// folder. The folders of NODE_PATH are looked in after it.
 	Modules string
 
-	files   []string       // of the elements of the first inputs; others are random
+	// Files hold the elements of the first inputs, as the CPU has them; those
+	// of others are random.
+	Files []string
+
 	outputs []string       // to compute; nil for all
 	session map[string]any // settings of the session
 }
@@ -71,8 +74,8 @@ func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) 
 	}{o.Model, max(1, o.Threads), o.Modules, []input{}, append([]string{}, o.outputs...), o.session}
 	for n, v := range inputs {
 		in := input{Name: v.Name, Type: v.DType.String(), Shape: []int{}}
-		if n < len(o.files) {
-			in.File = o.files[n]
+		if n < len(o.Files) {
+			in.File = o.Files[n]
 		}
 		for _, d := range v.Shape {
 			if !d.Known() {
@@ -99,6 +102,6 @@ func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
-	p.name = ortEngine
+	p.name = ORTName
 	return p, nil
 }

@@ -17,7 +17,7 @@ import (
 
 // A process is an engine that answers a line with a line: first "ready
 // VERSION", then to each line sent as [process.Run], [process.Turn] and
-// [process.write] say, or "error MESSAGE" in place of any.
+// [process.Write] say, or "error MESSAGE" in place of any.
 type process struct {
 	name, version string
 	cmd           *exec.Cmd
@@ -87,8 +87,12 @@ func (p *process) Turn(ctx context.Context) (time.Duration, error) {
 	return p.time(ctx, fmt.Sprintf("turn %g", kernels.TurnTime.Seconds()*1e3))
 }
 
-// write asks for the output in a file: "write PATH" is answered with "ok".
-func (p *process) write(path string) error {
+// Write implements [bench.Writer]: "write PATH" runs and writes the output to
+// a file, and is answered with "ok".
+func (p *process) Write(ctx context.Context, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	answer, err := p.ask("write " + path)
 	if err == nil && answer != "ok" {
 		err = fmt.Errorf("%s: answered %q, expected ok", p.name, answer)

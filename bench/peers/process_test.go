@@ -84,10 +84,10 @@ done`))
 	if d, err := p.Turn(ctx); err != nil || d != kernels.TurnTime {
 		t.Errorf("asked for a turn of %v, error %v", d, err)
 	}
-	if err := p.write("there"); err != nil {
+	if err := p.Write(ctx, "there"); err != nil {
 		t.Error(err)
 	}
-	if err := p.write("elsewhere"); !says(err, `engine: answered "not there"`) {
+	if err := p.Write(ctx, "elsewhere"); !says(err, `engine: answered "not there"`) {
 		t.Errorf("error %v", err)
 	}
 	cancel()
