@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/bench/reference"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/loader"
@@ -85,9 +86,10 @@ type NetworkOptions struct {
 	Runs    int   // see [Options]
 	MinTime time.Duration
 	Seed    uint64
-	// Simple checks outputs against plain Go code instead of our dense kernels:
-	// it takes a second for each billion products.
-	Simple bool
+	// Float64 checks outputs against the network in float64 instead of our
+	// dense kernels: it takes some seconds for each billion products. Where
+	// package reference lacks an operator, plain Go code in float32 steps in.
+	Float64 bool
 	// Peers start other engines. The first is the one that ratios are to.
 	Peers []NetworkPeer
 	// Progress is called between runs with the fraction that is done; nil
@@ -198,6 +200,7 @@ type networkRun struct {
 	want   []output // of the first variant
 	inputs []graph.Value
 	files  []string
+	unfit  error // why the inputs are not for peers
 
 	contenders []*networkContender
 }
@@ -233,12 +236,12 @@ func (c *networkRun) addVariant(ctx context.Context, v NetworkVariant) error {
 	if err != nil {
 		return err
 	}
-	want, reference, err := c.reference(ctx, m)
+	want, how, err := c.reference(ctx, m)
 	if err != nil {
 		return err
 	}
 	if c.r.Reference == "" {
-		c.want, c.r.Reference = want, reference
+		c.want, c.r.Reference = want, how
 	}
 	for _, threads := range c.o.Threads {
 		x, err := newContender(ctx, m, c.options(threads), v.Mode)
@@ -263,22 +266,16 @@ func (c *networkRun) addVariant(ctx context.Context, v NetworkVariant) error {
 			cell.Sparsity = float64(e.Zeros) / float64(e.Weights)
 		}
 		c.r.ISA, c.r.Batch = e.ISA, batch(x.plan.Inputs())
-		if c.inputs == nil {
-			if err := c.writeInputs(x); err != nil {
-				x.session.Close()
-				return err
-			}
-		}
 		c.contenders = append(c.contenders, &networkContender{cell, x.run, x.session.Close})
 	}
 	return nil
 }
 
 // reference computes what the outputs of a model are held to, and says how.
+// The model is compiled in any case, which refuses one that is not valid.
 func (c *networkRun) reference(ctx context.Context, m *graph.Model) ([]output, string, error) {
-	o := c.options(1)
-	name := "dense kernels"
-	if c.o.Simple {
+	o, name := c.options(1), "dense kernels"
+	if c.o.Float64 {
 		o.ISA, name = isa.Generic, "dense generic kernels"
 	}
 	x, err := newContender(ctx, m, o, runtime.Dense)
@@ -286,6 +283,18 @@ func (c *networkRun) reference(ctx context.Context, m *graph.Model) ([]output, s
 		return nil, "", err
 	}
 	defer x.session.Close()
+	if c.inputs == nil {
+		if err := c.writeInputs(x); err != nil {
+			return nil, "", err
+		}
+	}
+	if c.o.Float64 {
+		want, err := outputs64(ctx, m, x, o)
+		var unsupported *reference.UnsupportedError
+		if err == nil || !errors.As(err, &unsupported) {
+			return want, "float64", err
+		}
+	}
 	want, err := outputsOf(ctx, x)
 	return want, name, err
 }
@@ -308,7 +317,8 @@ func (c *networkRun) writeInputs(x *contender) error {
 		case v.DType == graph.Float32:
 			raw = graph.FromFloats(t.Shape, t.F)
 		default:
-			return fmt.Errorf("input %q: no other engine is given elements of type %v", v.Name, v.DType)
+			c.unfit = fmt.Errorf("input %q has elements of type %v, which no other engine is given", v.Name, v.DType)
+			return nil
 		}
 		path := filepath.Join(c.dir, fmt.Sprintf("input_%d", i))
 		if err := os.WriteFile(path, raw.Raw(), 0o600); err != nil {
@@ -337,6 +347,10 @@ func (c *networkRun) addPeers(ctx context.Context) error {
 	}
 	for _, p := range c.o.Peers {
 		for _, threads := range c.o.Threads {
+			if c.unfit != nil {
+				c.r.Missing[p.Name] = c.unfit.Error()
+				break
+			}
 			peer, err := p.Start(ctx, PeerJob{c.File, c.inputs, c.files, threads})
 			if ctx.Err() != nil {
 				err = ctx.Err()

@@ -135,7 +135,7 @@ func TestCompareNetwork(t *testing.T) {
 			return rival{&turns, &open, fmt.Sprint(name), y, fail}, nil
 		}}
 	}
-	o := NetworkOptions{Threads: []int{1, 2}, Runs: 4, Peers: []NetworkPeer{
+	o := NetworkOptions{Threads: []int{1, 2}, Runs: 4, Float64: true, Peers: []NetworkPeer{
 		start("right", 0, false), start("wrong", 1, false), start("NaN", float32(math.NaN()), false), start("absent", 0, false),
 	}}
 	r, err := CompareNetwork(context.Background(), n, o)
@@ -144,6 +144,9 @@ func TestCompareNetwork(t *testing.T) {
 	}
 	if open != 0 {
 		t.Errorf("%d peers are left open", open)
+	}
+	if r.Reference != "float64" {
+		t.Errorf("checked against %s", r.Reference)
 	}
 	var cells []string
 	for _, c := range r.Cells {

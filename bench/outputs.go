@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+
+	"github.com/nnz-dev/nnz/bench/reference"
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/runtime"
 )
 
 // An output is one of a run, in float64, which holds the elements of every
@@ -27,16 +31,42 @@ func outputsOf(ctx context.Context, c *contender) ([]output, error) {
 		if err != nil {
 			return nil, err
 		}
-		o := output{name: v.Name, integer: t.I != nil}
-		for _, x := range t.F {
-			o.values = append(o.values, float64(x))
-		}
-		for _, x := range t.I {
-			o.values = append(o.values, float64(x))
-		}
-		all = append(all, o)
+		all = append(all, output{v.Name, widened(t), v.DType.Integer()})
 	}
 	return all, nil
+}
+
+// outputs64 computes in float64 the outputs for the inputs of a contender.
+func outputs64(ctx context.Context, m *graph.Model, c *contender, o Options) ([]output, error) {
+	inputs := make(map[string]reference.Tensor)
+	for _, v := range c.plan.Inputs() {
+		t, err := c.session.Input(v.Name)
+		if err != nil {
+			return nil, err
+		}
+		inputs[v.Name] = reference.Tensor{Shape: t.Shape, Values: widened(t)}
+	}
+	results, err := reference.Run(ctx, m, graph.InferOptions{Shapes: o.Shapes, Dims: o.Dims}, inputs)
+	if err != nil {
+		return nil, err
+	}
+	var all []output
+	for _, v := range c.plan.Outputs() {
+		all = append(all, output{v.Name, results[v.Name].Values, v.DType.Integer()})
+	}
+	return all, nil
+}
+
+// widened copies the elements of a tensor.
+func widened(t runtime.Tensor) []float64 {
+	var list []float64
+	for _, x := range t.F {
+		list = append(list, float64(x))
+	}
+	for _, x := range t.I {
+		list = append(list, float64(x))
+	}
+	return list
 }
 
 // check compares outputs with what is wanted and notes the largest error and
