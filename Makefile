@@ -84,8 +84,12 @@ NETWORKS_FLAGS ?= --network all $(NETWORKS_FILES)
 NETWORKS_FILES ?= $(wildcard $(addprefix $(dir $(MASKS)),trained/lenet*90_global.opset17/model.onnx trained/resnet8_pruned80_global.opset17/model.onnx \
 	models/squeezenet10_fp32/model.onnx mlperf_tiny/*/model.onnx))
 
-peers-networks: build peers-install
+# gomlx takes seconds a run, which would leave the others few turns.
+GOMLX_FLAGS ?= --network mobilenet_v1,bert_base_128 --sparsity 0.9 --threads 1 --runs 3 $(NETWORKS_FILES)
+
+peers-networks: build peers-install peer-gomlx
 	$(BIN) bench networks --drivers $(PEERS) --json $(PEERS)/networks.json --chart $(PEERS)/networks.svg $(NETWORKS_FLAGS)
+	$(BIN) bench networks --drivers $(PEERS) --peer onnxruntime,gomlx --json $(PEERS)/gomlx.json $(GOMLX_FLAGS)
 
 peers-install:
 	@mkdir -p $(PEERS)
@@ -93,6 +97,9 @@ peers-install:
 		dpkg -s $$package >/dev/null 2>&1 || $$sudo apt-get install -q -y --no-install-recommends $$package || echo "peers: no package $$package"; \
 	done
 	@[ -d $(PEERS)/node_modules/onnxruntime-node ] || npm install --ignore-scripts --prefix $(PEERS) onnxruntime-node || echo "peers: no onnxruntime-node"
+
+peer-gomlx: # a module of its own
+	@$(GO) build -C bench/peers/drivers/gomlx -o $(abspath $(PEERS))/gomlx . || echo "peers: no gomlx"
 
 peer-%:
 	@g++ -O3 -march=native -std=c++17 -o $(PEERS)/$* bench/peers/drivers/$*.cpp $(PEER_LIBS_$*) || echo "peers: no $*"

@@ -201,6 +201,8 @@ type networkRun struct {
 	inputs []graph.Value
 	files  []string
 	unfit  error // why the inputs are not for peers
+	// sparsity is that of the first variant, which peers have too.
+	sparsity float64
 
 	contenders []*networkContender
 }
@@ -264,6 +266,9 @@ func (c *networkRun) addVariant(ctx context.Context, v NetworkVariant) error {
 		e := x.plan.Explain()
 		if e.Weights > 0 {
 			cell.Sparsity = float64(e.Zeros) / float64(e.Weights)
+		}
+		if len(c.contenders) == 0 {
+			c.sparsity = cell.Sparsity
 		}
 		c.r.ISA, c.r.Batch = e.ISA, batch(x.plan.Inputs())
 		c.contenders = append(c.contenders, &networkContender{cell, x.run, x.session.Close})
@@ -363,7 +368,7 @@ func (c *networkRun) addPeers(ctx context.Context) error {
 				c.r.Missing[p.Name] = err.Error()
 				break
 			}
-			cell := NetworkCell{Variant: denseVariant, Threads: threads}
+			cell := NetworkCell{Variant: denseVariant, Sparsity: c.sparsity, Threads: threads}
 			cell.Engine, cell.Version = peer.Engine()
 			if w, ok := peer.(Writer); ok {
 				if err := c.checkPeer(ctx, w, &cell); err != nil {

@@ -29,7 +29,8 @@ type networksCmd struct {
 	Runs     int           `placeholder:"N" help:"Rounds of turns; default: as many as fit into the time."`
 	Time     time.Duration `default:"110s" help:"Time of all rounds of a network, of which there are at least 10."`
 	Check    bool          `help:"Check outputs against a run in float64 rather than our dense kernels; seconds for each billion products."`
-	Drivers  string        `default:"bin/peers" placeholder:"DIR" help:"Folder whose node_modules has onnxruntime-node, as make peers installs it."`
+	Peer     []string      `default:"onnxruntime" enum:"onnxruntime,gomlx" placeholder:"NAME" help:"Other engines: onnxruntime, gomlx (takes seconds a run). Ratios are to the first. Default: onnxruntime."`
+	Drivers  string        `default:"bin/peers" placeholder:"DIR" help:"Folder of the engines, as make peers installs them."`
 	From     string        `placeholder:"FILE" help:"Take results that --json wrote, and measure nothing."`
 	Chart    string        `placeholder:"FILE" help:"Draw the results of one thread as SVG."`
 	jsonFlag
@@ -128,9 +129,14 @@ func (c *networksCmd) options() (bench.NetworkOptions, error) {
 	if o.ISA, err = isa.FromEnv(); err != nil {
 		return o, usageError{err}
 	}
-	o.Peers = append(o.Peers, bench.NetworkPeer{Name: peers.ORTName, Start: func(ctx context.Context, j bench.PeerJob) (bench.Peer, error) {
-		return peers.ORT{Model: j.Model, Threads: j.Threads, Modules: c.Drivers, Files: j.Files}.Start(ctx, j.Inputs)
-	}})
+	for _, name := range c.Peer {
+		o.Peers = append(o.Peers, bench.NetworkPeer{Name: name, Start: func(ctx context.Context, j bench.PeerJob) (bench.Peer, error) {
+			if name == peers.GoMLXName {
+				return peers.GoMLX{Folder: c.Drivers, Model: j.Model, Threads: j.Threads, Files: j.Files}.Start(ctx, j.Inputs)
+			}
+			return peers.ORT{Model: j.Model, Threads: j.Threads, Modules: c.Drivers, Files: j.Files}.Start(ctx, j.Inputs)
+		}})
+	}
 	return o, nil
 }
 
