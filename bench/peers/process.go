@@ -90,35 +90,36 @@ func (p *process) Turn(ctx context.Context) (time.Duration, error) {
 // Write implements [bench.Writer]: "write PATH" runs and writes the output to
 // a file, and is answered with "ok".
 func (p *process) Write(ctx context.Context, path string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	answer, err := p.ask("write " + path)
+	answer, err := p.ask(ctx, "write "+path)
 	if err == nil && answer != "ok" {
 		err = fmt.Errorf("%s: answered %q, expected ok", p.name, answer)
 	}
 	return err
 }
 
-// ask sends a line and returns the answer.
-func (p *process) ask(line string) (string, error) {
+// ask sends a line and returns the answer. Where the context ends, which may
+// end the process, that is the error.
+func (p *process) ask(ctx context.Context, line string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	_, err := io.WriteString(p.in, line+"\n")
 	var answer string
 	if err == nil {
 		answer, err = p.answer()
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", p.name, err)
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
 	}
-	return answer, nil
+	return "", fmt.Errorf("%s: %w", p.name, err)
 }
 
 // time asks for a time.
 func (p *process) time(ctx context.Context, line string) (time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	answer, err := p.ask(line)
+	answer, err := p.ask(ctx, line)
 	if err != nil {
 		return 0, err
 	}

@@ -68,6 +68,23 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// TestInterrupted cancels a run, which ends the process: the error is the
+// cancellation.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := shell(t, `echo ready 1.2; read l; exec sleep 100`)
+	p, err := start(exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := p.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestTurn plays a driver that wants to be asked as driver.h does.
 func TestTurn(t *testing.T) {
 	p, err := start(shell(t, `echo ready 1.2
