@@ -14,7 +14,7 @@ FUZZ_TIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install cross clean
+.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
@@ -76,7 +76,20 @@ PEER_LIBS_xnnpack  := -lXNNPACK -lpthreadpool
 
 peers: build peers-install $(addprefix peer-,onednn openblas libxsmm xnnpack)
 	$(BIN) bench peers --drivers $(PEERS) $(if $(wildcard $(MASKS)),--masks $(MASKS)) $(PEERS_FLAGS)
-	NODE_PATH=$(PEERS)/node_modules $(BIN) bench builtin:resnet50@0.9 --threads 1 --peer ort || echo "peers: no ONNX Runtime"
+	$(MAKE) peers-networks
+
+# Whole networks beside ONNX Runtime, in some 15 minutes. NETWORKS_FLAGS limits
+# them, such as --network resnet50 --threads 1.
+NETWORKS_FLAGS ?= --network all $(NETWORKS_FILES)
+NETWORKS_FILES ?= $(wildcard $(addprefix $(dir $(MASKS)),trained/lenet*90_global.opset17/model.onnx trained/resnet8_pruned80_global.opset17/model.onnx \
+	models/squeezenet10_fp32/model.onnx mlperf_tiny/*/model.onnx))
+
+# gomlx takes seconds a run, which would leave the others few turns.
+GOMLX_FLAGS ?= --network mobilenet_v1,bert_base_128 --sparsity 0.9 --threads 1 --runs 3 $(NETWORKS_FILES)
+
+peers-networks: build peers-install peer-gomlx
+	$(BIN) bench networks --drivers $(PEERS) --json $(PEERS)/networks.json --chart $(PEERS)/networks.svg $(NETWORKS_FLAGS)
+	$(BIN) bench networks --drivers $(PEERS) --peer onnxruntime,gomlx --json $(PEERS)/gomlx.json $(GOMLX_FLAGS)
 
 peers-install:
 	@mkdir -p $(PEERS)
@@ -84,6 +97,9 @@ peers-install:
 		dpkg -s $$package >/dev/null 2>&1 || $$sudo apt-get install -q -y --no-install-recommends $$package || echo "peers: no package $$package"; \
 	done
 	@[ -d $(PEERS)/node_modules/onnxruntime-node ] || npm install --ignore-scripts --prefix $(PEERS) onnxruntime-node || echo "peers: no onnxruntime-node"
+
+peer-gomlx: # a module of its own
+	@$(GO) build -C bench/peers/drivers/gomlx -o $(abspath $(PEERS))/gomlx . || echo "peers: no gomlx"
 
 peer-%:
 	@g++ -O3 -march=native -std=c++17 -o $(PEERS)/$* bench/peers/drivers/$*.cpp $(PEER_LIBS_$*) || echo "peers: no $*"

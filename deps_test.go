@@ -46,12 +46,13 @@ var dependencies = map[string][]string{
 	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
 	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel", "internal/huge"},
 
-	"bench/builtin": {"graph", "prune"},
-	"bench/inspect": {"graph", "sparse", "prune", "runtime"},
-	"bench/kernels": {"graph", "sparse", "runtime", "kernels/..."},
-	"bench/peers":   {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
-	"bench/verify":  {"graph", "loader", "runtime"},
-	"bench":         {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
+	"bench/builtin":   {"graph", "prune"},
+	"bench/inspect":   {"graph", "sparse", "prune", "runtime"},
+	"bench/kernels":   {"graph", "sparse", "runtime", "kernels/..."},
+	"bench/peers":     {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
+	"bench/reference": {"graph"},
+	"bench/verify":    {"graph", "loader", "runtime"},
+	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
 	".": {"graph", "loader", "runtime"},
 	"cmd/nnz": {

@@ -143,13 +143,13 @@ func zeroable(dt graph.DType) bool {
 	return false
 }
 
-// prune returns the layer's weight t with the units that the cut takes set to
-// zero.
-func (l Layer) prune(t *graph.Tensor, g Granularity, scores []float32, c cut) (*graph.Tensor, LayerReport) {
+// prune returns the layer's weight t after erase has set elements to zero and
+// returned the largest magnitude that went.
+func (l Layer) prune(t *graph.Tensor, erase func(values []float32) float32) (*graph.Tensor, LayerReport) {
 	r := LayerReport{Layer: l, Weights: t.Len()}
 	values := slices.Clone(t.Floats())
 	r.ZerosBefore = countKey(values, 0)
-	r.Threshold = g.erase(l.at, values, scores, c)
+	r.Threshold = erase(values)
 	r.ZerosAfter = countKey(values, 0)
 	if t.DType == graph.Float32 {
 		return graph.FromFloats(t.Shape, values).Compact(), r

@@ -77,6 +77,9 @@ type Options struct {
 	// weights.
 	Granularity Granularity
 	Norm        Norm
+	// Pattern, where it is not zero, says of itself what goes: Sparsity, Scope,
+	// Granularity and Norm must be zero beside it.
+	Pattern Pattern
 	// Include and Exclude select layers by patterns in which * stands for any
 	// run of characters and ? for one. A pattern is matched against a layer's
 	// weight name, its node name and its kind (see [Layer]). An empty Include
@@ -117,27 +120,39 @@ func Magnitude(m *graph.Model, o Options) (*graph.Model, Report, error) {
 	if err != nil {
 		return nil, Report{}, err
 	}
-	scores := make([][]float32, len(layers))
-	for i, l := range layers {
-		scores[i] = o.Granularity.scores(l.at, m.Weights[l.Weight].Floats(), o.Norm)
-	}
-	cuts := o.cuts(scores)
-
+	erase := o.eraser(m, layers)
 	out := m.Clone()
 	var r Report
 	for i, l := range layers {
-		t, lr := l.prune(m.Weights[l.Weight], o.Granularity, scores[i], cuts[i])
+		t, lr := l.prune(m.Weights[l.Weight], func(values []float32) float32 { return erase(i, values) })
 		out.Weights[l.Weight] = t
 		r.Layers = append(r.Layers, lr)
 		r.Weights += lr.Weights
 		r.ZerosBefore += lr.ZerosBefore
 		r.ZerosAfter += lr.ZerosAfter
-		scores[i] = nil // a view of a large weight, or as large as one
 	}
 	if r.Weights > 0 {
 		r.Sparsity = float64(r.ZerosAfter) / float64(r.Weights)
 	}
 	return out, r, nil
+}
+
+// eraser returns what sets values of the i-th layer to zero, once for each
+// layer, and returns the largest magnitude or norm that went.
+func (o Options) eraser(m *graph.Model, layers []Layer) func(i int, values []float32) float32 {
+	if o.Pattern != (Pattern{}) {
+		return func(i int, values []float32) float32 { return o.Pattern.erase(layers[i].at, values) }
+	}
+	scores := make([][]float32, len(layers))
+	for i, l := range layers {
+		scores[i] = o.Granularity.scores(l.at, m.Weights[l.Weight].Floats(), o.Norm)
+	}
+	cuts := o.cuts(scores)
+	return func(i int, values []float32) float32 {
+		s := scores[i]
+		scores[i] = nil // a view of a large weight, or as large as one
+		return o.Granularity.erase(layers[i].at, values, s, cuts[i])
+	}
 }
 
 // layers checks the options and selects the layers they name.
@@ -147,6 +162,12 @@ func (o Options) layers(m *graph.Model) ([]Layer, error) {
 	}
 	if err := o.Granularity.check(); err != nil {
 		return nil, err
+	}
+	if err := o.Pattern.check(); err != nil {
+		return nil, err
+	}
+	if o.Pattern != (Pattern{}) && (o.Sparsity != 0 || o.Scope != Local || o.Granularity != Granularity{} || o.Norm != L1) {
+		return nil, fmt.Errorf("the pattern %v decides what goes, beside it there is no sparsity, scope, granularity or norm", o.Pattern)
 	}
 	all := Layers(m)
 	if len(all) == 0 {

@@ -99,6 +99,10 @@ func TestMagnitude(t *testing.T) {
 		{"blocks stay inside a matrix of a batch", []testLayer{{node: graph.Node{Name: "a", Op: "MatMul"},
 			weight: graph.FromFloats([]int{2, 2, 2}, []float32{1, 1, 5, 5, 6, 6, 2, 2})}},
 			Options{Sparsity: 0.5, Granularity: Granularity{2, 2}}, [][]float32{{0, 0, 0, 0, 6, 6, 2, 2}}},
+		{"2:4 along rows of out x in", []testLayer{attr(matrix("Gemm", "a", 2, 6, 1, -9, 2, 1, 3, 4, 5, 5, -5, 5, 0, nan), "transB", 1)},
+			Options{Pattern: Pattern{2, 4}}, [][]float32{{0, -9, 2, 0, 3, 4, 0, 0, -5, 5, 0, nan}}},
+		{"1:2 along columns of in x out", []testLayer{matrix("MatMul", "a", 3, 2, 1, 2, 3, 1, 4, 5)},
+			Options{Pattern: Pattern{1, 2}}, [][]float32{{0, 2, 3, 0, 4, 5}}},
 		{"include", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Include: []string{"b.w*"}}, [][]float32{{1, 2}, {0, 4}}},
 		{"everything excluded", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Exclude: []string{"?"}}, nil},
 		{"exclude by kind", []testLayer{gemm("a", 1, 2), matrix("MatMul", "b", 1, 2, 3, 4)}, Options{Sparsity: 0.5, Exclude: []string{"MatMul"}}, [][]float32{{0, 2}, {3, 4}}},
@@ -295,6 +299,8 @@ func TestMagnitudeRefuses(t *testing.T) {
 		{"negative sparsity", m, Options{Sparsity: -0.1}, "fraction"},
 		{"NaN", m, Options{Sparsity: math.NaN()}, "fraction"},
 		{"half a block", m, Options{Sparsity: 0.5, Granularity: Granularity{Rows: 4}}, "block"},
+		{"no pattern", m, Options{Pattern: Pattern{4, 4}}, "M-1"},
+		{"a pattern and a sparsity", m, Options{Pattern: Pattern{2, 4}, Sparsity: 0.5}, "beside it"},
 		{"nothing included", m, Options{Sparsity: 0.5, Include: []string{"b*"}}, "matches"},
 		{"nothing to prune", newModel(), Options{Sparsity: 0.5}, "Conv, Gemm or MatMul"},
 	}
@@ -319,6 +325,16 @@ func TestParse(t *testing.T) {
 	for _, s := range []string{"l1", "l2"} {
 		if v, err := ParseNorm(s); err != nil || v.String() != s {
 			t.Errorf("norm %q reads as %v, error %v", s, v, err)
+		}
+	}
+	for _, s := range []string{"2:4", "1:16"} {
+		if p, err := ParsePattern(s); err != nil || p.String() != s {
+			t.Errorf("pattern %q reads as %v, error %v", s, p, err)
+		}
+	}
+	for _, s := range []string{"", "2", "2:", "4:4", "0:4", "-1:4", "2:4:1"} {
+		if _, err := ParsePattern(s); err == nil {
+			t.Errorf("pattern %q was accepted", s)
 		}
 	}
 	if _, err := ParseScope("layer"); err == nil {

@@ -42,7 +42,7 @@ func Names() []string {
 
 // Load makes the network of the given name for one image at a time. "NAME@0.9"
 // prunes it to 90 % zeros by magnitude, "NAME@0.9:4x1" in blocks of four
-// outputs: every weight of a Conv, Gemm or MatMul but the first convolution
+// outputs, and "NAME@2:4" leaves two of four inputs: every weight of a Conv, Gemm or MatMul but the first convolution
 // and the last classifier, each to the same fraction.
 func Load(name string) (*graph.Model, error) { return LoadBatch(name, 1) }
 
@@ -75,10 +75,22 @@ func LoadBatch(name string, batch int) (*graph.Model, error) {
 	return m, nil
 }
 
+// CheckSpec reports what is wrong with what follows the @ of a name.
+func CheckSpec(spec string) error {
+	_, err := parseSpec(spec)
+	return err
+}
+
 // parseSpec reads what follows the @ of a name: a sparsity, and the
-// granularity after a colon.
+// granularity after a colon; or a pattern: two whole
+// numbers.
 func parseSpec(spec string) (prune.Options, error) {
 	fraction, block, blocks := strings.Cut(spec, ":")
+	_, errN := strconv.Atoi(fraction)
+	if _, errM := strconv.Atoi(block); errN == nil && errM == nil {
+		p, err := prune.ParsePattern(spec)
+		return prune.Options{Pattern: p}, err
+	}
 	s, err := strconv.ParseFloat(fraction, 64)
 	if err != nil || !(s >= 0 && s <= 1) {
 		return prune.Options{}, fmt.Errorf("sparsity %q: expected a fraction between 0 and 1, such as 0.9", fraction)

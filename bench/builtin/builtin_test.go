@@ -128,6 +128,7 @@ func TestLoadPruned(t *testing.T) {
 		{"mobilenet_v1@0.9:4x1", 0.9, 4},
 		{"lenet5@0.5", 0.5, 1},
 		{"mobilenet_v2@0", 0, 1},
+		{"resnet50@2:4", 0.5, 1},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -185,6 +186,7 @@ func TestLoadRefuses(t *testing.T) {
 		"resnet50@0.9:0x1":  "granularity",
 		"resnet50@0.9:axb":  "granularity",
 		"resnet50@0.9:4x1x": "granularity",
+		"resnet50@4:4":      "pattern",
 	}
 	for name, want := range cases {
 		if _, err := Load(name); err == nil || !strings.Contains(err.Error(), want) {

@@ -42,7 +42,7 @@ func (d Driver) fits(l kernels.Layer) bool {
 	case "inner":
 		return l.Size == 0
 	}
-	return d.Engine == ortEngine || l.Kernel <= 1 && l.Stride <= 1
+	return d.Engine == ORTName || l.Kernel <= 1 && l.Stride <= 1
 }
 
 // Drivers lists all drivers.
@@ -56,7 +56,7 @@ func Drivers() []Driver {
 		{Engine: "libxsmm", Variant: "dense"},
 		{Engine: "libxsmm", Variant: "sparse", Sparse: true},
 		{Engine: "xnnpack", Variant: "sparse", Sparse: true},
-		{Engine: ortEngine},
+		{Engine: ORTName},
 	}
 }
 
@@ -163,7 +163,7 @@ var ErrNotBuilt = errors.New("not built: see make peers")
 func (p *Problem) Start(ctx context.Context, d Driver, folder string, i isa.ISA, threads int) (*Layer, error) {
 	l := &Layer{output: p.file(fmt.Sprintf("%s.%s.%d", d.Engine, d.Variant, threads))}
 	var err error
-	if d.Engine == ortEngine {
+	if d.Engine == ORTName {
 		l.process, err = p.startORT(ctx, folder, i, threads)
 		if p.layer.Size == 0 {
 			l.columns = p.layer.Columns
@@ -195,7 +195,7 @@ func (p *Problem) startORT(ctx context.Context, folder string, i isa.ISA, thread
 	}
 	o := ORT{
 		Model: p.file(modelFile), Threads: threads, Modules: folder,
-		files: []string{p.file(inputFile)}, outputs: []string{part}, session: ortLayerSession,
+		Files: []string{p.file(inputFile)}, outputs: []string{part}, session: ortLayerSession,
 	}
 	return o.start(ctx, p.input)
 }
@@ -229,8 +229,8 @@ type Layer struct {
 }
 
 // Output returns the output: a row of columns for each feature.
-func (l *Layer) Output() ([]float32, error) {
-	if err := l.write(l.output); err != nil {
+func (l *Layer) Output(ctx context.Context) ([]float32, error) {
+	if err := l.Write(ctx, l.output); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(l.output)

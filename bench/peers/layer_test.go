@@ -124,7 +124,7 @@ func TestMissingDriver(t *testing.T) {
 	if _, err := p.Start(context.Background(), Driver{Engine: "abacus"}, t.TempDir(), isa.Detect(), 1); !errors.Is(err, ErrNotBuilt) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := p.Start(context.Background(), Driver{Engine: ortEngine}, "", isa.Generic, 1); !says(err, "cannot be held to generic") && isa.Detect() != isa.Generic {
+	if _, err := p.Start(context.Background(), Driver{Engine: ORTName}, "", isa.Generic, 1); !says(err, "cannot be held to generic") && isa.Detect() != isa.Generic {
 		t.Errorf("error %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestCompare(t *testing.T) {
 		if want := []float64{class.Goal(i, 0.8), 0}[n]; r.Goal != want {
 			t.Errorf("goal %g on %d threads, want %g", r.Goal, r.Threads, want)
 		}
-		for _, d := range []string{"onednn inner", "openblas sgemm", "xnnpack sparse", ortEngine} {
+		for _, d := range []string{"onednn inner", "openblas sgemm", "xnnpack sparse", ORTName} {
 			if r.Missing[d] == "" {
 				t.Errorf("no reason why %s is missing", d)
 			}

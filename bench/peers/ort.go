@@ -5,6 +5,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -16,8 +17,8 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// ortEngine is the name of ONNX Runtime.
-const ortEngine = "onnxruntime"
+// ORTName is the name of ONNX Runtime.
+const ORTName = "onnxruntime"
 
 //go:embed ort.mjs
 var ortScript string
@@ -33,7 +34,10 @@ type ORT struct {
 	// folder. The folders of NODE_PATH are looked in after it.
 	Modules string
 
-	files   []string       // of the elements of the first inputs; others are random
+	// Files hold the elements of the first inputs, as the CPU has them; those
+	// of others are random.
+	Files []string
+
 	outputs []string       // to compute; nil for all
 	session map[string]any // settings of the session
 }
@@ -55,6 +59,26 @@ func (o ORT) Start(ctx context.Context, inputs []graph.Value) (bench.Peer, error
 }
 
 func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) {
+	arg, err := o.argument(inputs)
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
+	}
+	node := o.Node
+	if node == "" {
+		if node, err = exec.LookPath("node"); err != nil {
+			return nil, errors.New("ONNX Runtime runs on Node.js, and there is no command \"node\" on the path")
+		}
+	}
+	p, err := start(exec.CommandContext(ctx, node, "--input-type=module", "--eval", ortScript, "--", arg))
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
+	}
+	p.name = ORTName
+	return p, nil
+}
+
+// argument makes the JSON object that ort.mjs describes.
+func (o ORT) argument(inputs []graph.Value) (string, error) {
 	type input struct {
 		Name  string `json:"name"`
 		Type  string `json:"type"`
@@ -68,37 +92,20 @@ func (o ORT) start(ctx context.Context, inputs []graph.Value) (*process, error) 
 		Inputs  []input        `json:"inputs"`
 		Outputs []string       `json:"outputs"`
 		Session map[string]any `json:"session"`
-	}{o.Model, max(1, o.Threads), o.Modules, []input{}, append([]string{}, o.outputs...), o.session}
+	}{o.Model, max(1, o.Threads), cmp.Or(o.Modules, "."), []input{}, append([]string{}, o.outputs...), o.session}
 	for n, v := range inputs {
 		in := input{Name: v.Name, Type: v.DType.String(), Shape: []int{}}
-		if n < len(o.files) {
-			in.File = o.files[n]
+		if n < len(o.Files) {
+			in.File = o.Files[n]
 		}
 		for _, d := range v.Shape {
 			if !d.Known() {
-				return nil, fmt.Errorf("ONNX Runtime: input %q has no fixed shape", v.Name)
+				return "", fmt.Errorf("input %q has no fixed shape", v.Name)
 			}
 			in.Shape = append(in.Shape, d.Size)
 		}
 		args.Inputs = append(args.Inputs, in)
 	}
-	if args.Modules == "" {
-		args.Modules = "."
-	}
 	arg, err := json.Marshal(args)
-	if err != nil {
-		return nil, err
-	}
-	node := o.Node
-	if node == "" {
-		if node, err = exec.LookPath("node"); err != nil {
-			return nil, errors.New("ONNX Runtime runs on Node.js, and there is no command \"node\" on the path")
-		}
-	}
-	p, err := start(exec.CommandContext(ctx, node, "--input-type=module", "--eval", ortScript, "--", string(arg)))
-	if err != nil {
-		return nil, fmt.Errorf("ONNX Runtime: %w", err)
-	}
-	p.name = ortEngine
-	return p, nil
+	return string(arg), err
 }

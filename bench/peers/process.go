@@ -17,7 +17,7 @@ import (
 
 // A process is an engine that answers a line with a line: first "ready
 // VERSION", then to each line sent as [process.Run], [process.Turn] and
-// [process.write] say, or "error MESSAGE" in place of any.
+// [process.Write] say, or "error MESSAGE" in place of any.
 type process struct {
 	name, version string
 	cmd           *exec.Cmd
@@ -87,34 +87,39 @@ func (p *process) Turn(ctx context.Context) (time.Duration, error) {
 	return p.time(ctx, fmt.Sprintf("turn %g", kernels.TurnTime.Seconds()*1e3))
 }
 
-// write asks for the output in a file: "write PATH" is answered with "ok".
-func (p *process) write(path string) error {
-	answer, err := p.ask("write " + path)
+// Write implements [bench.Writer]: "write PATH" runs and writes the output to
+// a file, and is answered with "ok".
+func (p *process) Write(ctx context.Context, path string) error {
+	answer, err := p.ask(ctx, "write "+path)
 	if err == nil && answer != "ok" {
 		err = fmt.Errorf("%s: answered %q, expected ok", p.name, answer)
 	}
 	return err
 }
 
-// ask sends a line and returns the answer.
-func (p *process) ask(line string) (string, error) {
+// ask sends a line and returns the answer. Where the context ends, which may
+// end the process, that is the error.
+func (p *process) ask(ctx context.Context, line string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	_, err := io.WriteString(p.in, line+"\n")
 	var answer string
 	if err == nil {
 		answer, err = p.answer()
 	}
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", p.name, err)
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
 	}
-	return answer, nil
+	return "", fmt.Errorf("%s: %w", p.name, err)
 }
 
 // time asks for a time.
 func (p *process) time(ctx context.Context, line string) (time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	answer, err := p.ask(line)
+	answer, err := p.ask(ctx, line)
 	if err != nil {
 		return 0, err
 	}

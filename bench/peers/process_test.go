@@ -3,7 +3,9 @@ package peers
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,23 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// TestInterrupted cancels a run, which ends the process: the error is the
+// cancellation.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cmd := shell(t, `echo ready 1.2; read l; exec sleep 100`)
+	p, err := start(exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := p.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestTurn plays a driver that wants to be asked as driver.h does.
 func TestTurn(t *testing.T) {
 	p, err := start(shell(t, `echo ready 1.2
@@ -84,10 +103,10 @@ done`))
 	if d, err := p.Turn(ctx); err != nil || d != kernels.TurnTime {
 		t.Errorf("asked for a turn of %v, error %v", d, err)
 	}
-	if err := p.write("there"); err != nil {
+	if err := p.Write(ctx, "there"); err != nil {
 		t.Error(err)
 	}
-	if err := p.write("elsewhere"); !says(err, `engine: answered "not there"`) {
+	if err := p.Write(ctx, "elsewhere"); !says(err, `engine: answered "not there"`) {
 		t.Errorf("error %v", err)
 	}
 	cancel()
@@ -132,5 +151,38 @@ func TestORT(t *testing.T) {
 	}
 	if _, err := (ORT{Model: model + ".absent", Modules: t.TempDir()}).Start(ctx, inputs); !says(err, "model.onnx.absent") {
 		t.Errorf("a missing file gave the error %v", err)
+	}
+}
+
+// TestGoMLX plays the program, which is asked as that of ONNX Runtime is.
+func TestGoMLX(t *testing.T) {
+	ctx := context.Background()
+	inputs := []graph.Value{{Name: "x", DType: graph.Float32, Shape: graph.Dims(1, 4)}}
+	g := GoMLX{Folder: t.TempDir(), Model: "m.onnx", Threads: 2, Files: []string{"x.bin"}}
+	if _, err := g.Start(ctx, inputs); !errors.Is(err, ErrNotBuilt) {
+		t.Errorf("a missing program gave the error %v", err)
+	}
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no shell to play an engine")
+	}
+	script := "#!/bin/sh\necho ready \"$1\"\nread line\necho 2.5\n"
+	if err := os.WriteFile(filepath.Join(g.Folder, GoMLXName), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p, err := g.Start(ctx, inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	name, argument := p.Engine()
+	want := `{"model":"m.onnx","threads":2,"modules":".","inputs":[{"name":"x","type":"float32","shape":[1,4],"file":"x.bin"}],"outputs":[],"session":null}`
+	if name != GoMLXName || argument != want {
+		t.Errorf("%s was given %s, want %s", name, argument, want)
+	}
+	if d, err := p.Run(ctx); err != nil || d != 2500*time.Microsecond {
+		t.Errorf("%v, error %v", d, err)
+	}
+	if _, err := g.Start(ctx, []graph.Value{{Name: "x", Shape: []graph.Dim{{Symbol: "batch"}}}}); !says(err, "no fixed shape") {
+		t.Errorf("an open shape gave the error %v", err)
 	}
 }

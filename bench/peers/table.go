@@ -284,7 +284,7 @@ func (b Bench) start(ctx context.Context, p *Problem, d Driver, threads int, wan
 	if err != nil {
 		return nil, err
 	}
-	got, err := l.Output()
+	got, err := l.Output(ctx)
 	if err == nil {
 		var diff float64
 		limit := tolerance

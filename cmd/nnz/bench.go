@@ -16,9 +16,10 @@ import (
 
 // benchCmds are the benchmarks: of a model where nothing else is named.
 type benchCmds struct {
-	Model   benchCmd   `cmd:"" default:"withargs" help:"Compare dense with sparse."`
-	Kernels kernelsCmd `cmd:"" help:"Measure single layers against the limits of this CPU."`
-	Peers   peersCmd   `cmd:"" help:"Measure single layers against other engines, whose drivers make peers builds."`
+	Model    benchCmd    `cmd:"" default:"withargs" help:"Compare dense with sparse."`
+	Kernels  kernelsCmd  `cmd:"" help:"Measure single layers against the limits of this CPU."`
+	Peers    peersCmd    `cmd:"" help:"Measure single layers against other engines, whose drivers make peers builds."`
+	Networks networksCmd `cmd:"" help:"Measure whole networks against ONNX Runtime, which make peers installs."`
 }
 
 // benchCmd compares dense with sparse.

@@ -10,7 +10,7 @@ import (
 
 // exportCmd writes a builtin network as an ONNX file.
 type exportCmd struct {
-	Network string    `arg:"" placeholder:"BUILTIN" help:"Network, as nnz --help lists them, with @0.9 or @0.9:4x1 behind it to prune it."`
+	Network string    `arg:"" placeholder:"BUILTIN" help:"Network, as nnz --help lists them, with @0.9, @0.9:4x1 or @2:4 behind it to prune it."`
 	Batch   int       `default:"1" help:"Images at a time."`
 	Out     saveFlags `embed:""`
 }

@@ -45,7 +45,7 @@ type commands struct {
 
 const description = `Makes pruned neural networks run faster on CPUs.
 
-MODEL is an ONNX file, a .nnz file that compile wrote, or builtin:NAME, one of lenet5 (trained), resnet50, mobilenet_v1, mobilenet_v2, vgg16, bert_base_128 and vit_b_16 (random weights). builtin:resnet50@0.9 is pruned to 90 % zeros, builtin:resnet50@0.9:4x1 in blocks of four outputs.
+MODEL is an ONNX file, a .nnz file that compile wrote, or builtin:NAME, one of lenet5 (trained), resnet50, mobilenet_v1, mobilenet_v2, vgg16, bert_base_128 and vit_b_16 (random weights). builtin:resnet50@0.9 is pruned to 90 % zeros, builtin:resnet50@0.9:4x1 in blocks of four outputs, builtin:resnet50@2:4 to two of each four inputs.
 
 The environment variable NNZ_ISA (generic, avx2, avx512, neon) chooses a lesser instruction set than this CPU has.
 
