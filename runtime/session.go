@@ -21,6 +21,7 @@ type Tensor = ops.Tensor
 type Session struct {
 	plan    *Plan
 	pool    *parallel.Pool
+	pace    pace
 	floats  []float32 // the arena of activations
 	ints    []int64   // the same for integer tensors
 	runners []runner
@@ -134,11 +135,21 @@ func noValue(kind, name string, all []graph.Value) error {
 // ends between two steps. It allocates nothing where all shapes are known to
 // the plan.
 func (s *Session) Run(ctx context.Context) error {
-	if s.plan.tail == nil {
-		return s.run(ctx, s.pool, nil)
+	var left *int64
+	if s.plan.tail != nil {
+		limit := s.plan.tail.limit
+		left = &limit
 	}
-	left := s.plan.tail.limit
-	return s.run(ctx, s.pool, &left)
+	if s.pool.Threads() == 1 {
+		return s.run(ctx, s.pool, left)
+	}
+	s.pool.Alone(s.pace.alone)
+	start := time.Now()
+	err := s.run(ctx, s.pool, left)
+	if err == nil {
+		s.pace.ran(time.Since(start))
+	}
+	return err
 }
 
 // run runs on a pool that may be that of the session around this one. left is

@@ -56,7 +56,8 @@ type Pool struct {
 	wg      sync.WaitGroup
 	closed  atomic.Bool
 
-	until time.Time     // the caller does without workers,
+	solo  bool          // the caller is told to do without workers
+	until time.Time     // or does for now,
 	alone time.Duration // for so long when it last did
 }
 
@@ -84,6 +85,9 @@ func New(n int) *Pool {
 // Threads returns how many goroutines run a task, the caller's included.
 func (p *Pool) Threads() int { return len(p.wake) + 1 }
 
+// Alone has the caller run tasks without the workers, or with them again.
+func (p *Pool) Alone(alone bool) { p.solo = alone }
+
 // Close ends the workers and waits for them. The pool may not be used after.
 func (p *Pool) Close() {
 	if p.closed.Swap(true) {
@@ -98,7 +102,7 @@ func (p *Pool) Close() {
 // Run runs chunks 0 to n-1 of t and returns when all have ended.
 func (p *Pool) Run(t Task, n int) {
 	var start time.Time
-	alone := len(p.wake) == 0 || n <= 1
+	alone := len(p.wake) == 0 || n <= 1 || p.solo
 	if !alone {
 		start = time.Now()
 		alone = start.Before(p.until)
