@@ -10,13 +10,13 @@ import "time"
 type pace struct {
 	alone bool             // what the next run does
 	begun bool             // a first run has touched the memory
-	trial bool             // the next runs go with workers and without, by turns
+	trial bool             // the next runs go with workers, then as many without
 	left  int              // runs until a trial ends, or the next one begins
 	least [2]time.Duration // of the runs of a trial: with workers, without
 }
 
 const (
-	trialRuns  = 6   // of a trial, half of them with workers
+	trialRuns  = 6   // of a trial, the first half with workers: once awake they stay so
 	steadyRuns = 250 // between trials
 )
 
@@ -40,7 +40,7 @@ func (p *pace) ran(took time.Duration) {
 	if p.least[way] == 0 || took < p.least[way] {
 		p.least[way] = took
 	}
-	p.alone = !p.alone
+	p.alone = p.left <= trialRuns/2
 	if p.left == 0 {
 		p.trial, p.left = false, steadyRuns
 		p.alone = p.least[1] < p.least[0]
