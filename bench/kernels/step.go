@@ -35,7 +35,11 @@ func (l Limits) StepPeak(s runtime.LayerReport, threads int) float64 {
 	}
 	peak := l.Peak
 	if len(l.Levels) > 0 && l.Levels[0].Read > 0 {
-		peak = min(peak, 2*l.Levels[0].Read/loads(max(s.N, 1), rows))
+		loaded := 2 * l.Levels[0].Read / loads(max(s.N, 1), rows)
+		if peak == 0 { // as for portable Go
+			peak = loaded
+		}
+		peak = min(peak, loaded)
 	}
 	return peak * float64(max(1, threads))
 }

@@ -68,12 +68,15 @@ func printProfile(e *env, r *bench.Profile) error {
 	if err := printWaterfall(e, r); err != nil {
 		return err
 	}
-	var levels []string
-	for _, l := range r.Limits.Levels {
-		levels = append(levels, fmt.Sprintf("%s %.0f GB/s", l.Name, l.Read))
+	var rates []string
+	if r.Limits.Peak > 0 {
+		rates = append(rates, fmt.Sprintf("%.0f GF/s", r.Limits.Peak))
 	}
-	fmt.Fprintf(e.out, "\n%s: %s, %s, batch %d, %s, %s zeros; this core: %.0f GF/s; %s\n", r.Model, r.ISA, plural(r.Threads, "thread"),
-		r.Batch, r.Mode, percent(r.Sparsity), r.Limits.Peak, strings.Join(levels, ", "))
+	for _, l := range r.Limits.Levels {
+		rates = append(rates, fmt.Sprintf("%s %.0f GB/s", l.Name, l.Read))
+	}
+	fmt.Fprintf(e.out, "\n%s: %s, %s, batch %d, %s, %s zeros; this core: %s\n", r.Model, r.ISA, plural(r.Threads, "thread"),
+		r.Batch, r.Mode, percent(r.Sparsity), strings.Join(rates, ", "))
 	_, err := fmt.Fprintf(e.out, "a whole run takes %s ms (median of %d; p90 %s, min %s); clocks around the steps add %s µs (%s) to their times\n",
 		ms(r.Run.P50), r.Run.Runs, ms(r.Run.P90), ms(r.Run.Min), micros(r.ClockUS), percent(r.ClockUS/max(whole, 1e-9)))
 	if r.Later > 0 && err == nil {
