@@ -63,6 +63,6 @@ func (c *compileCmd) Run(e *env) error {
 	if bound != nil {
 		with = ", with " + strings.Join(bound, ", ")
 	}
-	fmt.Fprintf(e.out, "wrote %s, %s: packed for %s and %d threads%s\n", r.File, size(r.Bytes), r.ISA, r.Threads, with)
+	fmt.Fprintf(e.out, "wrote %s, %s: packed for %s and %s%s\n", r.File, size(r.Bytes), r.ISA, plural(r.Threads, "thread"), with)
 	return nil
 }
