@@ -44,6 +44,9 @@ type Options struct {
 	Progress func(done float64)
 }
 
+// name is what reports call a model.
+func (o Options) name(m *graph.Model) string { return cmp.Or(o.Name, m.Name) }
+
 // A Peer is another engine that has loaded the same model.
 type Peer interface {
 	// Engine names the engine and its version.
@@ -149,9 +152,10 @@ func Compare(ctx context.Context, m *graph.Model, o Options) (*Report, error) {
 
 	explained := sparse.plan.Explain()
 	r := &Report{
-		Model:       o.Name,
+		Model:       o.name(m),
 		ISA:         explained.ISA,
 		Threads:     explained.Threads,
+		Sparsity:    explained.Sparsity(),
 		Batch:       batch(sparse.plan.Inputs()),
 		Dense:       summarize(turns[0].times),
 		Sparse:      summarize(turns[1].times),
@@ -159,12 +163,6 @@ func Compare(ctx context.Context, m *graph.Model, o Options) (*Report, error) {
 		ModelBytes:  modelBytes(m),
 		PackedBytes: explained.PackedBytes,
 		PeakBytes:   explained.PackedBytes + explained.ArenaBytes,
-	}
-	if r.Model == "" {
-		r.Model = m.Name
-	}
-	if explained.Weights > 0 {
-		r.Sparsity = float64(explained.Zeros) / float64(explained.Weights)
 	}
 	r.Speedup = ratio(r.Dense, r.Sparse)
 	for i, p := range peers {

@@ -47,10 +47,7 @@ type Rung struct {
 // measures it dense, sparse and as the plan chooses, in turns. Rungs that prune
 // no more than the one before, as the model has more zeros, are left out.
 func FindBreakEven(ctx context.Context, m *graph.Model, ladder []float64, o Options) (*BreakEven, error) {
-	r := &BreakEven{Model: o.Name}
-	if r.Model == "" {
-		r.Model = m.Name
-	}
+	r := &BreakEven{Model: o.name(m)}
 	exclude := prune.Ends(m)
 	if len(exclude) == len(prune.Layers(m)) {
 		exclude = nil
@@ -102,9 +99,7 @@ func measureRung(ctx context.Context, m *graph.Model, o Options) (Rung, *runtime
 	if err := o.measure(ctx, turns); err != nil {
 		return rung, nil, err
 	}
-	if e := plan.Explain(); e.Weights > 0 {
-		rung.Zeros = float64(e.Zeros) / float64(e.Weights)
-	}
+	rung.Zeros = plan.Explain().Sparsity()
 	rung.Dense, rung.Sparse, rung.Auto = summarize(turns[0].times), summarize(turns[1].times), summarize(turns[2].times)
 	if best := min(rung.Dense.Min, rung.Sparse.Min); best > 0 {
 		rung.Speedup = rung.Dense.Min / rung.Sparse.Min

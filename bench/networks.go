@@ -264,9 +264,7 @@ func (c *networkRun) addVariant(ctx context.Context, v NetworkVariant) error {
 			continue
 		}
 		e := x.plan.Explain()
-		if e.Weights > 0 {
-			cell.Sparsity = float64(e.Zeros) / float64(e.Weights)
-		}
+		cell.Sparsity = e.Sparsity()
 		if len(c.contenders) == 0 {
 			c.sparsity = cell.Sparsity
 		}

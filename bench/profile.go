@@ -86,14 +86,8 @@ func ProfilePlan(ctx context.Context, m *graph.Model, limits kernels.Limits, o O
 	}
 	plan := p.report
 	r := &Profile{
-		Model: o.Name, ISA: plan.ISA, Threads: plan.Threads, Mode: plan.Mode, Batch: batch(c.plan.Inputs()),
+		Model: o.name(m), ISA: plan.ISA, Sparsity: plan.Sparsity(), Threads: plan.Threads, Mode: plan.Mode, Batch: batch(c.plan.Inputs()),
 		Limits: limits, Run: summarize(turns[0].times), ClockUS: microseconds(clockTime()) * float64(len(plan.Steps)), Later: len(plan.Later),
-	}
-	if r.Model == "" {
-		r.Model = m.Name
-	}
-	if plan.Weights > 0 {
-		r.Sparsity = float64(plan.Zeros) / float64(plan.Weights)
 	}
 	whole := r.Run.P50 * 1e3
 	for _, s := range p.steps() {

@@ -44,7 +44,8 @@ func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
 		}
 		op = p
 	} else {
-		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: dst, tables: [][]int32{index}}
+		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: dst}
+		r.addTable(index)
 		for f := range l.c {
 			for img := range l.n {
 				r.runs = append(r.runs, gatherRun{dst: l.plane(f, img), src: src.plane(f*channel, img)})

@@ -16,19 +16,24 @@ import (
 	"github.com/nnz-dev/nnz/runtime/ops"
 )
 
+// addFile adds what save writes to the seeds.
+func addFile(f *testing.F, save func(path string) error) {
+	path := filepath.Join(f.TempDir(), "model")
+	if err := save(path); err != nil {
+		f.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+}
+
 // FuzzRun compiles and runs whatever the loader accepts, within bounds of
 // memory and time: a file must not be able to do more than return an error.
 func FuzzRun(f *testing.F) {
-	path := filepath.Join(f.TempDir(), "model.onnx")
 	for _, c := range controlCases {
-		if err := loader.Save(path, c.model(), loader.SaveOptions{}); err != nil {
-			f.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
+		addFile(f, func(path string) error { return loader.Save(path, c.model(), loader.SaveOptions{}) })
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := loader.Parse("m.onnx", data, loader.Options{MaxBytes: 1 << 20})

@@ -6,8 +6,6 @@ import (
 	"hash/crc32"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -183,20 +181,12 @@ func TestMutatedPacked(t *testing.T) {
 // FuzzPacked compiles and runs what .nnz files hold, with a checksum that fits
 // whatever that is.
 func FuzzPacked(f *testing.F) {
-	path := filepath.Join(f.TempDir(), "model.nnz")
 	for _, m := range packedModels(f) {
 		packed, err := Pack(context.Background(), m, Config{Threads: 1})
 		if err != nil {
 			f.Fatal(err)
 		}
-		if err := loader.SaveCompiled(path, packed); err != nil {
-			f.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
+		addFile(f, func(path string) error { return loader.SaveCompiled(path, packed) })
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const block = 1 << 20 // that has a checksum of its own

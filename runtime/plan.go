@@ -122,6 +122,9 @@ func (p *Plan) Explain() Report {
 	return r
 }
 
+// Sparsity is the fraction of zeros among the layers' weights.
+func (r Report) Sparsity() float64 { return float64(r.Zeros) / float64(max(r.Weights, 1)) }
+
 // Inputs returns the inputs that a session reads, in the model's order.
 func (p *Plan) Inputs() []graph.Value {
 	in := make([]graph.Value, len(p.inputs))

@@ -15,9 +15,21 @@ type relayout struct {
 	k        *vec.Kernels
 	src, dst *buffer
 	constant []float32 // the source where it is a weight
-	tables   [][]int32 // index of each element of a run in its source, -1 for fill
+	tables   []gatherTable
 	runs     []gatherRun
 	fill     float32
+}
+
+// A gatherTable has the index of each element of a run in its source, -1 for
+// the fill, and the stretches that the run is made in.
+type gatherTable struct {
+	index     []int32
+	stretches []stretch
+}
+
+// addTable appends the table of an index.
+func (r *relayout) addTable(index []int32) {
+	r.tables = append(r.tables, gatherTable{index, stretches(index, r.k.ISA.Lanes())})
 }
 
 // A stretch is some elements of a table. Where rows is not nil, they are whole
@@ -28,8 +40,8 @@ type stretch struct {
 	rows   []int32
 }
 
-// stretches cuts a table into those that are worth transposing and the others.
-func stretches(table []int32, lanes int) []stretch {
+// stretches cuts an index into those that are worth transposing and the others.
+func stretches(index []int32, lanes int) []stretch {
 	var list []stretch
 	add := func(s stretch) {
 		if n := len(list); n > 0 && list[n-1].rows == nil && s.rows == nil {
@@ -38,11 +50,11 @@ func stretches(table []int32, lanes int) []stretch {
 		}
 		list = append(list, s)
 	}
-	for lo := 0; lo < len(table); {
-		hi := min(lo+lanes, len(table))
+	for lo := 0; lo < len(index); {
+		hi := min(lo+lanes, len(index))
 		s := stretch{lo: lo, hi: hi}
-		if first := table[lo:hi]; len(first) == lanes && slices.Min(first) >= 0 {
-			for s.hi+lanes <= len(table) && follows(table[s.hi-lanes:s.hi], table[s.hi:s.hi+lanes]) {
+		if first := index[lo:hi]; len(first) == lanes && slices.Min(first) >= 0 {
+			for s.hi+lanes <= len(index) && follows(index[s.hi-lanes:s.hi], index[s.hi:s.hi+lanes]) {
 				s.hi += lanes
 			}
 			if s.hi-s.lo >= lanes*lanes { // whole blocks of the kernels
@@ -77,16 +89,13 @@ type gatherRun struct {
 func (r *relayout) moved() int {
 	n := 0
 	for _, run := range r.runs {
-		n += 8 * len(r.tables[run.table])
+		n += 8 * len(r.tables[run.table].index)
 	}
 	return n
 }
 
 func (r *relayout) bind(s *Session) runner {
 	b := &relayoutRunner{relayout: r, from: r.constant, to: s.memory(r.dst)}
-	for _, t := range r.tables {
-		b.stretches = append(b.stretches, stretches(t, r.k.ISA.Lanes()))
-	}
 	if r.src != nil {
 		b.from = s.memory(r.src)
 	}
@@ -95,15 +104,14 @@ func (r *relayout) bind(s *Session) runner {
 
 type relayoutRunner struct {
 	*relayout
-	from, to  []float32
-	stretches [][]stretch // of each table
+	from, to []float32
 }
 
 // relayoutGrain is how many elements a chunk copies at least, about 20
 // microseconds of gathers.
 const relayoutGrain = 16384
 
-func (r *relayoutRunner) perChunk() int { return 1 + relayoutGrain/(1+len(r.tables[0])) }
+func (r *relayoutRunner) perChunk() int { return 1 + relayoutGrain/(1+len(r.tables[0].index)) }
 
 func (r *relayoutRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(len(r.runs), r.perChunk())) }
 
@@ -111,11 +119,11 @@ func (r *relayoutRunner) Chunk(i int) {
 	per := r.perChunk()
 	for _, run := range r.runs[i*per : min((i+1)*per, len(r.runs))] {
 		t, src, dst := r.tables[run.table], r.from[run.src:], r.to[run.dst:]
-		for _, s := range r.stretches[run.table] {
+		for _, s := range t.stretches {
 			if s.rows != nil {
 				r.k.Transpose(dst[s.lo:s.hi], src, s.rows, (s.hi-s.lo)/len(s.rows))
 			} else {
-				r.k.Gather(dst[s.lo:s.hi], src, t[s.lo:s.hi], r.fill)
+				r.k.Gather(dst[s.lo:s.hi], src, t.index[s.lo:s.hi], r.fill)
 			}
 		}
 	}
@@ -183,7 +191,10 @@ func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, 
 	if permute := c.permuteTaps(src, dst, buf, tables, fill); permute != nil {
 		op = permute
 	} else {
-		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, tables: tables, fill: fill}
+		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, fill: fill}
+		for _, index := range tables {
+			r.addTable(index)
+		}
 		for f := range src.c {
 			for t := range taps {
 				for n := range src.n {
@@ -286,7 +297,7 @@ func (c *compiler) toPlain(v *value) {
 		for f := range table {
 			table[f] = int32(l.plane(f, 0))
 		}
-		r.tables = [][]int32{table}
+		r.addTable(table)
 		for x := range l.w {
 			r.runs = append(r.runs, gatherRun{dst: x * l.plain.x, src: l.at(0, x)})
 		}
@@ -297,7 +308,7 @@ func (c *compiler) toPlain(v *value) {
 				table = append(table, int32(l.at(y, x)))
 			}
 		}
-		r.tables = [][]int32{table}
+		r.addTable(table)
 		for f := range l.c {
 			for n := range l.n {
 				r.runs = append(r.runs, gatherRun{dst: l.plain.plane(f, n), src: l.plane(f, n)})

@@ -111,13 +111,13 @@ func (c *compiler) volumeGather(x string, src placement, dst *layout, taps []tap
 	r := &volumeGather{c: c, name: x, src: src, depth: c.depth(x)}
 	r.relayout = &relayout{k: c.k, src: src.buf, constant: src.constant, dst: c.newBuffer(c.values[x], dst.size(), false)}
 	for _, t := range taps {
-		r.tables = append(r.tables, src.under(dst, t))
+		r.addTable(src.under(dst, t))
 	}
 	zeros := make([]int32, dst.image*dst.lanes)
 	for i := range zeros {
 		zeros[i] = -1
 	}
-	r.tables = append(r.tables, zeros)
+	r.addTable(zeros)
 	return r
 }
 

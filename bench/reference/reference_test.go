@@ -2,7 +2,6 @@ package reference
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"os"
@@ -25,20 +24,8 @@ const leastCases = 100
 // and types that are here.
 func TestConformance(t *testing.T) {
 	dir := testdata.Path(t, "conformance")
-	raw, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []struct {
-		Test       string
-		Ops        []string
-		RTol, ATol float64
-	}
-	if err := json.Unmarshal(raw, &cases); err != nil {
-		t.Fatal(err)
-	}
 	ran := 0
-	for _, c := range cases {
+	for _, c := range opstest.ReadManifest(t, dir) {
 		if slices.ContainsFunc(c.Ops, func(op string) bool { return operators[op] == nil }) {
 			continue
 		}

@@ -37,17 +37,14 @@ type benchCmd struct {
 }
 
 func (c *benchCmd) Run(e *env) error {
-	config, err := c.config()
+	config, err := c.configIn(c.Mode)
 	if err != nil {
 		return err
 	}
 	if c.Runs < 0 {
 		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
-	o := bench.Options{Threads: config.Threads, ISA: config.ISA, Runs: c.Runs}
-	if o.Mode, err = runtime.ParseMode(c.Mode); err != nil {
-		return usageError{err}
-	}
+	o := bench.Options{Threads: config.Threads, ISA: config.ISA, Runs: c.Runs, Mode: config.Mode}
 	switch {
 	case c.Trace != "" && !c.Profile:
 		return usagef("--trace %s: expected --profile, too", c.Trace)

@@ -28,12 +28,9 @@ type compileReport struct {
 }
 
 func (c *compileCmd) Run(e *env) error {
-	config, err := c.config()
+	config, err := c.configIn(c.Mode)
 	if err != nil {
 		return err
-	}
-	if config.Mode, err = runtime.ParseMode(c.Mode); err != nil {
-		return usageError{err}
 	}
 	m, err := openModel(c.Model)
 	if err != nil {

@@ -63,6 +63,18 @@ type compileFlags struct {
 	Shape   []string       `sep:"none" placeholder:"INPUT=1x3x224x224" help:"Shape of an input that the model leaves open."`
 }
 
+// configIn is config in a mode.
+func (f compileFlags) configIn(mode string) (runtime.Config, error) {
+	c, err := f.config()
+	if err != nil {
+		return c, err
+	}
+	if c.Mode, err = runtime.ParseMode(mode); err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
 // config turns the flags into a Config.
 func (f compileFlags) config() (runtime.Config, error) {
 	c := runtime.Config{Threads: f.Threads, Dims: f.Dim}

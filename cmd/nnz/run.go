@@ -50,12 +50,9 @@ type class struct {
 }
 
 func (c *runCmd) Run(e *env) error {
-	config, err := c.config()
+	config, err := c.configIn(c.Mode)
 	if err != nil {
 		return err
-	}
-	if config.Mode, err = runtime.ParseMode(c.Mode); err != nil {
-		return usageError{err}
 	}
 	if c.Top < 0 {
 		return usagef("--top %d: expected a positive number", c.Top)

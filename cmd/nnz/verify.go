@@ -30,12 +30,9 @@ type verifyReport struct {
 }
 
 func (c *verifyCmd) Run(e *env) error {
-	config, err := c.config()
+	config, err := c.configIn(c.Mode)
 	if err != nil {
 		return err
-	}
-	if config.Mode, err = runtime.ParseMode(c.Mode); err != nil {
-		return usageError{err}
 	}
 	cases, err := c.cases()
 	if err != nil {

@@ -1,8 +1,6 @@
 package ops_test
 
 import (
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -37,22 +35,8 @@ const leastCases = 930
 // in the table.
 func TestConformance(t *testing.T) {
 	dir := testdata.Path(t, "conformance")
-	raw, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []struct {
-		Test       string
-		Ops        []string
-		Opset      int
-		Types      []string
-		RTol, ATol float64
-	}
-	if err := json.Unmarshal(raw, &cases); err != nil {
-		t.Fatal(err)
-	}
 	names, ran := ops.Names(), 0
-	for _, c := range cases {
+	for _, c := range opstest.ReadManifest(t, dir) {
 		if slices.ContainsFunc(c.Ops, func(op string) bool { return !slices.Contains(names, op) }) || slices.Contains(notGated, c.Test) || slices.Contains(tied, c.Test) {
 			continue
 		}

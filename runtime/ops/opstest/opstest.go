@@ -3,6 +3,7 @@
 package opstest
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -15,6 +16,27 @@ import (
 	"github.com/nnz-dev/nnz/loader"
 	"github.com/nnz-dev/nnz/runtime/ops"
 )
+
+// A Case is a test of the ONNX project.
+type Case struct {
+	Test       string // folder of the model and its data sets
+	Ops        []string
+	RTol, ATol float64
+}
+
+// ReadManifest lists the tests that dir/manifest.json names.
+func ReadManifest(t testing.TB, dir string) []Case {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []Case
+	if err := json.Unmarshal(raw, &cases); err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
 
 // A DataSet is inputs of a model and the outputs that another runtime computed
 // from them, by name.
