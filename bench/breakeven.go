@@ -54,7 +54,7 @@ func FindBreakEven(ctx context.Context, m *graph.Model, ladder []float64, o Opti
 	}
 	progress := o.Progress
 	for i, sparsity := range ladder {
-		pruned, done, err := prune.Magnitude(m, prune.Options{Sparsity: sparsity, Exclude: exclude})
+		pruned, done, err := prune.Apply(ctx, m, prune.Options{Sparsity: sparsity, Exclude: exclude})
 		if err != nil {
 			return nil, fmt.Errorf("pruning to %g: %w", sparsity, err)
 		}

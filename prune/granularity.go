@@ -48,9 +48,9 @@ func (g Granularity) check() error {
 
 func (g Granularity) single() bool { return g.Rows <= 1 && g.Cols <= 1 }
 
-// scores measures every unit of a weight. For single weights those are the
-// values themselves, of which only the magnitude counts, in memory order;
-// blocks go through groups, then outputs, then inputs.
+// scores measures every unit of a layer, given the scores of its weights: those
+// of single weights are as they were, in memory order; blocks go through groups,
+// then outputs, then inputs.
 func (g Granularity) scores(p placement, values []float32, norm Norm) []float32 {
 	if g.single() {
 		return values

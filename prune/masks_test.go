@@ -157,7 +157,7 @@ func chain(t *testing.T, files ...string) *graph.Model {
 
 func apply(t *testing.T, m *graph.Model, o prune.Options) *graph.Model {
 	t.Helper()
-	out, _, err := prune.Magnitude(m, o)
+	out, _, err := prune.Apply(t.Context(), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,17 +36,18 @@ func (p Pattern) check() error {
 	return nil
 }
 
-// erase sets to zero all but the N largest of each M weights, and returns the
-// largest magnitude that went. Of the last, fewer than M, N stay too.
-func (p Pattern) erase(at placement, values []float32) float32 {
+// erase sets to zero all but the N of each M weights that have the largest
+// scores, and returns the largest score that went. Of the last, fewer than M, N
+// stay too.
+func (p Pattern) erase(at placement, values, scores []float32) float32 {
 	var largest uint32
-	group := make([]int, 0, min(p.M, at.cols)) // elements, by magnitude
+	group := make([]int, 0, min(p.M, at.cols)) // elements, by score
 	Granularity{Rows: 1, Cols: p.M}.each(at, func(_ int, b block) {
 		group = group[:0]
 		b.each(at, func(i int) { group = append(group, i) })
-		slices.SortStableFunc(group, func(i, j int) int { return int(scoreKey(values[i])) - int(scoreKey(values[j])) })
+		slices.SortStableFunc(group, func(i, j int) int { return int(scoreKey(scores[i])) - int(scoreKey(scores[j])) })
 		for _, i := range group[:max(0, len(group)-p.N)] {
-			largest = max(largest, scoreKey(values[i]))
+			largest = max(largest, scoreKey(scores[i]))
 			values[i] = 0
 		}
 	})

@@ -1,12 +1,13 @@
 // Package prune removes weights from a model: it turns a Model into another
 // Model whose weights hold zeros where the removed ones were.
 //
-// What goes is decided by four independent things: a criterion (here the
-// magnitude), a granularity (single weights or blocks), a scope (each layer by
-// itself or all layers together) and which layers take part.
+// What goes is decided by independent things: a criterion that scores weights, a
+// granularity (single weights or blocks), a scope (each layer by itself or all
+// layers together) and which layers take part.
 package prune
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -72,7 +73,9 @@ type Options struct {
 	// afterwards, counted within the scope: round(Sparsity·n) of n, halves to
 	// even. Zeros that are there already count, as they are the smallest.
 	Sparsity float64
-	Scope    Scope
+	// Criterion scores the weights; nil is [Magnitude].
+	Criterion Criterion
+	Scope     Scope
 	// Granularity is what goes or stays as a whole; the zero value is single
 	// weights.
 	Granularity Granularity
@@ -102,25 +105,26 @@ type LayerReport struct {
 	Weights     int     `json:"weights"`
 	ZerosBefore int     `json:"zeros_before"`
 	ZerosAfter  int     `json:"zeros_after"`
-	Threshold   float32 `json:"threshold"` // largest magnitude, or norm of a block, that went; 0 where none did
+	Threshold   float32 `json:"threshold"` // largest score, of a weight or of a unit, that went; 0 where none did
 }
 
-// Magnitude sets to zero the weights, or blocks of weights, of the smallest
-// magnitude, and returns the result as a new model: m is left as it is. Float32
-// weights that became sparse enough are stored so (see [graph.Tensor.Compact]).
+// Apply sets to zero the weights, or units of weights, that matter least, and
+// returns the result as a new model: m is left as it is. Float32 weights that
+// became sparse enough are stored so (see [graph.Tensor.Compact]).
 //
-// Among equal magnitudes the one with the lower index goes first, where the
-// index runs through the layers in node order and through the elements of a
-// layer in memory order. A NaN counts as larger than any number.
-//
-// Source: Han et al., Learning both Weights and Connections for Efficient
-// Neural Networks, 2015.
-func Magnitude(m *graph.Model, o Options) (*graph.Model, Report, error) {
+// Among equal scores the one with the lower index goes first, where the index
+// runs through the layers in node order and through the elements of a layer in
+// memory order. A NaN counts as larger than any number.
+func Apply(ctx context.Context, m *graph.Model, o Options) (*graph.Model, Report, error) {
 	layers, err := o.layers(m)
 	if err != nil {
 		return nil, Report{}, err
 	}
-	erase := o.eraser(m, layers)
+	scores, err := o.saliencies(ctx, m, layers)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	erase := o.eraser(layers, scores)
 	out := m.Clone()
 	var r Report
 	for i, l := range layers {
@@ -138,14 +142,13 @@ func Magnitude(m *graph.Model, o Options) (*graph.Model, Report, error) {
 }
 
 // eraser returns what sets values of the i-th layer to zero, once for each
-// layer, and returns the largest magnitude or norm that went.
-func (o Options) eraser(m *graph.Model, layers []Layer) func(i int, values []float32) float32 {
+// layer, and returns the largest score that went.
+func (o Options) eraser(layers []Layer, scores [][]float32) func(i int, values []float32) float32 {
 	if o.Pattern != (Pattern{}) {
-		return func(i int, values []float32) float32 { return o.Pattern.erase(layers[i].at, values) }
+		return func(i int, values []float32) float32 { return o.Pattern.erase(layers[i].at, values, scores[i]) }
 	}
-	scores := make([][]float32, len(layers))
 	for i, l := range layers {
-		scores[i] = o.Granularity.scores(l.at, m.Weights[l.Weight].Floats(), o.Norm)
+		scores[i] = o.Granularity.scores(l.at, scores[i], o.Norm)
 	}
 	cuts := o.cuts(scores)
 	return func(i int, values []float32) float32 {

@@ -111,7 +111,7 @@ func TestMagnitude(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := newModel(c.layers...)
 			before := m.Clone()
-			got, r, err := Magnitude(m, c.o)
+			got, r, err := Apply(t.Context(), m, c.o)
 			if c.want == nil {
 				if err == nil {
 					t.Fatal("no error")
@@ -154,12 +154,12 @@ func TestMagnitude(t *testing.T) {
 // same compares exactly, and takes NaNs to be equal.
 func same(a, b float32) bool { return a == b || a != a && b != b }
 
-func TestMagnitudeOnLargeLayers(t *testing.T) {
+func TestApplyOnLargeLayers(t *testing.T) {
 	conv := testLayer{node: graph.Node{Name: "conv", Op: "Conv"}, weight: random(1, 32, 16, 3, 3)}
 	m := newModel(conv, testLayer{node: graph.Node{Name: "fc", Op: "MatMul"}, weight: random(2, 200, 300)})
 	for _, s := range []float64{0.1, 0.5, 0.9, 0.999} {
 		for _, scope := range []Scope{Local, Global} {
-			got, r, err := Magnitude(m, Options{Sparsity: s, Scope: scope})
+			got, r, err := Apply(t.Context(), m, Options{Sparsity: s, Scope: scope})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,19 +191,19 @@ func TestMagnitudeOnLargeLayers(t *testing.T) {
 			}
 		}
 	}
-	got, _, _ := Magnitude(m, Options{Sparsity: 0.9})
+	got, _, _ := Apply(t.Context(), m, Options{Sparsity: 0.9})
 	if _, ok := got.Weights["conv.weight"].Sparse().(*sparse.CSR); !ok {
 		t.Error("a weight of 90 % zeros is not stored as CSR")
 	}
-	got, _, _ = Magnitude(m, Options{Sparsity: 0.9, Granularity: Granularity{4, 1}})
+	got, _, _ = Apply(t.Context(), m, Options{Sparsity: 0.9, Granularity: Granularity{4, 1}})
 	if _, ok := got.Weights["conv.weight"].Sparse().(*sparse.BSR); !ok {
 		t.Error("a weight of 4x1 blocks is not stored in blocks")
 	}
 	// Pruning what is pruned, and stored sparse, further ends at the same place.
-	a, _, _ := Magnitude(m, Options{Sparsity: 0.95})
-	b, _, _ := Magnitude(got, Options{Sparsity: 0.5})
-	half, _, _ := Magnitude(m, Options{Sparsity: 0.6})
-	c, _, _ := Magnitude(half, Options{Sparsity: 0.95})
+	a, _, _ := Apply(t.Context(), m, Options{Sparsity: 0.95})
+	b, _, _ := Apply(t.Context(), got, Options{Sparsity: 0.5})
+	half, _, _ := Apply(t.Context(), m, Options{Sparsity: 0.6})
+	c, _, _ := Apply(t.Context(), half, Options{Sparsity: 0.95})
 	if !slices.Equal(a.Weights["fc.weight"].Floats(), c.Weights["fc.weight"].Floats()) {
 		t.Error("two steps end elsewhere than one")
 	}
@@ -243,7 +243,7 @@ func TestOtherTypesKeepTheirType(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := newModel(testLayer{node: graph.Node{Name: "a", Op: "MatMul"}, weight: w})
-		got, _, err := Magnitude(m, Options{Sparsity: 0.5})
+		got, _, err := Apply(t.Context(), m, Options{Sparsity: 0.5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +305,7 @@ func TestMagnitudeRefuses(t *testing.T) {
 		{"nothing to prune", newModel(), Options{Sparsity: 0.5}, "Conv, Gemm or MatMul"},
 	}
 	for _, c := range cases {
-		if _, _, err := Magnitude(c.m, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := Apply(t.Context(), c.m, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", c.name, err, c.want)
 		}
 	}
@@ -349,7 +349,7 @@ func BenchmarkMagnitudeGlobal(b *testing.B) {
 	m := newModel(testLayer{node: graph.Node{Name: "a", Op: "MatMul"}, weight: random(1, 4096, 4096)})
 	b.SetBytes(int64(m.Weights["a.weight"].Bytes()))
 	for b.Loop() {
-		if _, _, err := Magnitude(m, Options{Sparsity: 0.9, Scope: Global}); err != nil {
+		if _, _, err := Apply(b.Context(), m, Options{Sparsity: 0.9, Scope: Global}); err != nil {
 			b.Fatal(err)
 		}
 	}

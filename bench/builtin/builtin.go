@@ -8,6 +8,7 @@
 package builtin
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -68,7 +69,8 @@ func LoadBatch(name string, batch int) (*graph.Model, error) {
 		return m, nil
 	}
 	o.Exclude = prune.Ends(m)
-	m, _, err := prune.Magnitude(m, o)
+	// Magnitude needs no activations, so there is nothing to interrupt.
+	m, _, err := prune.Apply(context.Background(), m, o)
 	if err != nil {
 		return nil, fmt.Errorf("builtin:%s: %w", name, err)
 	}

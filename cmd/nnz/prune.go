@@ -70,7 +70,7 @@ func (c *pruneCmd) Run(e *env) error {
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
-	pruned, report, err := prune.Magnitude(m.Model, o)
+	pruned, report, err := prune.Apply(e.ctx, m.Model, o)
 	if err != nil {
 		return usageError{err} // patterns that match nothing, a model without weights
 	}
