@@ -164,11 +164,21 @@ func (c *compiler) run(ctx context.Context) error {
 		c.plan.outputs = append(c.plan.outputs, v)
 	}
 	c.classify()
-	for i, n := range c.g.Nodes {
+	chains := c.chains()
+	for i := 0; i < len(c.g.Nodes); i++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if ch := chains[i]; ch != nil {
+			i += len(ch.nodes) - 1
+			c.node = i
+			if err := c.lowerChain(ch); err != nil {
+				return err
+			}
+			continue
+		}
 		c.node = i
+		n := c.g.Nodes[i]
 		if err := c.lower(n); err != nil {
 			return fmt.Errorf("node %q (%s): %w", label(n), n.Op, err)
 		}
@@ -232,16 +242,22 @@ type mover interface {
 // step appends a step that reads and writes buffers.
 func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
 	i := len(c.plan.steps)
+	c.describe(layer, touched...)
+	if m, ok := op.(mover); ok {
+		c.plan.steps[i].Moved = m.moved()
+	}
+	c.plan.order = append(c.plan.order, turn{i, op})
+}
+
+// describe appends a step without what it does.
+func (c *compiler) describe(layer LayerReport, touched ...*buffer) {
 	for _, b := range touched {
 		if b != nil {
-			b.touch(i)
+			b.touch(len(c.plan.steps))
 			layer.Moved += b.bytes()
 		}
 	}
-	if m, ok := op.(mover); ok {
-		layer.Moved = m.moved()
-	}
-	c.plan.steps = append(c.plan.steps, &step{layer: layer, op: op})
+	c.plan.steps = append(c.plan.steps, layer)
 }
 
 // newBuffer makes memory for a value.

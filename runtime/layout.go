@@ -139,4 +139,8 @@ func (l *layout) complete() bool { return l.ly*l.sy >= l.h && l.lx*l.sx >= l.w }
 // halo, so that they can be walked as one run.
 func (l *layout) flat() bool { return l.halo == halo{} }
 
+// gapless reports whether the rows of vectors of an image follow each other
+// without gaps.
+func (l *layout) gapless() bool { return l.row == l.sx }
+
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

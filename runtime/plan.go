@@ -20,7 +20,8 @@ type Plan struct {
 	mode    Mode
 	threads int
 	passes  []PassReport
-	steps   []*step
+	steps   []LayerReport
+	order   []turn // what a run does
 	inputs  []*value
 	outputs []*value      // of the model, and what the tail reads
 	results []graph.Value // the model's outputs
@@ -31,10 +32,11 @@ type Plan struct {
 	zeros   int // zeros among them
 }
 
-// A step is one thing that Run does.
-type step struct {
-	layer LayerReport
-	op    stepOp
+// A turn is one thing that Run does: a step, or a strip of one where steps
+// take turns (see chain).
+type turn struct {
+	step int
+	op   stepOp
 }
 
 // A stepOp is what a step does, apart from the memory that it does it in.
@@ -95,6 +97,10 @@ type LayerReport struct {
 	// microseconds on one thread.
 	Predicted map[string]float64 `json:"predicted_us,omitempty"`
 
+	// Strips is in how many strips the step runs, in turns with its neighbours
+	// that have as many; 0 is as a whole.
+	Strips int `json:"strips,omitempty"`
+
 	// What the step has to do, for who explains its time.
 	Groups int `json:"groups,omitempty"` // of a convolution
 	Slots  int `json:"slots,omitempty"`  // columns that are computed: N, and those of lanes that hold no pixel
@@ -111,10 +117,7 @@ func (p *Plan) Explain() Report {
 	r := Report{
 		ISA: p.isa.String(), Threads: p.threads, Mode: p.mode.String(), Passes: p.passes,
 		Weights: p.total, Zeros: p.zeros, PackedBytes: p.packed,
-		ArenaBytes: p.arena.floats*4 + p.arena.ints*8,
-	}
-	for _, s := range p.steps {
-		r.Steps = append(r.Steps, s.layer)
+		ArenaBytes: p.arena.floats*4 + p.arena.ints*8, Steps: slices.Clone(p.steps),
 	}
 	if p.tail != nil {
 		r.Later = p.tail.report()

@@ -23,18 +23,24 @@ func (c *compiler) lowerPool(n *graph.Node) error {
 	im := c.imageOf(x, &need, w, fill)
 	l := c.layoutOf(out.name)
 	dst := c.newBuffer(out, l.size(), false)
-	op := &poolOp{pool: c.k.MaxPool, mul: c.k.Mul, w: w, src: im.buf, dst: dst, from: im.layout, to: l}
+	op, layer := c.poolOf(n, w, im, &l, dst)
+	op.taps = im.layout.taps(w, 1, func(y int) int { return y })
+	for img := range images {
+		op.bands = append(op.bands, band{img: img, hi: l.sy})
+	}
+	c.step(layer, op, im.buf, dst)
+	return c.finish(out, l, dst)
+}
+
+// poolOf returns what slides a pooling's window over an image, without the work
+// that it does, and its report.
+func (c *compiler) poolOf(n *graph.Node, w window, im *image, l *layout, dst *buffer) (*poolOp, LayerReport) {
+	op := &poolOp{pool: c.k.MaxPool, mul: c.k.Mul, w: w, src: im.buf, dst: dst, from: im.layout, to: *l}
 	if n.Op == "AveragePool" {
 		op.pool = c.k.SumPool
-		op.inverse = inverseCounts(n, w, &im.layout, &l)
+		op.inverse = inverseCounts(n, w, &im.layout, l)
 	}
-	for ky := range w.kh {
-		for kx := range w.kw {
-			op.taps = append(op.taps, uint32((ky*w.dh*im.layout.row+kx*w.dw)*l.lanes*4))
-		}
-	}
-	c.step(LayerReport{Name: label(n), Op: n.Op, KernelH: w.kh, KernelW: w.kw, Stride: w.sh, Why: "lane-split pooling"}, op, im.buf, dst)
-	return c.finish(out, l, dst)
+	return op, LayerReport{Name: label(n), Op: n.Op, KernelH: w.kh, KernelW: w.kw, Stride: w.sh, Why: "lane-split pooling"}
 }
 
 // poolFill returns what padding must hold for a maximum over value x.
@@ -113,7 +119,8 @@ type poolOp struct {
 	pool     func(dst, src []float32, taps []uint32, step int)
 	mul      func(dst, a, b []float32)
 	w        window
-	taps     []uint32  // byte offset of each tap
+	taps     []uint32 // byte offset of each tap
+	bands    []band
 	inverse  []float32 // of an average: what the sums are multiplied by
 	src, dst *buffer
 	from, to layout
@@ -132,11 +139,12 @@ func (r *poolRunner) run(p *parallel.Pool) { p.Run(r, r.to.c) }
 
 func (r *poolRunner) Chunk(f int) {
 	from, to := &r.from, &r.to
-	for n := range to.n {
-		for vy := range to.sy {
-			at := from.plane(f, n) + ((from.halo.top-r.w.top+vy*r.w.sh)*from.row+from.halo.left-r.w.left)*from.lanes
-			dst := r.y[to.plane(f, n)+to.origin()+vy*to.row*to.lanes:][:to.sx*to.lanes]
-			r.pool(dst, r.x[at:], r.taps, r.w.sw)
+	for _, b := range r.bands {
+		x := from.plane(f, b.img-b.x.img) + ((from.halo.top-r.w.top-b.x.row)*from.row+from.halo.left-r.w.left)*from.lanes
+		y := to.plane(f, b.img-b.y.img) + to.origin() - b.y.row*to.row*to.lanes
+		for vy := b.lo; vy < b.hi; vy++ {
+			dst := r.y[y+vy*to.row*to.lanes:][:to.sx*to.lanes]
+			r.pool(dst, r.x[x+vy*r.w.sh*from.row*from.lanes:], r.taps, r.w.sw)
 			if r.inverse != nil {
 				r.mul(dst, dst, r.inverse[vy*len(dst):][:len(dst)])
 			}

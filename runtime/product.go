@@ -36,12 +36,12 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 	if err != nil {
 		return err
 	}
-	p, layer, err := c.bindWeight(n, newBinding(weight, src, &l, residual))
+	products, layer, err := c.bindWeight(n, newBinding(weight, src, &l, residual))
 	if err != nil {
 		return err
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = w.kh, w.kw, w.sh
-	op := &productOp{p: p, x: src.im.buf, y: dst}
+	op := &productOp{p: products[0], x: src.im.buf, y: dst}
 	touched := []*buffer{op.x, op.y}
 	if residual != nil {
 		op.res = residual.buf
@@ -117,14 +117,22 @@ func directSource(im *image, w window, perGroup int) source {
 	l := &im.layout
 	s := source{im: im, window: w, group: uint32(l.plane(perGroup, 0) * 4)}
 	s.origin = ((l.halo.top-w.top)*l.row + l.halo.left - w.left) * l.lanes
-	for f := range perGroup {
+	s.offsets = l.taps(w, perGroup, func(y int) int { return y })
+	return s
+}
+
+// taps returns the offsets in bytes of the taps of a window in some features,
+// where row tells in which row of memory the y-th under the window lies.
+func (l *layout) taps(w window, features int, row func(y int) int) []uint32 {
+	var offsets []uint32
+	for f := range features {
 		for ky := range w.kh {
 			for kx := range w.kw {
-				s.offsets = append(s.offsets, uint32((l.plane(f, 0)+(ky*w.dh*l.row+kx*w.dw)*l.lanes)*4))
+				offsets = append(offsets, uint32((l.plane(f, 0)+(row(ky*w.dh)*l.row+kx*w.dw)*l.lanes)*4))
 			}
 		}
 	}
-	return s
+	return offsets
 }
 
 // A binding is a weight, what it multiplies, and where the outputs go.
@@ -134,8 +142,25 @@ type binding struct {
 	out      *layout
 	residual *image // nil for none
 	grid     spmm.Shape
-	images   int // that each have such a grid of vectors
+	images   int    // that each have such a grid of vectors
+	work     []work // that each become a product
 }
+
+// A work is bands that are computed in one go.
+type work struct {
+	offsets []uint32 // of the weight's columns, see source
+	bands   []band
+}
+
+// A band is some rows of vectors of an image of the output.
+type band struct {
+	img, lo, hi int
+	x, y        anchor // of the operands' memory
+}
+
+// An anchor is the image and the row of vectors that the memory of a value
+// begins with: the first ones, but for values that are never there as a whole.
+type anchor struct{ img, row int }
 
 // newBinding brings them together. Outputs that follow each other without gaps
 // in all operands are one run.
@@ -144,17 +169,34 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	if src.window == unitWindow && !src.planes.apart() && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
 		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
 	}
+	var all []band
+	for img := range b.images {
+		all = append(all, band{img: img, hi: b.grid.Rows})
+	}
+	b.work = []work{{src.offsets, all}}
 	return b
 }
 
-// place returns where a vector of the grid lies in the operands, in elements.
-func (b *binding) place(img, row, col int) (x, y, res int) {
+// shape returns the rectangle of vectors that a band is. Rows that follow each
+// other without gaps in all operands are one.
+func (b *binding) shape(s band) spmm.Shape {
+	rows := s.hi - s.lo
+	if b.src.window == unitWindow && b.src.im.layout.gapless() && b.out.gapless() && (b.residual == nil || b.residual.layout.gapless()) {
+		return spmm.Shape{Rows: 1, Cols: rows * b.grid.Cols}
+	}
+	return spmm.Shape{Rows: rows, Cols: b.grid.Cols}
+}
+
+// place returns where the vector of a band's row and column lies in the
+// operands, in elements.
+func (b *binding) place(s band, row, col int) (x, y, res int) {
 	in, win := &b.src.im.layout, b.src.window
-	x = b.src.origin + (b.src.planes.of(img)*in.image+row*win.sh*in.row+col*win.sw)*in.lanes
-	y = b.out.origin() + (img*b.out.image+row*b.out.row+col)*b.out.lanes
+	row += s.lo
+	x = b.src.origin + ((b.src.planes.of(s.img)-s.x.img)*in.image+(row*win.sh-s.x.row)*in.row+col*win.sw)*in.lanes
+	y = b.out.origin() + ((s.img-s.y.img)*b.out.image+(row-s.y.row)*b.out.row+col)*b.out.lanes
 	if b.residual != nil {
 		r := &b.residual.layout
-		res = r.origin() + (img*r.image+row*r.row+col)*r.lanes
+		res = r.origin() + (s.img*r.image+row*r.row+col)*r.lanes
 	}
 	return x, y, res
 }
@@ -167,8 +209,8 @@ type product interface {
 }
 
 // bindWeight chooses a format for the weight, packs it, and lays tiles over
-// the output.
-func (c *compiler) bindWeight(n *graph.Node, b *binding) (p product, layer LayerReport, err error) {
+// the output: a product for each work of the binding.
+func (c *compiler) bindWeight(n *graph.Node, b *binding) (products []product, layer LayerReport, err error) {
 	w, out := b.w, b.out
 	layer = LayerReport{Name: label(n), Op: n.Op, M: w.rows, K: w.cols, N: out.n * out.h * out.w, Sparsity: w.sparsity(), NNZ: w.nnz}
 	if size := int64(b.src.im.layout.size()) * 4; size > math.MaxUint32 {
@@ -182,71 +224,113 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (p product, layer Layer
 	if choice.format.r == alongLanes {
 		bind = c.bindVectors
 	}
-	p, bytes, err := bind(b, choice.format, epi)
+	products, bytes, err := bind(b, choice.format, epi)
 	if err != nil {
 		return nil, layer, err
 	}
-	layer.Kernel = p.Kernel()
+	layer.Kernel = products[len(products)-1].Kernel()
 	layer.Slots = layer.N
 	if choice.format.r != alongLanes { // where pixels are taken one by one
 		layer.Slots = out.n * out.sy * out.sx * out.lanes
 	}
 	c.countWeight(w, &layer, choice.format, bytes)
-	return p, layer, nil
+	return products, layer, nil
 }
 
 // bindTiles binds a weight to tiles of vectors, on the kernels of package spmm.
 // It returns the bytes that the packed weight takes, too.
-func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) (product, int, error) {
+func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product, int, error) {
 	w, win := b.w, b.src.window
-	shapes := c.fit(w, f, win).Cover(b.grid)
-	a := spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, shapes, win)}
-	a.Chunk, shapes = c.share(w, f, shapes, b.images)
-	packed, err := c.packTiles(w, f, a)
-	if err != nil {
-		return nil, 0, err
-	}
-	var tiles []spmm.Tile
-	for img := range b.images {
-		for _, s := range shapes {
-			t := spmm.Tile{Shape: s.Shape}
-			t.X, t.Y, t.Res = b.place(img, s.Row, s.Col)
-			tiles = append(tiles, t)
-		}
-	}
+	widest := b.widest()
+	shapes := c.fit(w, f, win).Cover(b.shape(widest.bands[0]))
+	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, shapes, win)}
+	a.Chunk, _ = c.share(w, f, shapes, len(widest.bands))
 	bytes := c.lanes * 4
 	geo := spmm.Geometry{XRow: win.sh * b.src.im.layout.row * bytes, YRow: b.out.row * bytes, YChan: b.out.channel * bytes}
 	if b.residual != nil {
 		geo.ResRow, geo.ResChan = b.residual.layout.row*bytes, b.residual.layout.channel*bytes
 	}
-	p, err := spmm.NewProduct(c.cfg.ISA, packed, win.sw, geo, tiles, epi)
-	return p, packed.Bytes(), err
+	packed := make(map[*uint32]*spmm.Weight) // by its offsets
+	total := 0
+	return bindEach(b, func(work *work) (product, error) {
+		key := &work.offsets[0]
+		if packed[key] == nil {
+			var err error
+			a.Offsets = work.offsets
+			if packed[key], err = c.packTiles(w, f, a); err != nil {
+				return nil, err
+			}
+			total += packed[key].Bytes()
+		}
+		var tiles []spmm.Tile
+		for _, s := range work.bands {
+			_, shapes := c.share(w, f, c.fit(w, f, win).Cover(b.shape(s)), len(work.bands))
+			for _, at := range shapes {
+				t := spmm.Tile{Shape: at.Shape}
+				t.X, t.Y, t.Res = b.place(s, at.Row, at.Col)
+				tiles = append(tiles, t)
+			}
+		}
+		return spmm.NewProduct(c.cfg.ISA, packed[key], win.sw, geo, tiles, epi)
+	}, &total)
 }
 
 // bindVectors binds a dense weight to single vectors, on the kernels of package
 // gemm.
-func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) (product, int, error) {
+func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) ([]product, int, error) {
 	w := b.w
-	packed, err := c.packVectors(w, spmm.Addressing{Offsets: b.src.offsets, Groups: w.groups, GroupStride: b.src.group})
-	if err != nil {
-		return nil, 0, err
-	}
-	var tiles []gemm.Tile
-	for img := range b.images {
-		for row := range b.grid.Rows {
-			for col := range b.grid.Cols {
-				t := gemm.Tile{Lanes: b.lanes(row, col)}
-				t.X, t.Y, t.Res = b.place(img, row, col)
-				tiles = append(tiles, t)
-			}
-		}
-	}
 	geo := gemm.Geometry{YChan: b.out.channel * c.lanes * 4}
 	if b.residual != nil {
 		geo.ResChan = b.residual.layout.channel * c.lanes * 4
 	}
-	p, err := gemm.NewProduct(packed, geo, tiles, epi)
-	return p, packed.Bytes(), err
+	packed := make(map[*uint32]*gemm.Weight) // by its offsets
+	total := 0
+	return bindEach(b, func(work *work) (product, error) {
+		key := &work.offsets[0]
+		if packed[key] == nil {
+			var err error
+			a := spmm.Addressing{Offsets: work.offsets, Groups: w.groups, GroupStride: b.src.group}
+			if packed[key], err = c.packVectors(w, a); err != nil {
+				return nil, err
+			}
+			total += packed[key].Bytes()
+		}
+		var tiles []gemm.Tile
+		for _, s := range work.bands {
+			for row := range s.hi - s.lo {
+				for col := range b.grid.Cols {
+					t := gemm.Tile{Lanes: b.lanes(s.lo+row, col)}
+					t.X, t.Y, t.Res = b.place(s, row, col)
+					tiles = append(tiles, t)
+				}
+			}
+		}
+		return gemm.NewProduct(packed[key], geo, tiles, epi)
+	}, &total)
+}
+
+// bindEach makes the product of each work, and returns the bytes of their
+// packed weights, which bind counts.
+func bindEach(b *binding, bind func(*work) (product, error), bytes *int) ([]product, int, error) {
+	products := make([]product, len(b.work))
+	for i := range b.work {
+		var err error
+		if products[i], err = bind(&b.work[i]); err != nil {
+			return nil, 0, err
+		}
+	}
+	return products, *bytes, nil
+}
+
+// widest returns the work of the largest band.
+func (b *binding) widest() *work {
+	best := &b.work[0]
+	for i := range b.work {
+		if w := &b.work[i]; b.shape(w.bands[0]).Vectors() > b.shape(best.bands[0]).Vectors() {
+			best = w
+		}
+	}
+	return best
 }
 
 // lanes returns which lanes of a vector of the grid hold pixels.

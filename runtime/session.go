@@ -24,16 +24,22 @@ type Session struct {
 	pace    pace
 	floats  []float32 // the arena of activations
 	ints    []int64   // the same for integer tensors
-	runners []runner
+	runners []boundTurn
 	inputs  map[string]Tensor
 	outputs map[string]Tensor
 	inner   []*Session // that hold results of the last run, of parts of the plan's tail
 	home    *cached    // what the session goes back to, nil where it stands alone
 }
 
-// A runner is a step bound to the memory of one session.
+// A runner is what a step, or a strip of it, does in the memory of a session.
 type runner interface {
 	run(p *parallel.Pool)
+}
+
+// A boundTurn is a turn of a plan bound to the memory of one session.
+type boundTurn struct {
+	step int
+	runner
 }
 
 // NewSession allocates the memory of one inference and binds every step to it.
@@ -56,8 +62,8 @@ func (p *Plan) newSession(pool *parallel.Pool) *Session {
 		inputs:  make(map[string]Tensor),
 		outputs: make(map[string]Tensor),
 	}
-	for _, st := range p.steps {
-		s.runners = append(s.runners, st.op.bind(s))
+	for _, t := range p.order {
+		s.runners = append(s.runners, boundTurn{t.step, t.op.bind(s)})
 	}
 	for _, v := range p.inputs {
 		s.inputs[v.name] = s.tensor(v)
@@ -184,16 +190,20 @@ func (s *Session) finish(ctx context.Context, pool *parallel.Pool, left *int64) 
 // to measure them, as their operands may lie where a later step has put its
 // result. What only a run tells the shapes of is no step, and left out.
 func (s *Session) RunTimed(ctx context.Context, first int, times []time.Duration) error {
-	if first < 0 || first > len(s.runners)-len(times) {
-		return fmt.Errorf("%d steps from %d on, the plan has %d", len(times), first, len(s.runners))
+	if first < 0 || first > len(s.plan.steps)-len(times) {
+		return fmt.Errorf("%d steps from %d on, the plan has %d", len(times), first, len(s.plan.steps))
 	}
-	for i, r := range s.runners[first:][:len(times)] {
+	clear(times)
+	for _, r := range s.runners {
+		if r.step < first || r.step >= first+len(times) {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		start := time.Now()
 		r.run(s.pool)
-		times[i] = time.Since(start)
+		times[r.step-first] += time.Since(start)
 	}
 	return nil
 }

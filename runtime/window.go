@@ -68,6 +68,9 @@ func (w window) reads(o halo) bool { return o != halo{} || w.padded() }
 // taps returns how many elements a window covers.
 func (w window) taps() int { return w.kh * w.kw }
 
+// reach returns how many rows a window spans.
+func (w *window) reach() int { return (w.kh-1)*w.dh + 1 }
+
 // positions returns where the window's elements are taken from.
 func (w window) positions() []tap {
 	var taps []tap

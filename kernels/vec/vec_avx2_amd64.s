@@ -3253,7 +3253,73 @@ TEXT ·maxPoolAVX2(SB), $128-80
 	IMUL3Q       $0x00000020, DI, DI
 	VBROADCASTSS f32x1_ff800000<>+0(SB), Y0
 
-many:
+seven:
+	CMPQ    AX, $0x00000038
+	JL      four
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	LEAQ    (DX)(DI*1), R8
+	VMOVAPS Y0, Y4
+	LEAQ    (R8)(DI*1), R9
+	VMOVAPS Y0, Y5
+	LEAQ    (R9)(DI*1), R10
+	VMOVAPS Y0, Y6
+	LEAQ    (R10)(DI*1), R11
+	VMOVAPS Y0, Y7
+	LEAQ    (R11)(DI*1), R12
+	VMOVAPS Y0, Y8
+	LEAQ    (R12)(DI*1), R13
+	MOVQ    BX, R14
+	JMP     sevenCheck
+
+sevenTap:
+	MOVL    (R14), R15
+	ADDQ    $0x04, R14
+	VMOVUPS (DX)(R15*1), Y9
+	VMAXPS  Y2, Y9, Y1
+	VMAXPS  Y9, Y2, Y2
+	VORPS   Y1, Y2, Y2
+	VMOVUPS (R8)(R15*1), Y9
+	VMAXPS  Y3, Y9, Y1
+	VMAXPS  Y9, Y3, Y3
+	VORPS   Y1, Y3, Y3
+	VMOVUPS (R9)(R15*1), Y9
+	VMAXPS  Y4, Y9, Y1
+	VMAXPS  Y9, Y4, Y4
+	VORPS   Y1, Y4, Y4
+	VMOVUPS (R10)(R15*1), Y9
+	VMAXPS  Y5, Y9, Y1
+	VMAXPS  Y9, Y5, Y5
+	VORPS   Y1, Y5, Y5
+	VMOVUPS (R11)(R15*1), Y9
+	VMAXPS  Y6, Y9, Y1
+	VMAXPS  Y9, Y6, Y6
+	VORPS   Y1, Y6, Y6
+	VMOVUPS (R12)(R15*1), Y9
+	VMAXPS  Y7, Y9, Y1
+	VMAXPS  Y9, Y7, Y7
+	VORPS   Y1, Y7, Y7
+	VMOVUPS (R13)(R15*1), Y9
+	VMAXPS  Y8, Y9, Y1
+	VMAXPS  Y9, Y8, Y8
+	VORPS   Y1, Y8, Y8
+
+sevenCheck:
+	CMPQ    R14, SI
+	JB      sevenTap
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	VMOVUPS Y4, 64(CX)
+	VMOVUPS Y5, 96(CX)
+	VMOVUPS Y6, 128(CX)
+	VMOVUPS Y7, 160(CX)
+	VMOVUPS Y8, 192(CX)
+	LEAQ    (R13)(DI*1), DX
+	ADDQ    $0x000000e0, CX
+	SUBQ    $0x00000038, AX
+	JMP     seven
+
+four:
 	CMPQ    AX, $0x00000020
 	JL      one
 	VMOVAPS Y0, Y2
@@ -3264,9 +3330,9 @@ many:
 	VMOVAPS Y0, Y5
 	LEAQ    (R9)(DI*1), R10
 	MOVQ    BX, R11
-	JMP     manyCheck
+	JMP     fourCheck
 
-manyTap:
+fourTap:
 	MOVL    (R11), R12
 	ADDQ    $0x04, R11
 	VMOVUPS (DX)(R12*1), Y6
@@ -3286,9 +3352,9 @@ manyTap:
 	VMAXPS  Y6, Y5, Y5
 	VORPS   Y1, Y5, Y5
 
-manyCheck:
+fourCheck:
 	CMPQ    R11, SI
-	JB      manyTap
+	JB      fourTap
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	VMOVUPS Y4, 64(CX)
@@ -3296,7 +3362,7 @@ manyCheck:
 	LEAQ    (R10)(DI*1), DX
 	ADDQ    $0x00000080, CX
 	SUBQ    $0x00000020, AX
-	JMP     many
+	JMP     four
 
 one:
 	CMPQ    AX, $0x00000008
@@ -3339,7 +3405,59 @@ TEXT ·sumPoolAVX2(SB), $128-80
 	IMUL3Q       $0x00000020, DI, DI
 	VBROADCASTSS f32x1_00000000<>+0(SB), Y0
 
-many:
+seven:
+	CMPQ    AX, $0x00000038
+	JL      four
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	LEAQ    (DX)(DI*1), R8
+	VMOVAPS Y0, Y3
+	LEAQ    (R8)(DI*1), R9
+	VMOVAPS Y0, Y4
+	LEAQ    (R9)(DI*1), R10
+	VMOVAPS Y0, Y5
+	LEAQ    (R10)(DI*1), R11
+	VMOVAPS Y0, Y6
+	LEAQ    (R11)(DI*1), R12
+	VMOVAPS Y0, Y7
+	LEAQ    (R12)(DI*1), R13
+	MOVQ    BX, R14
+	JMP     sevenCheck
+
+sevenTap:
+	MOVL    (R14), R15
+	ADDQ    $0x04, R14
+	VMOVUPS (DX)(R15*1), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVUPS (R8)(R15*1), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS (R9)(R15*1), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVUPS (R10)(R15*1), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS (R11)(R15*1), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVUPS (R12)(R15*1), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS (R13)(R15*1), Y8
+	VADDPS  Y8, Y7, Y7
+
+sevenCheck:
+	CMPQ    R14, SI
+	JB      sevenTap
+	VMOVUPS Y1, (CX)
+	VMOVUPS Y2, 32(CX)
+	VMOVUPS Y3, 64(CX)
+	VMOVUPS Y4, 96(CX)
+	VMOVUPS Y5, 128(CX)
+	VMOVUPS Y6, 160(CX)
+	VMOVUPS Y7, 192(CX)
+	LEAQ    (R13)(DI*1), DX
+	ADDQ    $0x000000e0, CX
+	SUBQ    $0x00000038, AX
+	JMP     seven
+
+four:
 	CMPQ    AX, $0x00000020
 	JL      one
 	VMOVAPS Y0, Y1
@@ -3350,9 +3468,9 @@ many:
 	VMOVAPS Y0, Y4
 	LEAQ    (R9)(DI*1), R10
 	MOVQ    BX, R11
-	JMP     manyCheck
+	JMP     fourCheck
 
-manyTap:
+fourTap:
 	MOVL    (R11), R12
 	ADDQ    $0x04, R11
 	VMOVUPS (DX)(R12*1), Y5
@@ -3364,9 +3482,9 @@ manyTap:
 	VMOVUPS (R10)(R12*1), Y5
 	VADDPS  Y5, Y4, Y4
 
-manyCheck:
+fourCheck:
 	CMPQ    R11, SI
-	JB      manyTap
+	JB      fourTap
 	VMOVUPS Y1, (CX)
 	VMOVUPS Y2, 32(CX)
 	VMOVUPS Y3, 64(CX)
@@ -3374,7 +3492,7 @@ manyCheck:
 	LEAQ    (R10)(DI*1), DX
 	ADDQ    $0x00000080, CX
 	SUBQ    $0x00000020, AX
-	JMP     many
+	JMP     four
 
 one:
 	CMPQ    AX, $0x00000008

@@ -3229,7 +3229,73 @@ TEXT ·maxPoolAVX512(SB), $128-80
 	IMUL3Q       $0x00000040, DI, DI
 	VBROADCASTSS f32x1_ff800000<>+0(SB), Z0
 
-many:
+seven:
+	CMPQ    AX, $0x00000070
+	JL      four
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	LEAQ    (DX)(DI*1), R8
+	VMOVAPS Z0, Z4
+	LEAQ    (R8)(DI*1), R9
+	VMOVAPS Z0, Z5
+	LEAQ    (R9)(DI*1), R10
+	VMOVAPS Z0, Z6
+	LEAQ    (R10)(DI*1), R11
+	VMOVAPS Z0, Z7
+	LEAQ    (R11)(DI*1), R12
+	VMOVAPS Z0, Z8
+	LEAQ    (R12)(DI*1), R13
+	MOVQ    BX, R14
+	JMP     sevenCheck
+
+sevenTap:
+	MOVL    (R14), R15
+	ADDQ    $0x04, R14
+	VMOVUPS (DX)(R15*1), Z9
+	VMAXPS  Z2, Z9, Z1
+	VMAXPS  Z9, Z2, Z2
+	VORPS   Z1, Z2, Z2
+	VMOVUPS (R8)(R15*1), Z9
+	VMAXPS  Z3, Z9, Z1
+	VMAXPS  Z9, Z3, Z3
+	VORPS   Z1, Z3, Z3
+	VMOVUPS (R9)(R15*1), Z9
+	VMAXPS  Z4, Z9, Z1
+	VMAXPS  Z9, Z4, Z4
+	VORPS   Z1, Z4, Z4
+	VMOVUPS (R10)(R15*1), Z9
+	VMAXPS  Z5, Z9, Z1
+	VMAXPS  Z9, Z5, Z5
+	VORPS   Z1, Z5, Z5
+	VMOVUPS (R11)(R15*1), Z9
+	VMAXPS  Z6, Z9, Z1
+	VMAXPS  Z9, Z6, Z6
+	VORPS   Z1, Z6, Z6
+	VMOVUPS (R12)(R15*1), Z9
+	VMAXPS  Z7, Z9, Z1
+	VMAXPS  Z9, Z7, Z7
+	VORPS   Z1, Z7, Z7
+	VMOVUPS (R13)(R15*1), Z9
+	VMAXPS  Z8, Z9, Z1
+	VMAXPS  Z9, Z8, Z8
+	VORPS   Z1, Z8, Z8
+
+sevenCheck:
+	CMPQ    R14, SI
+	JB      sevenTap
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	VMOVUPS Z4, 128(CX)
+	VMOVUPS Z5, 192(CX)
+	VMOVUPS Z6, 256(CX)
+	VMOVUPS Z7, 320(CX)
+	VMOVUPS Z8, 384(CX)
+	LEAQ    (R13)(DI*1), DX
+	ADDQ    $0x000001c0, CX
+	SUBQ    $0x00000070, AX
+	JMP     seven
+
+four:
 	CMPQ    AX, $0x00000040
 	JL      one
 	VMOVAPS Z0, Z2
@@ -3240,9 +3306,9 @@ many:
 	VMOVAPS Z0, Z5
 	LEAQ    (R9)(DI*1), R10
 	MOVQ    BX, R11
-	JMP     manyCheck
+	JMP     fourCheck
 
-manyTap:
+fourTap:
 	MOVL    (R11), R12
 	ADDQ    $0x04, R11
 	VMOVUPS (DX)(R12*1), Z6
@@ -3262,9 +3328,9 @@ manyTap:
 	VMAXPS  Z6, Z5, Z5
 	VORPS   Z1, Z5, Z5
 
-manyCheck:
+fourCheck:
 	CMPQ    R11, SI
-	JB      manyTap
+	JB      fourTap
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
 	VMOVUPS Z4, 128(CX)
@@ -3272,7 +3338,7 @@ manyCheck:
 	LEAQ    (R10)(DI*1), DX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, AX
-	JMP     many
+	JMP     four
 
 one:
 	CMPQ    AX, $0x00000010
@@ -3315,7 +3381,59 @@ TEXT ·sumPoolAVX512(SB), $128-80
 	IMUL3Q       $0x00000040, DI, DI
 	VBROADCASTSS f32x1_00000000<>+0(SB), Z0
 
-many:
+seven:
+	CMPQ    AX, $0x00000070
+	JL      four
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	LEAQ    (DX)(DI*1), R8
+	VMOVAPS Z0, Z3
+	LEAQ    (R8)(DI*1), R9
+	VMOVAPS Z0, Z4
+	LEAQ    (R9)(DI*1), R10
+	VMOVAPS Z0, Z5
+	LEAQ    (R10)(DI*1), R11
+	VMOVAPS Z0, Z6
+	LEAQ    (R11)(DI*1), R12
+	VMOVAPS Z0, Z7
+	LEAQ    (R12)(DI*1), R13
+	MOVQ    BX, R14
+	JMP     sevenCheck
+
+sevenTap:
+	MOVL    (R14), R15
+	ADDQ    $0x04, R14
+	VMOVUPS (DX)(R15*1), Z8
+	VADDPS  Z8, Z1, Z1
+	VMOVUPS (R8)(R15*1), Z8
+	VADDPS  Z8, Z2, Z2
+	VMOVUPS (R9)(R15*1), Z8
+	VADDPS  Z8, Z3, Z3
+	VMOVUPS (R10)(R15*1), Z8
+	VADDPS  Z8, Z4, Z4
+	VMOVUPS (R11)(R15*1), Z8
+	VADDPS  Z8, Z5, Z5
+	VMOVUPS (R12)(R15*1), Z8
+	VADDPS  Z8, Z6, Z6
+	VMOVUPS (R13)(R15*1), Z8
+	VADDPS  Z8, Z7, Z7
+
+sevenCheck:
+	CMPQ    R14, SI
+	JB      sevenTap
+	VMOVUPS Z1, (CX)
+	VMOVUPS Z2, 64(CX)
+	VMOVUPS Z3, 128(CX)
+	VMOVUPS Z4, 192(CX)
+	VMOVUPS Z5, 256(CX)
+	VMOVUPS Z6, 320(CX)
+	VMOVUPS Z7, 384(CX)
+	LEAQ    (R13)(DI*1), DX
+	ADDQ    $0x000001c0, CX
+	SUBQ    $0x00000070, AX
+	JMP     seven
+
+four:
 	CMPQ    AX, $0x00000040
 	JL      one
 	VMOVAPS Z0, Z1
@@ -3326,9 +3444,9 @@ many:
 	VMOVAPS Z0, Z4
 	LEAQ    (R9)(DI*1), R10
 	MOVQ    BX, R11
-	JMP     manyCheck
+	JMP     fourCheck
 
-manyTap:
+fourTap:
 	MOVL    (R11), R12
 	ADDQ    $0x04, R11
 	VMOVUPS (DX)(R12*1), Z5
@@ -3340,9 +3458,9 @@ manyTap:
 	VMOVUPS (R10)(R12*1), Z5
 	VADDPS  Z5, Z4, Z4
 
-manyCheck:
+fourCheck:
 	CMPQ    R11, SI
-	JB      manyTap
+	JB      fourTap
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(CX)
 	VMOVUPS Z3, 128(CX)
@@ -3350,7 +3468,7 @@ manyCheck:
 	LEAQ    (R10)(DI*1), DX
 	ADDQ    $0x00000100, CX
 	SUBQ    $0x00000040, AX
-	JMP     many
+	JMP     four
 
 one:
 	CMPQ    AX, $0x00000010

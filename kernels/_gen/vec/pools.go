@@ -14,7 +14,8 @@ func (g gen) pools() {
 	g.pool("sumPool", "the sum", 0, func(acc, x, _ Register) { VADDPS(x, acc, acc) })
 }
 
-// pool writes one: four vectors of dst at a time, then one.
+// pool writes one: seven vectors of dst at a time, as rows of lane-split images
+// have, then four, then one.
 func (g gen) pool(name, what string, empty float32, f func(acc, x, t Register)) {
 	g.text(name, "(dst, src []float32, taps []uint32, step int)",
 		what+" of the vectors of src at the taps, for each vector of dst; vector i starts at step*i.")
@@ -26,7 +27,6 @@ func (g gen) pool(name, what string, empty float32, f func(acc, x, t Register)) 
 	IMUL3Q(U32(g.bytes(1)), step, step)
 	none, t := g.splat(empty), g.vec()
 
-	const many = 4
 	turn := func(label string, vectors int, next string) {
 		Label(label)
 		CMPQ(n, U32(vectors*g.lanes))
@@ -63,7 +63,8 @@ func (g gen) pool(name, what string, empty float32, f func(acc, x, t Register)) 
 		SUBQ(U32(vectors*g.lanes), n)
 		JMP(LabelRef(label))
 	}
-	turn("many", many, "one")
+	turn("seven", 7, "four")
+	turn("four", 4, "one")
 	turn("one", 1, "done")
 	Label("done")
 	g.ret()
