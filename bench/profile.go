@@ -44,11 +44,12 @@ type ProfileStep struct {
 	K        int     `json:"k"`
 	N        int     `json:"n"`
 	Sparsity float64 `json:"sparsity"`
-	US       float64 `json:"us"`           // median, microseconds
-	Share    float64 `json:"share"`        // of a whole run
-	Moved    int     `json:"moved_bytes"`  // activations read and written
-	Weight   int     `json:"weight_bytes"` // as packed
-	GFlops   float64 `json:"gflops"`       // two operations a multiply-add of a nonzero
+	Strips   int     `json:"strips,omitempty"` // in which it takes turns with its neighbours
+	US       float64 `json:"us"`               // median, microseconds
+	Share    float64 `json:"share"`            // of a whole run
+	Moved    int     `json:"moved_bytes"`      // activations read and written
+	Weight   int     `json:"weight_bytes"`     // as packed
+	GFlops   float64 `json:"gflops"`           // two operations a multiply-add of a nonzero
 	// Bound is what the time is held against, see [kernels.Limits.StepBound],
 	// and BoundShare that over the time: 1 is as fast as can be.
 	Bound      kernels.Bound `json:"bound"`
@@ -87,7 +88,7 @@ func ProfilePlan(ctx context.Context, m *graph.Model, limits kernels.Limits, o O
 	plan := p.report
 	r := &Profile{
 		Model: o.name(m), ISA: plan.ISA, Sparsity: plan.Sparsity(), Threads: plan.Threads, Mode: plan.Mode, Batch: batch(c.plan.Inputs()),
-		Limits: limits, Run: summarize(turns[0].times), ClockUS: microseconds(clockTime()) * float64(len(plan.Steps)), Later: len(plan.Later),
+		Limits: limits, Run: summarize(turns[0].times), ClockUS: microseconds(clockTime()) * float64(plan.Turns), Later: len(plan.Later),
 	}
 	whole := r.Run.P50 * 1e3
 	for _, s := range p.steps() {
@@ -102,7 +103,7 @@ func newProfileStep(s step, limits kernels.Limits, plan runtime.Report, whole fl
 	l, resident := s.LayerReport, plan.PackedBytes+plan.ArenaBytes
 	p := ProfileStep{
 		Name: l.Name, Op: l.Op, Kind: kindOf(l), Kernel: l.Kernel, Format: l.Format, M: l.M, K: l.K, N: l.N,
-		Sparsity: l.Sparsity, US: s.us, Moved: l.Moved, Weight: l.Weight,
+		Sparsity: l.Sparsity, Strips: l.Strips, US: s.us, Moved: l.Moved, Weight: l.Weight,
 		Bound:     limits.StepBound(l, resident, plan.Threads),
 		TrafficUS: limits.StepTraffic(l, resident, plan.Threads).US,
 	}

@@ -35,15 +35,21 @@ type strip struct {
 // whole returns how many bytes the value takes as a whole.
 func (s *strip) whole() int { return 4 * s.n * s.c * s.sy * s.row * s.lanes }
 
-const (
-	// stripBytes is how much of their memory the strips of a chain use at a time:
-	// it should stay in an L2 cache of 1 MiB, beside weights and the rows that
-	// come and go.
-	stripBytes = 640 << 10
-	// chainBytes is how large a value is that is better never there as a whole:
-	// with what it is made from, it does not stay in such a cache.
-	chainBytes = 1 << 20
-)
+// cacheBytes is the cache that strips are made for: the L2 cache of a core has
+// as much in most CPUs, or more. Plans of an instruction set are to be the same
+// on all of them.
+const cacheBytes = 1 << 20
+
+// cache returns how large a value is that is better never there as a whole, as
+// the cache does not hold it; and how much of their memory the strips of a chain
+// use at a time, which leaves room for weights and the rows that come and go.
+func (c *compiler) cache() (value, strips int) {
+	n := c.cfg.cache
+	if n == 0 {
+		n = cacheBytes
+	}
+	return n, n / 8 * 5
+}
 
 // chains returns the chains of the graph by the index of the node that they
 // begin with: those that together save most.
@@ -55,13 +61,15 @@ func (c *compiler) chains() map[int]*chain {
 			readers[in]++
 		}
 	}
-	saved := make([]int, len(nodes)+1) // at best, from a node on
+	saved := make([]int, len(nodes)+1) // bytes, at best, from a node on
+	large, room := c.cache()
 	begin := make(map[int]*chain)
 	for i := len(nodes) - 1; i >= 0; i-- {
 		saved[i] = saved[i+1]
 		ch := &chain{wrap: -1}
 		for end := i; end < len(nodes) && c.extend(ch, nodes[end], readers); end++ {
-			if all := ch.bytes() + saved[end+1]; all > saved[i] && ch.fit(c.layoutOf(nodes[end].Outputs[0]).sy) {
+			all := ch.saved(large) + saved[end+1]
+			if all > saved[i] && ch.fit(c.layoutOf(nodes[end].Outputs[0]).sy, room) {
 				saved[i], begin[i] = all, ch.clone()
 			}
 		}
@@ -87,12 +95,11 @@ func (ch *chain) clone() *chain {
 	return &out
 }
 
-// bytes returns how many bytes of values that are too large to stay in the
-// cache the chain does without.
-func (ch *chain) bytes() int {
+// saved returns how many bytes of large values the chain does without.
+func (ch *chain) saved(large int) int {
 	n := 0
 	for _, s := range ch.inner {
-		if b := s.whole(); b >= chainBytes {
+		if b := s.whole(); b >= large {
 			n += b
 		}
 	}
@@ -193,11 +200,11 @@ func (ch *chain) stints(j, sy int) []stint {
 	return stints
 }
 
-// fit finds how many rows a strip has, of an output with sy rows, and reports
-// whether a chain of such strips makes sense.
-func (ch *chain) fit(sy int) bool {
+// fit finds how many rows a strip has, of an output with sy rows, so that the
+// memory in use has room, and reports whether a chain of such strips makes sense.
+func (ch *chain) fit(sy, room int) bool {
 	for ch.rows = sy - 1; ch.rows > 0; ch.rows-- {
-		if ch.count = ceilDiv(sy, ch.rows); ch.size(sy) <= stripBytes {
+		if ch.count = ceilDiv(sy, ch.rows); ch.size(sy) <= room {
 			break
 		}
 	}

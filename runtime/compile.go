@@ -164,7 +164,10 @@ func (c *compiler) run(ctx context.Context) error {
 		c.plan.outputs = append(c.plan.outputs, v)
 	}
 	c.classify()
-	chains := c.chains()
+	var chains map[int]*chain
+	if !slices.Contains(c.cfg.SkipPasses, strips) {
+		chains = c.chains()
+	}
 	for i := 0; i < len(c.g.Nodes); i++ {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -103,6 +103,12 @@ func reference(t *testing.T, m *graph.Model, x *graph.Tensor) []float32 {
 // some numbers of threads, and compares its output with the reference.
 func checkModel(t *testing.T, m *graph.Model, skip ...string) {
 	t.Helper()
+	checkConfig(t, m, Config{SkipPasses: skip})
+}
+
+// checkConfig is checkModel with what else a configuration says.
+func checkConfig(t *testing.T, m *graph.Model, cfg Config) {
+	t.Helper()
 	in := m.Inputs[0]
 	shape := make([]int, len(in.Shape))
 	for i, d := range in.Shape {
@@ -118,7 +124,8 @@ func checkModel(t *testing.T, m *graph.Model, skip ...string) {
 		for _, mode := range []Mode{Auto, Dense, Sparse} {
 			var first []float32
 			for _, threads := range []int{1, 2, 4} {
-				p, err := Compile(context.Background(), m, Config{ISA: i, Mode: mode, Threads: threads, SkipPasses: skip})
+				cfg.ISA, cfg.Mode, cfg.Threads = i, mode, threads
+				p, err := Compile(context.Background(), m, cfg)
 				if err != nil {
 					t.Fatalf("%v %v: %v", i, mode, err)
 				}

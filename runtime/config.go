@@ -58,8 +58,9 @@ type Config struct {
 	// values that have them, and each part of the model that is compiled for
 	// them, may take what the parts around them leave; with 0, the values 4 GiB.
 	MaxBytes int64
-	// SkipPasses names rewritings of the model that are left out, as listed by
-	// package pass: for finding out what one does.
+	// SkipPasses names what is left out of compiling, for finding out what it
+	// does: rewritings of the model, as listed by package pass, and "strips", the
+	// execution of convolutions depth first.
 	SkipPasses []string
 	// Shapes gives the shapes of inputs by name, Dims the sizes of symbolic
 	// extents; both are needed only where the model leaves them open.
@@ -67,6 +68,7 @@ type Config struct {
 	Dims   map[string]int
 
 	record *graph.Packed // takes what is packed, nil where nobody wants it
+	cache  int           // bytes of the cache that strips are made for, 0 for an L2 cache
 }
 
 // ParsePasses reads which rewritings of a model run, and returns the others for
@@ -124,7 +126,10 @@ func (c Config) resolved() (Config, error) {
 	return c, c.ISA.Check()
 }
 
-// passNames lists the passes, each once.
+// strips is the name under which depth-first execution can be skipped.
+const strips = "strips"
+
+// passNames lists what can be skipped, each once.
 func passNames() []string {
 	names := []string{pass.Branch}
 	for _, p := range pass.All {
@@ -132,5 +137,5 @@ func passNames() []string {
 			names = append(names, p.Name)
 		}
 	}
-	return names
+	return append(names, strips)
 }

@@ -70,6 +70,7 @@ type Report struct {
 	Mode        string        `json:"mode"`
 	Passes      []PassReport  `json:"passes"` // that ran, in order
 	Steps       []LayerReport `json:"steps"`
+	Turns       int           `json:"turns"`           // that the steps take: more than one each where they run in strips
 	Later       []LayerReport `json:"later,omitempty"` // nodes that wait for a run to tell their shapes
 	Weights     int           `json:"weights"`         // elements of the layers' weights
 	Zeros       int           `json:"zeros"`           // zeros among them
@@ -117,7 +118,7 @@ func (p *Plan) Explain() Report {
 	r := Report{
 		ISA: p.isa.String(), Threads: p.threads, Mode: p.mode.String(), Passes: p.passes,
 		Weights: p.total, Zeros: p.zeros, PackedBytes: p.packed,
-		ArenaBytes: p.arena.floats*4 + p.arena.ints*8, Steps: slices.Clone(p.steps),
+		ArenaBytes: p.arena.floats*4 + p.arena.ints*8, Steps: slices.Clone(p.steps), Turns: len(p.order),
 	}
 	if p.tail != nil {
 		r.Later = p.tail.report()

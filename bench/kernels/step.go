@@ -49,12 +49,12 @@ func (l Limits) StepPeak(s runtime.LayerReport, threads int) float64 {
 // the step before left in the nearest caches. A weight comes from where a run
 // leaves it, which touches resident bytes until it is back at this weight: of
 // those, caches hold as many as they have room for. As in [Limits.bound] every
-// thread has caches of its own.
+// thread has caches of its own. In strips, what is moved is of one at a time.
 func (l Limits) StepTraffic(s runtime.LayerReport, resident, threads int) Bound {
 	var b Bound
-	n, held := float64(max(1, threads)), 0.0
+	n, strips, held := float64(max(1, threads)), float64(max(1, s.Strips)), 0.0
 	for _, level := range l.Levels {
-		beyond := max(0, float64(s.Moved)-held)
+		beyond := max(0, float64(s.Moved)-strips*held)
 		if resident > 0 {
 			beyond += float64(s.Weight) * max(0, 1-held/float64(resident))
 		}

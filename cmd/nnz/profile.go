@@ -35,16 +35,19 @@ const costliest = 10
 func printProfile(e *env, r *bench.Profile) error {
 	whole := r.Run.P50 * 1e3
 	steps := func(list []bench.ProfileStep) error {
-		t := newTable("step<", "op<", "kind<", "M x K x N", "zeros", "format<", "kernel<", "µs", "of run", "activations", "weight", "GF/s", "bound µs", "by<", "of bound")
+		t := newTable("step<", "op<", "kind<", "M x K x N", "zeros", "format<", "kernel<", "strips", "µs", "of run", "activations", "weight", "GF/s", "bound µs", "by<", "of bound")
 		for _, s := range list {
-			product, zeros, gflops, weight := "", "", "", ""
+			product, zeros, gflops, weight, strips := "", "", "", "", ""
+			if s.Strips > 0 {
+				strips = count(s.Strips)
+			}
 			if s.M > 0 {
 				product, zeros, weight = fmt.Sprintf("%d x %d x %d", s.M, s.K, s.N), percent(s.Sparsity), size(int64(s.Weight))
 			}
 			if s.GFlops > 0 {
 				gflops = fmt.Sprintf("%.1f", s.GFlops)
 			}
-			t.AppendRow(row(shorten(s.Name, maxName), s.Op, s.Kind, product, zeros, s.Format, s.Kernel, micros(s.US), percent(s.Share),
+			t.AppendRow(row(shorten(s.Name, maxName), s.Op, s.Kind, product, zeros, s.Format, s.Kernel, strips, micros(s.US), percent(s.Share),
 				size(int64(s.Moved)), weight, gflops, micros(s.Bound.US), s.Bound.Name, percent(s.BoundShare)))
 		}
 		return e.print(t)
