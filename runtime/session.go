@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdruntime "runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -19,6 +21,7 @@ type Tensor = ops.Tensor
 // A Session runs a Plan. It owns the memory of one inference and belongs to
 // one goroutine at a time.
 type Session struct {
+	state   atomic.Uint32 // running, closed
 	plan    *Plan
 	pool    *parallel.Pool
 	pace    pace
@@ -35,6 +38,18 @@ type Session struct {
 type runner interface {
 	run(p *parallel.Pool)
 }
+
+// What a session's state says.
+const (
+	running = 1 << iota
+	closed
+)
+
+// Errors of a session that is used by two goroutines at once, or after its end.
+var (
+	ErrBusy   = errors.New("the session runs in another goroutine: each needs a session of its own")
+	ErrClosed = errors.New("the session is closed")
+)
 
 // A boundTurn is a turn of a plan bound to the memory of one session.
 type boundTurn struct {
@@ -74,11 +89,39 @@ func (p *Plan) newSession(pool *parallel.Pool) *Session {
 	return s
 }
 
-// Close ends the session's goroutines. A session may not run after it.
+// Close ends the session's goroutines. A run that is under way in another
+// goroutine ends with [ErrClosed] at its next step, and later ones at once.
 func (s *Session) Close() {
+	// A run that is under way ends the goroutines when it is through.
+	if s.state.Or(closed)&(running|closed) == 0 {
+		s.end()
+	}
+}
+
+// end gives back what the session holds.
+func (s *Session) end() {
 	s.forget()
 	if s.pool != nil {
 		s.pool.Close()
+	}
+}
+
+// begin claims the session for a run.
+func (s *Session) begin() error {
+	switch old := s.state.Or(running); {
+	case old&running != 0:
+		return ErrBusy
+	case old&closed != 0:
+		s.state.And(^uint32(running))
+		return ErrClosed
+	}
+	return nil
+}
+
+// through ends what begin began.
+func (s *Session) through() {
+	if s.state.And(^uint32(running))&closed != 0 {
+		s.end()
 	}
 }
 
@@ -138,9 +181,14 @@ func noValue(kind, name string, all []graph.Value) error {
 }
 
 // Run computes the outputs from the inputs. It returns ctx's error where ctx
-// ends between two steps. It allocates nothing where all shapes are known to
-// the plan.
+// ends between two steps, [ErrClosed] after Close, and [ErrBusy] while another
+// goroutine runs the session; outputs hold nothing of use then. It allocates
+// nothing where all shapes are known to the plan.
 func (s *Session) Run(ctx context.Context) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.through()
 	var left *int64
 	if s.plan.tail != nil {
 		limit := s.plan.tail.limit
@@ -164,6 +212,9 @@ func (s *Session) run(ctx context.Context, pool *parallel.Pool, left *int64) err
 	for _, r := range s.runners {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if s.state.Load()&closed != 0 {
+			return ErrClosed
 		}
 		r.run(pool)
 	}
@@ -193,6 +244,10 @@ func (s *Session) RunTimed(ctx context.Context, first int, times []time.Duration
 	if first < 0 || first > len(s.plan.steps)-len(times) {
 		return fmt.Errorf("%d steps from %d on, the plan has %d", len(times), first, len(s.plan.steps))
 	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.through()
 	clear(times)
 	for _, r := range s.runners {
 		if r.step < first || r.step >= first+len(times) {
