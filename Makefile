@@ -14,10 +14,14 @@ FUZZ_TIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
+.PHONY: build edge run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
+
+# The example of a service, as small as it gets: without HTTP/2 and symbols.
+edge:
+	$(GO) build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o bin/edge ./examples/edge
 
 run: build
 	$(BIN) demo

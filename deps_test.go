@@ -54,7 +54,8 @@ var dependencies = map[string][]string{
 	"bench/verify":    {"graph", "loader", "runtime"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
-	".": {"graph", "loader", "runtime"},
+	".":             {"graph", "loader", "runtime"},
+	"examples/edge": {"."},
 	"cmd/nnz": {
 		"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/...",
 		"github.com/alecthomas/kong", "github.com/jedib0t/go-pretty/v6/...",

@@ -30,6 +30,7 @@ package nnz
 
 import (
 	"context"
+	"io"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
@@ -48,14 +49,24 @@ type (
 	Session = runtime.Session
 	// Plans compiles a model for each shape that comes, and keeps the last few.
 	Plans = runtime.Plans
+	// Value describes an input or an output of a Plan.
+	Value = graph.Value
 	// Tensor is a view of an input or an output of a Session.
 	Tensor = runtime.Tensor
 	// Mode says which layers may run on sparse kernels.
 	Mode = runtime.Mode
+	// LoadOptions say how to read a model.
+	LoadOptions = loader.Options
 	// FormatError tells of a file that is not what it should be.
 	FormatError = loader.FormatError
 	// UnsupportedError lists the nodes of a model that cannot be run.
 	UnsupportedError = runtime.UnsupportedError
+)
+
+// Errors of a [Session] that two goroutines use at once, and of one that is closed.
+var (
+	ErrBusy   = runtime.ErrBusy
+	ErrClosed = runtime.ErrClosed
 )
 
 // The modes of [Config].
@@ -68,6 +79,14 @@ const (
 // Load reads an ONNX model, or a .nnz file that nnz compile wrote: the same model,
 // with weights that are packed already. A damaged file gives a *[FormatError].
 func Load(path string) (*Model, error) { return loader.Load(path) }
+
+// LoadReader reads a model like [Load] does, to the end of r: from an upload, or
+// an embedded file. name stands for a file's name in errors. The zero
+// [LoadOptions] are right for most uses; a service that takes models from others
+// sets MaxBytes.
+func LoadReader(name string, r io.Reader, o LoadOptions) (*Model, error) {
+	return loader.LoadReader(name, r, o)
+}
 
 // NewPlans returns the plans of a model, each of which is compiled when inputs
 // of its shapes first come.

@@ -7,6 +7,7 @@ package loader
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -88,6 +89,29 @@ func Load(path string) (*graph.Model, error) {
 	}
 	own(f.Model)
 	return f.Model, f.Close()
+}
+
+// LoadReader reads an ONNX or .nnz model to the end of r; name stands for a
+// file's name in errors. There is nothing to close, and nothing of what was read
+// is held but dense weights. A model of more than o.MaxBytes is refused, if that
+// is not 0, before more is read.
+func LoadReader(name string, r io.Reader, o Options) (*graph.Model, error) {
+	limited := r
+	if o.MaxBytes > 0 {
+		limited = io.LimitReader(r, o.MaxBytes+1)
+	}
+	data, err := io.ReadAll(limited)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if o.MaxBytes > 0 && int64(len(data)) > o.MaxBytes {
+		return nil, &FormatError{File: name, Offset: o.MaxBytes, Msg: fmt.Sprintf("expected a model of at most %d bytes", o.MaxBytes)}
+	}
+	m, err := Parse(name, data, o)
+	if err == nil && !isCompiled(data) {
+		own(m)
+	}
+	return m, err
 }
 
 // own makes a model hold copies of what is dense of its tensors.
