@@ -27,26 +27,21 @@ func scoreKey(score float32) uint32 { return math.Float32bits(score) &^ (1 << 31
 // cutAt makes the cut below which exactly k scores lie, 0 <= k <= all of them.
 //
 // It counts keys by their upper 16 bits, then those inside the bin that holds
-// the k-th by their lower 15: two passes that copy nothing, so that the weights
-// of a whole network can be selected from in place.
-func cutAt(scores [][]float32, k int) cut {
+// the k-th by their lower 15: two passes that copy nothing.
+func cutAt(scores []float32, k int) cut {
 	const low = 15
 	if k == 0 {
 		return cut{}
 	}
 	bins := make([]int, 1<<(31-low))
-	for _, s := range scores {
-		for _, x := range s {
-			bins[scoreKey(x)>>low]++
-		}
+	for _, x := range scores {
+		bins[scoreKey(x)>>low]++
 	}
 	upper, left := locate(bins, k)
 	clear(bins)
-	for _, s := range scores {
-		for _, x := range s {
-			if key := scoreKey(x); int(key>>low) == upper {
-				bins[key&(1<<low-1)]++
-			}
+	for _, x := range scores {
+		if key := scoreKey(x); int(key>>low) == upper {
+			bins[key&(1<<low-1)]++
 		}
 	}
 	lower, left := locate(bins, left)
