@@ -10,8 +10,8 @@ import (
 
 // Channels judges the outputs, or the inputs, of a layer as a whole, so the
 // granularity has to be made of them: [Row], [Filter] or [Head] for outputs,
-// [Column] or [Channel] for inputs. Units of several take part with the norm of
-// theirs.
+// [Column] or [Channel] for inputs. A unit of several has the largest of their
+// numbers, unless another norm than L1 is asked for.
 type Channels struct {
 	Name string
 	// Inputs makes it judge the inputs of a layer: each row of the weight has the

@@ -6,8 +6,9 @@ import (
 )
 
 // A measure makes scores of different layers comparable: it maps the key of a
-// score of one layer, and the sum of the squares of the scores of that layer
-// that are larger, to a number that does not fall as the key rises.
+// score of one layer, and the sum of the magnitudes, raised to a power, of the
+// scores of that layer that are larger, to a number that does not fall as the
+// key rises.
 type measure func(key uint32, above float64) float64
 
 // magnitude is the absolute value of a score, given its key; a NaN counts as
@@ -23,21 +24,22 @@ func magnitude(key uint32) float64 {
 // shares returns how many units of each layer go where those of the smallest
 // measures of all layers together do, and of each layer the fraction of a floor
 // stays. Ties go to the layers in order. The measure of a layer may be made
-// from its scores; squares says whether it looks at what is above.
+// from the sum of the magnitudes of its scores, raised to a power, which the
+// numbers above are then sums of; 0 where no measure looks at either.
 //
 // Nothing is sorted and no scores are kept. A first pass counts scores by the
 // upper half of their keys; that gives bounds for the measure at which to cut.
 // A second one counts by whole keys what lies between the bounds.
-func (c *contest) shares(floor float64, squares bool, measureOf func(layer int, scores []float32) measure) ([]int, error) {
+func (c *contest) shares(floor float64, power int, measureOf func(layer int, sum float64) measure) ([]int, error) {
 	ladders := make([]ladder, len(c.layers))
 	most, n, empty := 0, 0, 0
 	for i := range c.layers {
-		scores, err := c.scores(i)
-		if err != nil {
+		h := newHistogram(power)
+		if err := c.scores(i, h.add); err != nil {
 			return nil, err
 		}
-		ladders[i] = ladder{measure: measureOf(i, scores), most: c.units[i] - floorOf(floor, c.units[i])}
-		ladders[i].coarse(scores, squares)
+		ladders[i] = ladder{measure: measureOf(i, h.sum()), power: power, most: c.units[i] - floorOf(floor, c.units[i])}
+		ladders[i].coarse(h)
 		most += ladders[i].most
 		n += c.units[i]
 		empty += c.empty[i]
@@ -57,11 +59,9 @@ func (c *contest) shares(floor float64, squares bool, measureOf func(layer int, 
 		if first == last {
 			continue
 		}
-		scores, err := c.scores(i)
-		if err != nil {
+		if err := ladders[i].refine(func(visit func([]float32)) error { return c.scores(i, visit) }, first, last); err != nil {
 			return nil, err
 		}
-		ladders[i].refine(scores, first, last)
 	}
 	// What lies at the cut itself is shared out in order.
 	at := smallest(ladders, k, ladder.count)
@@ -100,6 +100,7 @@ func smallest(ladders []ladder, k int, count func(l ladder, at float64) int) flo
 // A ladder is the scores of one layer in order, those of a rung together.
 type ladder struct {
 	measure measure
+	power   int
 	most    int // scores that may go
 	rungs   []rung
 }
@@ -109,39 +110,72 @@ type rung struct {
 	low, high   uint32
 	n           int
 	before      int     // scores on the rungs below
-	above       float64 // sum of the squares of the scores on the rungs above
+	above       float64 // sum of the powers of the scores on the rungs above
 	first, last float64 // bounds of the measures; exact where there is one key
 }
 
-// coarse makes rungs of all keys with the same upper half.
-func (l *ladder) coarse(scores []float32, squares bool) {
-	const low = 15
-	bins := make([]int, 1<<(31-low))
-	var sums []float64
-	if squares {
-		sums = make([]float64, len(bins))
+// A histogram counts scores by the upper half of their keys.
+type histogram struct {
+	bins  []int
+	power int
+	sums  []float64 // of the magnitudes raised to the power, of each bin
+}
+
+func newHistogram(power int) *histogram {
+	h := &histogram{bins: make([]int, 1<<(31-lowBits)), power: power}
+	if power > 0 {
+		h.sums = make([]float64, len(h.bins))
+	}
+	return h
+}
+
+func (h *histogram) add(scores []float32) {
+	switch h.power {
+	case 0:
 		for _, x := range scores {
-			bin := scoreKey(x) >> low
-			bins[bin]++
-			sums[bin] += float64(x) * float64(x)
+			h.bins[scoreKey(x)>>lowBits]++
 		}
-	} else {
+	default:
 		for _, x := range scores {
-			bins[scoreKey(x)>>low]++
+			bin := scoreKey(x) >> lowBits
+			h.bins[bin]++
+			h.sums[bin] += raised(math.Abs(float64(x)), h.power)
 		}
 	}
+}
+
+func (h *histogram) sum() float64 {
+	sum := 0.0
+	for _, x := range h.sums {
+		sum += x
+	}
+	return sum
+}
+
+// raised is x to the power of 1 or 2, 0 to that of 0.
+func raised(x float64, power int) float64 {
+	switch power {
+	case 1:
+		return x
+	case 2:
+		return x * x
+	}
+	return 0
+}
+
+// coarse makes a rung of each bin.
+func (l *ladder) coarse(h *histogram) {
 	above := 0.0
-	for bin := len(bins) - 1; bin >= 0; bin-- {
-		if bins[bin] == 0 {
+	for bin := len(h.bins) - 1; bin >= 0; bin-- {
+		if h.bins[bin] == 0 {
 			continue
 		}
-		r := rung{low: uint32(bin) << low, high: uint32(bin)<<low | (1<<low - 1), n: bins[bin], above: above}
-		if squares && !math.IsNaN(sums[bin]) {
-			above += sums[bin]
+		r := rung{low: uint32(bin) << lowBits, high: uint32(bin)<<lowBits | (1<<lowBits - 1), n: h.bins[bin], above: above}
+		if h.power > 0 && !math.IsNaN(h.sums[bin]) {
+			above += h.sums[bin]
 		}
 		r.last = l.measure(r.high, r.above)
-		x := magnitude(r.low)
-		r.first = l.measure(r.low, max(0, above-x*x))
+		r.first = l.measure(r.low, max(0, above-raised(magnitude(r.low), h.power)))
 		l.rungs = append(l.rungs, r)
 	}
 	l.finish()
@@ -169,18 +203,22 @@ func (l ladder) between(low, high float64) (first, last int) {
 
 // refine puts a rung for each key in the place of some rungs. Those of the
 // others stay as they are.
-func (l *ladder) refine(scores []float32, first, last int) {
-	const low = 15
-	slot := make([]int, 1<<(31-low)) // of a bin, from 1
+func (l *ladder) refine(each stream, first, last int) error {
+	slot := make([]int32, 1<<(31-lowBits)) // of a bin, from 1
 	for i, r := range l.rungs[first:last] {
-		slot[r.low>>low] = i + 1
+		slot[r.low>>lowBits] = int32(i + 1)
 	}
-	bins := make([]int, (last-first)<<low)
-	for _, x := range scores {
-		key := scoreKey(x)
-		if s := slot[key>>low]; s > 0 {
-			bins[(s-1)<<low|int(key&(1<<low-1))]++
+	bins := make([]int, (last-first)<<lowBits)
+	err := each(func(scores []float32) {
+		for _, x := range scores {
+			key := scoreKey(x)
+			if s := int(slot[key>>lowBits]); s > 0 {
+				bins[(s-1)<<lowBits|int(key&(1<<lowBits-1))]++
+			}
 		}
+	})
+	if err != nil {
+		return err
 	}
 	coarse := l.rungs
 	l.rungs = nil
@@ -192,11 +230,11 @@ func (l *ladder) refine(scores []float32, first, last int) {
 		}
 		above := r.above
 		for key := r.high; ; key-- {
-			if n := bins[(i-first)<<low|int(key&(1<<low-1))]; n > 0 {
+			if n := bins[(i-first)<<lowBits|int(key&(1<<lowBits-1))]; n > 0 {
 				fine := rung{low: key, high: key, n: n, above: above}
-				fine.first, fine.last = l.measure(key, fine.aboveOf(0)), l.measure(key, above)
+				fine.first, fine.last = l.measure(key, fine.aboveOf(0, l.power)), l.measure(key, above)
 				l.rungs = append(l.rungs, fine)
-				above = fine.aboveOf(-1)
+				above = fine.aboveOf(-1, l.power)
 			}
 			if key == r.low {
 				break
@@ -204,13 +242,16 @@ func (l *ladder) refine(scores []float32, first, last int) {
 		}
 	}
 	l.finish()
+	return nil
 }
 
-// aboveOf returns the sum of the squares that come after the i-th score of a
+// aboveOf returns the sum of the powers of what comes after the i-th score of a
 // rung of one key.
-func (r rung) aboveOf(i int) float64 {
-	x := magnitude(r.low)
-	return r.above + float64(r.n-1-i)*x*x
+func (r rung) aboveOf(i, power int) float64 {
+	if i == r.n-1 {
+		return r.above // also where the power is infinite
+	}
+	return r.above + float64(r.n-1-i)*raised(magnitude(r.low), power)
 }
 
 // count returns how many scores have a measure of at most at, where rungs with
@@ -220,7 +261,7 @@ func (l ladder) count(at float64) int {
 	i := sort.Search(len(l.rungs), func(i int) bool { return l.rungs[i].last > at })
 	if i < len(l.rungs) && l.rungs[i].first <= at {
 		r := l.rungs[i]
-		n += sort.Search(r.n, func(j int) bool { return l.measure(r.low, r.aboveOf(j)) > at })
+		n += sort.Search(r.n, func(j int) bool { return l.measure(r.low, r.aboveOf(j, l.power)) > at })
 	}
 	return min(n, l.most)
 }

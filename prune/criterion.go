@@ -30,6 +30,13 @@ type Calibrated interface {
 	Calibrate(ctx context.Context, m *graph.Model, layers []Layer) error
 }
 
+// A pointwise criterion scores weights one by one, so that where they compete as
+// such their layer need not be scored as a whole.
+type pointwise interface {
+	// score writes the scores of the weights of a layer from an element on.
+	score(l Layer, from int, scores []float32)
+}
+
 // Magnitude keeps the weights of the largest absolute value. It is the
 // criterion of the zero Options.
 //
@@ -53,27 +60,33 @@ func nameOf(c Criterion) string {
 }
 
 // Random keeps weights by chance, the same for the same Seed and name of the
-// weight. The chances of a unit of several weights are those of a weight where
-// it is measured by [Max] or [Min].
+// weight. Units of several weights have the same chances whatever their size.
 type Random struct{ Seed uint64 }
 
 func (Random) String() string { return "random" }
 
 // Saliency returns uniform numbers between 0 and 1.
-func (r Random) Saliency(l Layer, values []float32) ([]float32, error) {
-	// SplitMix64, of which any state can be had at once: Steele et al., Fast
-	// Splittable Pseudorandom Number Generators, 2014.
+func (r Random) Saliency(l Layer, _ []float32) ([]float32, error) {
+	scores := l.Scratch()
+	r.score(l, 0, scores)
+	return scores, nil
+}
+
+// score makes the numbers from an element on, by SplitMix64, of which any state
+// can be had at once.
+//
+// Source: Steele et al., Fast Splittable Pseudorandom Number Generators, 2014.
+func (r Random) score(l Layer, from int, scores []float32) {
 	const step = 0x9e3779b97f4a7c15
 	state := mix(r.Seed)
 	for _, b := range []byte(l.Weight) {
 		state = mix(state + step + uint64(b))
 	}
-	scores := l.Scratch()
+	state += step * uint64(from)
 	for i := range scores {
 		state += step
 		scores[i] = float32(mix(state)>>40|1) / (1 << 24)
 	}
-	return scores, nil
 }
 
 func mix(x uint64) uint64 {
@@ -153,25 +166,38 @@ func (t Taylor) Saliency(l Layer, values []float32) ([]float32, error) {
 
 // A workspace is memory that the layers use one after the other, as the largest
 // weight of a network may be most of it.
-type workspace struct{ buffer []float32 }
+type workspace struct {
+	most   int // elements that will be asked for
+	buffer []float32
+}
 
 func (w *workspace) take(n int) []float32 {
 	if cap(w.buffer) < n {
 		w.buffer = nil // before there is a second one
-		w.buffer = make([]float32, n)
+		w.buffer = make([]float32, max(n, w.most))
 	}
 	return w.buffer[:n]
+}
+
+// part returns memory for a part of a layer's weights, small enough for a cache.
+func (w *workspace) part() []float32 {
+	const size = 1 << 14
+	w.most = max(w.most, size)
+	if w.buffer != nil {
+		return w.take(size)
+	}
+	w.buffer = make([]float32, size)
+	return w.buffer
 }
 
 // Scratch returns memory for a score of each weight of the layer, of any
 // contents. It is the same memory for all layers that take part in a call of
 // [Apply], and valid until the next layer is scored.
 func (l Layer) Scratch() []float32 {
-	n := l.at.groups * l.at.rows * l.at.cols
 	if l.work == nil {
-		return make([]float32, n)
+		return make([]float32, l.size())
 	}
-	return l.work.take(n)
+	return l.work.take(l.size())
 }
 
 // zerosFirst makes weights that are zero already go before all others, so that

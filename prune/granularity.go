@@ -3,6 +3,7 @@ package prune
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -163,15 +164,17 @@ const (
 	L0              // number of nonzeros
 	Max             // largest absolute value
 	Min             // smallest absolute value
+
+	first // of the weights that it has, for units that have no size
 )
 
-var normNames = [...]string{"l1", "l2", "l0", "inf", "-inf"}
+var normNames = [...]string{L1: "l1", L2: "l2", L0: "l0", Max: "inf", Min: "-inf", first: "first"}
 
 func (n Norm) String() string { return normNames[n] }
 
 // ParseNorm reads what Norm.String writes: l0, l1, l2, inf or -inf.
 func ParseNorm(s string) (Norm, error) {
-	for n, name := range normNames {
+	for n, name := range normNames[:first] {
 		if s == name {
 			return Norm(n), nil
 		}
@@ -181,6 +184,9 @@ func ParseNorm(s string) (Norm, error) {
 
 // of measures the elements of a unit.
 func (n Norm) of(p placement, u unit, scores []float32) float32 {
+	if n == first {
+		return scores[u.first]
+	}
 	sum, most, least := 0.0, 0.0, math.Inf(1)
 	for row := range u.rows {
 		for col := range u.cols {
@@ -258,12 +264,8 @@ func (u unit) each(p placement, visit func(i int)) {
 	}
 }
 
-// scores measures every unit, given the scores of the weights, which are its
-// own where units are single.
+// scores measures every unit, given the scores of the weights.
 func (g grid) scores(weights []float32, norm Norm) []float32 {
-	if g.single() {
-		return weights
-	}
 	scores := make([]float32, g.units())
 	g.each(func(i int, u unit) { scores[i] = norm.of(g.placement, u, weights) })
 	return scores
@@ -283,26 +285,40 @@ func (g grid) empty(values []float32) int {
 	return n
 }
 
-// erase writes values to out without the units whose score the cut takes, and
-// returns the largest of those scores. Out may be the memory of scores.
-func (g grid) erase(out, values, scores []float32, c cut) float32 {
+// erase takes the elements of the units whose score the cut takes out of keep,
+// and returns the largest of those scores.
+func (g grid) erase(keep bitset, scores []float32, c cut) float32 {
 	var largest uint32
-	if g.single() {
-		for i, x := range values {
-			if key := scoreKey(scores[i]); c.takes(key) {
-				largest = max(largest, key)
-				x = 0
-			}
-			out[i] = x
-		}
-		return math.Float32frombits(largest)
-	}
-	copy(out, values)
 	g.each(func(i int, u unit) {
 		if key := scoreKey(scores[i]); c.takes(key) {
 			largest = max(largest, key)
-			u.each(g.placement, func(i int) { out[i] = 0 })
+			u.each(g.placement, keep.remove)
 		}
 	})
 	return math.Float32frombits(largest)
+}
+
+// A bitset says of each element of a weight whether it stays.
+type bitset []uint64
+
+func (b bitset) remove(i int)   { b[i/64] &^= 1 << (i % 64) }
+func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
+
+// fill makes it hold the elements that are not zero.
+func (b bitset) fill(values []float32) {
+	clear(b)
+	for i, x := range values {
+		if x != 0 {
+			b[i/64] |= 1 << (i % 64)
+		}
+	}
+}
+
+// count returns how many elements stay.
+func (b bitset) count() int {
+	n := 0
+	for _, word := range b {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }

@@ -145,8 +145,17 @@ func zeroable(dt graph.DType) bool {
 	return false
 }
 
+// size returns the elements of the layer's weight.
+func (l Layer) size() int { return l.at.groups * l.at.rows * l.at.cols }
+
 // conv reports whether the layer is a convolution.
 func (l Layer) conv() bool { return l.Kind == "Conv" || l.Kind == "DepthwiseConv" }
+
+// Select returns the layers of a model that [Options.Include] and
+// [Options.Exclude] select.
+func Select(m *graph.Model, include, exclude []string) ([]Layer, error) {
+	return choose(Layers(m), include, exclude)
+}
 
 // choose selects the layers that a pattern of include matches, or all where
 // there is none, without those that a pattern of exclude matches.

@@ -42,24 +42,19 @@ func (p Pattern) grid(l Layer) (grid, error) {
 	return grid{l.at, 1, min(p.M, l.at.cols)}, p.check()
 }
 
-// erase writes values to out without all but the N of each M weights that have
-// the largest scores, and returns the largest score that went. Of the last,
-// fewer than M, N stay too. Out may be the memory of scores.
-func (p Pattern) erase(g grid, out, values, scores []float32) float32 {
+// erase takes out of keep all but the N of each M weights that have the largest
+// scores, and returns the largest score that went. Of the last, fewer than M, N
+// stay too.
+func (p Pattern) erase(g grid, keep bitset, scores []float32) float32 {
 	var largest uint32
 	group := make([]int, 0, g.width) // elements, by score
 	g.each(func(_ int, u unit) {
 		group = group[:0]
 		u.each(g.placement, func(i int) { group = append(group, i) })
 		slices.SortStableFunc(group, func(i, j int) int { return int(scoreKey(scores[i])) - int(scoreKey(scores[j])) })
-		gone := max(0, len(group)-p.N)
-		for at, i := range group {
-			if at < gone {
-				largest = max(largest, scoreKey(scores[i]))
-				out[i] = 0
-			} else {
-				out[i] = values[i]
-			}
+		for _, i := range group[:max(0, len(group)-p.N)] {
+			largest = max(largest, scoreKey(scores[i]))
+			keep.remove(i)
 		}
 	})
 	return math.Float32frombits(largest)

@@ -31,7 +31,8 @@ type Options struct {
 	// Granularity is what goes or stays as a whole; nil is [Weight]. A [Pattern]
 	// says of itself how much goes: what is said of that must be zero beside it.
 	Granularity Granularity
-	// Norm measures a unit of several weights.
+	// Norm measures a unit of several weights. For [Random] units are as likely
+	// to go whatever it says, and for [Channels] L1 is Max.
 	Norm Norm
 	// Scope says which weights compete; nil is [Local].
 	Scope Scope
@@ -79,8 +80,8 @@ type LayerReport struct {
 // runs through the layers in node order and through the elements of a layer in
 // memory order. A NaN counts as larger than any number.
 //
-// Besides the two models it takes the memory of the largest weight, of units
-// that are not single weights one number each, and what the criterion needs.
+// Besides the two models it takes the memory of the largest weight where the
+// criterion makes scores, and of units of several weights one number each.
 func Apply(ctx context.Context, m *graph.Model, o Options) (*graph.Model, Report, error) {
 	o.setDefaults()
 	layers, err := o.layers(m)
@@ -121,6 +122,15 @@ func (o *Options) setDefaults() {
 	}
 	if o.Scope == nil {
 		o.Scope = Local{}
+	}
+	// A sum over the weights of a unit would count how many there are.
+	switch o.Criterion.(type) {
+	case Random:
+		o.Norm = first
+	case *Channels:
+		if o.Norm == L1 {
+			o.Norm = Max
+		}
 	}
 }
 
@@ -163,7 +173,7 @@ func (o Options) check() error {
 	if err := o.Scope.check(o); err != nil {
 		return err
 	}
-	if p, ok := o.Granularity.(Pattern); ok && (o.Sparsity != 0 || o.Count != 0 || o.OfLeft || o.Scope != Scope(Local{}) || o.Norm != L1 || o.Schedule.steps() > 1) {
+	if p, ok := o.Granularity.(Pattern); ok && (o.Sparsity != 0 || o.Count != 0 || o.OfLeft || o.Scope != Scope(Local{}) || o.Norm != L1 && o.Norm != first || o.Schedule.steps() > 1) {
 		return fmt.Errorf("the pattern %v decides what goes, beside it there is no sparsity, scope, schedule or norm", p)
 	}
 	if c, ok := o.Criterion.(interface{ checkUnits(Granularity) error }); ok {
@@ -177,14 +187,18 @@ type pruning struct {
 	Options
 	layers []Layer
 	grids  []grid
-	units  []int     // of each layer
-	empty  []int     // units of zeros before the first step
-	dense  workspace // of weights that are not stored as dense float32
-	scores workspace
+	units  []int // of each layer
+	empty  []int // units of zeros before the first step
+	// Memory that the layers use one after the other: elements of weights that are
+	// not stored as dense float32, before and after the steps so far; scores; and
+	// what stays.
+	first, dense, scores workspace
+	keep                 bitset
 }
 
 // cut cuts the weights into units.
 func (p *pruning) cut(m *graph.Model) error {
+	largest := 0
 	for i := range p.layers {
 		l := &p.layers[i]
 		l.work = &p.scores
@@ -196,18 +210,23 @@ func (p *pruning) cut(m *graph.Model) error {
 		p.units = append(p.units, g.units())
 		empty := 0
 		if p.OfLeft || p.Schedule.steps() > 1 {
-			empty = g.empty(p.values(m, *l))
+			empty = g.empty(valuesOf(m, *l, &p.dense))
 		}
 		p.empty = append(p.empty, empty)
+		largest = max(largest, l.size())
 	}
+	for _, w := range []*workspace{&p.first, &p.dense, &p.scores} {
+		w.most = largest
+	}
+	p.keep = make(bitset, (largest+63)/64)
 	return nil
 }
 
-// values returns the elements of a layer's weight, until the next call.
-func (p *pruning) values(m *graph.Model, l Layer) []float32 {
+// valuesOf returns the elements of a layer's weight, which may be in w.
+func valuesOf(m *graph.Model, l Layer, w *workspace) []float32 {
 	t := m.Weights[l.Weight]
 	if s := t.Sparse(); s != nil {
-		return s.Dense(p.dense.take(t.Len()))
+		return s.Dense(w.take(t.Len()))
 	}
 	return t.Floats()
 }
@@ -219,36 +238,14 @@ func (p *pruning) step(ctx context.Context, m, model *graph.Model, step int) (*g
 			return nil, nil, err
 		}
 	}
-	weightScores := func(i int) (values, scores []float32, err error) {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		l := p.layers[i]
-		values = p.values(model, l)
-		if scores, err = p.Criterion.Saliency(l, values); err != nil {
-			return nil, nil, fmt.Errorf("weight %q: %w", l.Weight, err)
-		}
-		if len(scores) != len(values) {
-			return nil, nil, fmt.Errorf("weight %q: %d scores, expected one for each of its %d weights", l.Weight, len(scores), len(values))
-		}
-		if &scores[0] != &values[0] {
-			zerosFirst(values, scores)
-		}
-		return values, scores, nil
-	}
-	_, pattern := p.Granularity.(Pattern)
 	counts := make([]int, len(p.layers))
-	if !pattern {
+	if _, ok := p.Granularity.(Pattern); !ok {
 		var err error
 		counts, err = p.Scope.counts(&contest{
 			layers: p.layers, units: p.units, empty: p.empty,
 			amount: amount{p.Sparsity, p.Count, p.OfLeft, p.Schedule, step},
-			scores: func(i int) ([]float32, error) {
-				_, scores, err := weightScores(i)
-				if err != nil {
-					return nil, err
-				}
-				return p.grids[i].scores(scores, p.Norm), nil
+			scores: func(i int, visit func([]float32)) error {
+				return p.unitScores(ctx, i, valuesOf(model, p.layers[i], &p.dense), visit)
 			},
 		})
 		if err != nil {
@@ -256,43 +253,120 @@ func (p *pruning) step(ctx context.Context, m, model *graph.Model, step int) (*g
 		}
 	}
 	out := model.Clone()
+	out.Packed = nil // of the weights before
 	reports := make([]LayerReport, len(p.layers))
 	for i, l := range p.layers {
-		values, scores, err := weightScores(i)
+		values := valuesOf(model, l, &p.dense)
+		keep := p.keep[:(len(values)+63)/64]
+		threshold, err := p.choose(ctx, i, values, keep, counts[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		pruned := p.scores.take(len(values))
-		if n, ok := p.Granularity.(Pattern); ok {
-			reports[i].Threshold = n.erase(p.grids[i], pruned, values, scores)
-		} else {
-			units := p.grids[i].scores(scores, p.Norm)
-			reports[i].Threshold = p.grids[i].erase(pruned, values, units, cutAt(units, counts[i]))
+		out.Weights[l.Weight] = masked(model.Weights[l.Weight], values, keep)
+		before := values
+		if step > 1 {
+			before = valuesOf(m, l, &p.first)
 		}
-		out.Weights[l.Weight] = p.weight(model.Weights[l.Weight], pruned)
-		reports[i].compare(l, p.values(m, l), pruned)
+		reports[i] = reportOf(l, before, keep, threshold)
 	}
 	return out, reports, nil
 }
 
-// weight returns a weight that replaces t, with its type and with the elements
-// of t or zeros.
-func (p *pruning) weight(t *graph.Tensor, pruned []float32) *graph.Tensor {
-	if t.DType == graph.Float32 {
-		out := graph.FromFloats(t.Shape, pruned).Compact()
-		if out.Sparse() != nil {
-			return out
+// choose sets the bits of the elements that stay, where count units go, and
+// returns the largest score that goes.
+func (p *pruning) choose(ctx context.Context, i int, values []float32, keep bitset, count int) (float32, error) {
+	keep.fill(values)
+	if n, ok := p.Granularity.(Pattern); ok {
+		scores, err := p.weightScores(ctx, i, values)
+		if err != nil {
+			return 0, err
 		}
-		if cap(pruned) > 2*len(pruned) {
-			return graph.FromFloats(t.Shape, slices.Clone(pruned))
-		}
-		p.scores.buffer = nil // it is the weight's from now on
-		return out
+		return n.erase(p.grids[i], keep, scores), nil
 	}
-	// A weight of another type keeps it: what stays is not rounded twice.
+	each := func(visit func([]float32)) error { return p.unitScores(ctx, i, values, visit) }
+	if !p.grids[i].single() {
+		var units []float32
+		if err := each(func(scores []float32) { units = scores }); err != nil {
+			return 0, err
+		}
+		c, _ := cutAt(func(visit func([]float32)) error { visit(units); return nil }, count)
+		return p.grids[i].erase(keep, units, c), nil
+	}
+	c, err := cutAt(each, count)
+	if err != nil {
+		return 0, err
+	}
+	var largest uint32
+	at := 0
+	err = each(func(scores []float32) {
+		for _, x := range scores {
+			if key := scoreKey(x); c.takes(key) {
+				largest = max(largest, key)
+				keep.remove(at)
+			}
+			at++
+		}
+	})
+	return math.Float32frombits(largest), err
+}
+
+// unitScores visits the scores of a layer's units.
+func (p *pruning) unitScores(ctx context.Context, i int, values []float32, visit func([]float32)) error {
+	part, ok := p.Criterion.(pointwise)
+	if !p.grids[i].single() || !ok {
+		scores, err := p.weightScores(ctx, i, values)
+		if err != nil {
+			return err
+		}
+		if !p.grids[i].single() {
+			scores = p.grids[i].scores(scores, p.Norm)
+		}
+		visit(scores)
+		return nil
+	}
+	scores := p.scores.part()
+	for from := 0; from < len(values); from += len(scores) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		values := values[from:min(len(values), from+len(scores))]
+		scores := scores[:len(values)]
+		part.score(p.layers[i], from, scores)
+		zerosFirst(values, scores)
+		visit(scores)
+	}
+	return nil
+}
+
+// weightScores returns the scores of a layer's weights.
+func (p *pruning) weightScores(ctx context.Context, i int, values []float32) ([]float32, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l := p.layers[i]
+	scores, err := p.Criterion.Saliency(l, values)
+	if err != nil {
+		return nil, fmt.Errorf("weight %q: %w", l.Weight, err)
+	}
+	if len(scores) != len(values) {
+		return nil, fmt.Errorf("weight %q: %d scores, expected one for each of its %d weights", l.Weight, len(scores), len(values))
+	}
+	if &scores[0] != &values[0] {
+		zerosFirst(values, scores)
+	}
+	return scores, nil
+}
+
+// masked returns a weight in place of t, whose elements values are, with those
+// that stay and zeros for the others, and with the type of t.
+func masked(t *graph.Tensor, values []float32, keep bitset) *graph.Tensor {
+	if t.DType == graph.Float32 {
+		return graph.Masked(t.Shape, values, keep)
+	}
+	// What stays of another type is not rounded twice.
 	raw, size := slices.Clone(t.Raw()), t.DType.Bits()/8
-	for i, x := range pruned {
-		if x == 0 {
+	for i := range values {
+		if !keep.has(i) {
 			clear(raw[i*size : (i+1)*size])
 		}
 	}
@@ -303,15 +377,18 @@ func (p *pruning) weight(t *graph.Tensor, pruned []float32) *graph.Tensor {
 	return out
 }
 
-// compare fills in what became of a weight. The threshold is there.
-func (r *LayerReport) compare(l Layer, before, after []float32) {
-	r.Layer, r.Weights = l, len(before)
-	r.ZerosBefore, r.ZerosAfter = countKey(before, 0), countKey(after, 0)
+// reportOf says what became of a weight, of whose elements some stay.
+func reportOf(l Layer, before []float32, keep bitset, threshold float32) LayerReport {
+	r := LayerReport{Layer: l, Weights: len(before), ZerosAfter: len(before) - keep.count(), Threshold: threshold}
 	gone, norm := 0.0, 0.0
 	for i, x := range before {
-		norm += float64(x) * float64(x)
-		if d := float64(x) - float64(after[i]); x != after[i] {
-			gone += d * d
+		square := float64(x) * float64(x)
+		if x == 0 {
+			r.ZerosBefore++
+		}
+		norm += square
+		if !keep.has(i) {
+			gone += square
 		}
 	}
 	if e := math.Sqrt(gone / norm); e >= 0 && !math.IsInf(e, 1) {
@@ -320,4 +397,5 @@ func (r *LayerReport) compare(l Layer, before, after []float32) {
 	if !(r.Threshold <= math.MaxFloat32) {
 		r.Threshold = math.MaxFloat32
 	}
+	return r
 }

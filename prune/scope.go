@@ -26,9 +26,8 @@ type contest struct {
 	units  []int // of each layer
 	empty  []int // of those, the units that were so before the first step
 	amount amount
-	// scores returns those of the units of a layer. They are valid until the next
-	// call.
-	scores func(layer int) ([]float32, error)
+	// scores visits those of the units of a layer, in order, some at a time.
+	scores func(layer int, visit func(scores []float32)) error
 }
 
 // sparsity returns the fraction of all units that the amount is.
@@ -87,7 +86,7 @@ func (Global) String() string          { return "global" }
 func (g Global) check(_ Options) error { return checkFloor(g.Floor) }
 
 func (g Global) counts(c *contest) ([]int, error) {
-	return c.shares(g.Floor, false, func(int, []float32) measure {
+	return c.shares(g.Floor, 0, func(int, float64) measure {
 		return func(key uint32, _ float64) float64 { return float64(key) }
 	})
 }
@@ -106,8 +105,8 @@ func (GlobalNormalized) String() string          { return "global-normalized" }
 func (g GlobalNormalized) check(_ Options) error { return checkFloor(g.Floor) }
 
 func (g GlobalNormalized) counts(c *contest) ([]int, error) {
-	return c.shares(g.Floor, false, func(_ int, scores []float32) measure {
-		mean := meanMagnitude(scores)
+	return c.shares(g.Floor, 1, func(i int, sum float64) measure {
+		mean := sum / float64(c.units[i])
 		if mean == 0 || math.IsInf(mean, 0) || math.IsNaN(mean) {
 			mean = 1 // nothing to go by
 		}
@@ -129,7 +128,7 @@ func (LAMP) String() string          { return "lamp" }
 func (g LAMP) check(_ Options) error { return checkFloor(g.Floor) }
 
 func (g LAMP) counts(c *contest) ([]int, error) {
-	return c.shares(g.Floor, true, func(int, []float32) measure {
+	return c.shares(g.Floor, 2, func(int, float64) measure {
 		return func(key uint32, above float64) float64 {
 			x := magnitude(key)
 			switch {
@@ -235,17 +234,27 @@ func (o OWL) counts(c *contest) ([]int, error) {
 	}
 	ratios := make([]float64, len(c.layers))
 	for i := range c.layers {
-		scores, err := c.scores(i)
+		sum := 0.0
+		err := c.scores(i, func(scores []float32) {
+			for _, x := range scores {
+				sum += math.Abs(float64(x))
+			}
+		})
 		if err != nil {
 			return nil, err
 		}
-		limit, n := outlier*meanMagnitude(scores), 0
-		for _, x := range scores {
-			if math.Abs(float64(x)) > limit {
-				n++
+		limit, n := outlier*sum/float64(c.units[i]), 0
+		err = c.scores(i, func(scores []float32) {
+			for _, x := range scores {
+				if math.Abs(float64(x)) > limit {
+					n++
+				}
 			}
+		})
+		if err != nil {
+			return nil, err
 		}
-		ratios[i] = float64(n) / float64(len(scores))
+		ratios[i] = float64(n) / float64(c.units[i])
 	}
 	least, most := slices.Min(ratios), slices.Max(ratios)
 	if most > least {
@@ -367,18 +376,23 @@ func (t Threshold) check(o Options) error {
 func (t Threshold) counts(c *contest) ([]int, error) {
 	n := make([]int, len(c.layers))
 	for i := range c.layers {
-		scores, err := c.scores(i)
-		if err != nil {
-			return nil, err
-		}
 		limit := t.Value
 		if t.Std {
-			limit *= deviation(scores)
-		}
-		for _, x := range scores {
-			if math.Abs(float64(x)) < limit {
-				n[i]++
+			std, err := c.deviation(i)
+			if err != nil {
+				return nil, err
 			}
+			limit *= std
+		}
+		err := c.scores(i, func(scores []float32) {
+			for _, x := range scores {
+				if math.Abs(float64(x)) < limit {
+					n[i]++
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return n, nil
@@ -391,25 +405,22 @@ func checkFloor(floor float64) error {
 	return nil
 }
 
-// meanMagnitude returns the mean absolute value.
-func meanMagnitude(v []float32) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += math.Abs(float64(x))
+// deviation returns the standard deviation of the scores of a layer.
+func (c *contest) deviation(layer int) (float64, error) {
+	n, mean, squares := float64(c.units[layer]), 0.0, 0.0
+	err := c.scores(layer, func(scores []float32) {
+		for _, x := range scores {
+			mean += float64(x) / n
+		}
+	})
+	if err != nil {
+		return 0, err
 	}
-	return sum / float64(len(v))
-}
-
-// deviation returns the standard deviation.
-func deviation(v []float32) float64 {
-	mean, squares := 0.0, 0.0
-	for _, x := range v {
-		mean += float64(x)
-	}
-	mean /= float64(len(v))
-	for _, x := range v {
-		d := float64(x) - mean
-		squares += d * d
-	}
-	return math.Sqrt(squares / float64(len(v)))
+	err = c.scores(layer, func(scores []float32) {
+		for _, x := range scores {
+			d := float64(x) - mean
+			squares += d * d
+		}
+	})
+	return math.Sqrt(squares / n), err
 }
