@@ -111,8 +111,8 @@ func TestScopesAgainstSorting(t *testing.T) {
 		}
 		m := newModel(layers...)
 		for _, s := range scopes {
-			for _, floor := range []float64{0, 0.01, 0.3} {
-				for _, sparsity := range []float64{0, 0.1, 0.5, 0.9, 0.99, 1} {
+			for _, floor := range []float64{0, 0.1} {
+				for _, sparsity := range []float64{0.1, 0.5, 0.95, 1} {
 					got := zerosIn(t, m, Options{Sparsity: sparsity, Scope: s.scope(floor)})
 					want := oracle(net, share(sparsity, n), floor, s.compare)
 					for i, v := range net {

@@ -64,15 +64,15 @@ const defaultFloor = 0.001
 // depends on the model come after it.
 func (c *pruneCmd) options() (prune.Options, error) {
 	o := prune.Options{Count: c.Count, OfLeft: c.OfLeft, Include: c.Include, Exclude: c.Exclude}
+	var err error
+	if o.Granularity, err = prune.ParseGranularity(c.Granularity); err != nil {
+		return o, usageError{err}
+	}
 	if err := c.checkAmount(); err != nil {
 		return o, err
 	}
 	if c.Sparsity != nil {
 		o.Sparsity = *c.Sparsity
-	}
-	var err error
-	if o.Granularity, err = prune.ParseGranularity(c.Granularity); err != nil {
-		return o, usageError{err}
 	}
 	if o.Norm, err = prune.ParseNorm(c.Norm); err != nil {
 		return o, usageError{err}
