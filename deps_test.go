@@ -53,6 +53,7 @@ var dependencies = map[string][]string{
 	"bench/peers":     {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
 	"bench/reference": {"graph"},
 	"bench/report":    {"github.com/go-echarts/go-echarts/v2/charts", "github.com/go-echarts/go-echarts/v2/opts"},
+	"bench/train":     {"graph", "kernels/isa", "kernels/spmm", "kernels/vec", "internal/parallel"},
 	"bench/verify":    {"graph", "loader", "runtime"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
