@@ -26,7 +26,7 @@ type DropoutOptions struct {
 	Seed       uint64
 	Threads    int // of training, at least 1; latencies are of one thread
 	ISA        isa.ISA
-	MinTime    time.Duration // of all latencies together; 0 is three seconds
+	Runs       int // of each network to time it, see [Options]
 	// Trained is given both networks; nil where nobody wants them.
 	Trained func(name string, m *graph.Model) error
 	// Progress is called with what is being done and which fraction of it is
@@ -333,7 +333,7 @@ func (p *PrunedNetwork) write(dir string) error {
 // time measures the latencies of the networks whole, on dense kernels, and of
 // all that are pruned, in turns.
 func (l *dropoutLab) time(ctx context.Context, networks []*TrainedNetwork) error {
-	o := Options{Threads: 1, ISA: l.ISA, Dims: map[string]int{train.BatchSymbol: 1}, MinTime: l.MinTime,
+	o := Options{Threads: 1, ISA: l.ISA, Dims: map[string]int{train.BatchSymbol: 1}, Runs: l.Runs,
 		Progress: func(done float64) { l.progress("measuring latencies", done) }}
 	var turns []turn
 	for _, n := range networks {

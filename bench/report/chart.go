@@ -29,18 +29,34 @@ type Axis struct {
 type Series struct {
 	Name   string
 	X, Y   []float64 // X is not looked at where the axis has labels
-	Dashed bool      // of lines
+	Paired bool      // has the colour of the series before, and its line is dashed
 }
+
+// colors are clear of white, and of each other for most who do not see all
+// colours.
+//
+// Source: Okabe, Ito, Color Universal Design, 2008, without black and yellow.
+var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"}
 
 // Option describes the chart to ECharts.
 func (c Chart) Option() map[string]any {
 	global := []charts.GlobalOpts{
 		charts.WithAnimation(false),
-		charts.WithLegendOpts(opts.Legend{Type: "scroll", Top: "0"}),
+		charts.WithLegendOpts(opts.Legend{Type: "scroll", Top: "0", ItemWidth: 40}),
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}),
 		charts.WithGridOpts(opts.Grid{Left: "75", Right: "30", Top: "40", Bottom: "60"}),
 		charts.WithXAxisOpts(c.X.x()),
 		charts.WithYAxisOpts(c.Y.y()),
+	}
+	color := -1
+	style := func(s Series) (all, line charts.SeriesOpts) {
+		kind := "dashed"
+		if !s.Paired || color < 0 {
+			color++
+			kind = "solid"
+		}
+		of := colors[color%len(colors)]
+		return charts.WithItemStyleOpts(opts.ItemStyle{Color: of}), charts.WithLineStyleOpts(opts.LineStyle{Color: of, Type: kind})
 	}
 	if c.Bars {
 		chart := charts.NewBar()
@@ -51,7 +67,8 @@ func (c Chart) Option() map[string]any {
 			for _, v := range c.values(s) {
 				data = append(data, opts.BarData{Value: v})
 			}
-			chart.AddSeries(s.Name, data)
+			all, _ := style(s)
+			chart.AddSeries(s.Name, data, all)
 		}
 		chart.Validate()
 		return chart.JSON()
@@ -66,13 +83,8 @@ func (c Chart) Option() map[string]any {
 		for _, v := range c.values(s) {
 			data = append(data, opts.LineData{Value: v})
 		}
-		kind := "solid"
-		if s.Dashed {
-			kind = "dashed"
-		}
-		chart.AddSeries(s.Name, data,
-			charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true)}),
-			charts.WithLineStyleOpts(opts.LineStyle{Type: kind}))
+		all, line := style(s)
+		chart.AddSeries(s.Name, data, charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true)}), all, line)
 	}
 	chart.Validate()
 	return chart.JSON()

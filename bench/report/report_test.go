@@ -20,7 +20,7 @@ func page() Page {
 		Table{Header: []string{"layer", hostile}, Rows: [][]string{{hostile, "1"}}},
 		Chart{
 			Title: "Lines", X: Axis{Name: "x"}, Y: Axis{Name: hostile, Log: true},
-			Series: []Series{{Name: hostile, X: []float64{1, 2, 3}, Y: []float64{1, math.NaN(), 3}, Dashed: true}},
+			Series: []Series{{Name: hostile, X: []float64{1, 2, 3}, Y: []float64{1, math.NaN(), 3}}, {Name: "pair", X: []float64{1}, Y: []float64{2}, Paired: true}},
 		},
 		Chart{
 			Title: "Bars", Bars: true, X: Axis{Labels: []string{"a", hostile}}, Y: Axis{Max: 1},
@@ -81,8 +81,10 @@ func TestOption(t *testing.T) {
 		var got struct {
 			XAxis, YAxis []struct{ Type string }
 			Series       []struct {
-				Type string
-				Data []struct{ Value any }
+				Type      string
+				Data      []struct{ Value any }
+				ItemStyle struct{ Color string }
+				LineStyle struct{ Type string }
 			}
 		}
 		if err := json.Unmarshal(b, &got); err != nil {
@@ -97,6 +99,10 @@ func TestOption(t *testing.T) {
 		}
 		if len(got.Series) != len(test.chart.Series) || got.Series[0].Type != test.kind || !reflect.DeepEqual(data, test.data) {
 			t.Errorf("%s: %s", test.chart.Title, b)
+		}
+		paired := test.chart.Series[1].Paired
+		if a, b := got.Series[0], got.Series[1]; (a.ItemStyle == b.ItemStyle) != paired || (b.LineStyle.Type == "dashed") != paired || a.LineStyle.Type == "dashed" {
+			t.Errorf("%s: colours and lines %+v and %+v", test.chart.Title, a, b)
 		}
 	}
 }

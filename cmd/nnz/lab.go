@@ -31,6 +31,7 @@ type dropoutVsPruningCmd struct {
 	Dropout float64 `default:"0.3" help:"Fraction of the hidden neurons that each step leaves out. 0.5 is common for layers that are wider than the 300 and 100 of this network."`
 	Seed    uint64  `default:"1" help:"Of the weights, the order of digits and what is left out. The same seed gives the same networks on the same instruction set."`
 	Threads int     `placeholder:"N" help:"Goroutines that train. Default: physical cores, or what GOMAXPROCS or a quota allows. Latencies are of one."`
+	Runs    int     `placeholder:"N" help:"Runs of each network to time it; default: as many as fit into three seconds, and at least 10."`
 	Save    string  `placeholder:"DIR" help:"Write the trained networks as plain.onnx and dropout.onnx, to try nnz prune on."`
 	HTML    string  `name:"html" placeholder:"FILE" help:"Write the result as a page with charts, too. It needs no network."`
 	jsonFlag
@@ -83,7 +84,7 @@ func (c *dropoutVsPruningCmd) Run(e *env) error {
 
 // options turns the flags into options.
 func (c *dropoutVsPruningCmd) options() (bench.DropoutOptions, error) {
-	o := bench.DropoutOptions{Epochs: c.Epochs, Dropout: c.Dropout, Sparsities: dropoutSparsities, Seed: c.Seed, Threads: c.Threads}
+	o := bench.DropoutOptions{Epochs: c.Epochs, Dropout: c.Dropout, Sparsities: dropoutSparsities, Seed: c.Seed, Threads: c.Threads, Runs: c.Runs}
 	switch {
 	case c.Samples < 1:
 		return o, usagef("--samples %d: expected a positive number", c.Samples)
@@ -91,6 +92,8 @@ func (c *dropoutVsPruningCmd) options() (bench.DropoutOptions, error) {
 		return o, usagef("--epochs %d: expected a positive number", c.Epochs)
 	case !(c.Dropout > 0 && c.Dropout < 1):
 		return o, usagef("--dropout %g: expected a fraction between 0 and 1, such as 0.3", c.Dropout)
+	case c.Runs < 0:
+		return o, usagef("--runs %d: expected a positive number", c.Runs)
 	case c.Threads < 0:
 		return o, usagef("--threads %d: expected a positive number", c.Threads)
 	case c.Threads == 0:

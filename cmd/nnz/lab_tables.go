@@ -12,6 +12,7 @@ import (
 // A labTable is a table of a comparison, for a terminal and for a page.
 type labTable struct {
 	title  string
+	note   string   // on what the title says, or empty
 	header []string // as newTable takes it
 	rows   [][]string
 }
@@ -20,7 +21,11 @@ type labTable struct {
 func printDropout(e *env, r *bench.DropoutReport) error {
 	fmt.Fprintln(e.out, trainingWords(r))
 	for _, t := range dropoutTables(r) {
-		fmt.Fprintf(e.out, "\n%s\n\n", t.title)
+		title := t.title
+		if t.note != "" {
+			title += ": " + t.note
+		}
+		fmt.Fprintf(e.out, "\n%s\n\n", title)
 		table := newTable(t.header...)
 		for _, cells := range t.rows {
 			table.AppendRow(row(cells...))
@@ -35,7 +40,7 @@ func printDropout(e *env, r *bench.DropoutReport) error {
 // trainingWords says what was trained, and how.
 func trainingWords(r *bench.DropoutReport) string {
 	return fmt.Sprintf("Two networks of %s neurons, from the same weights, trained on the same %s digits of MNIST: %s, batches of %d,\n"+
-		"SGD with momentum %g, learning rate %g falling to 0, seed %d; in %.1f s without and %.1f s with dropout of %s. Tested on %s others.",
+		"SGD with momentum %g, learning rate %g falling to 0, seed %d; in %.1f s without and %.1f s with dropout of %s. Accuracies are of the runtime of nnz, on %s other digits as the test.",
 		strings.ReplaceAll(shape(r.Widths), "x", "-"), count(r.Samples), plural(r.Epochs, "epoch"), r.Batch,
 		r.Momentum, r.Rate, r.Seed, r.Plain.Seconds, r.Dropout.Seconds, percent(r.Dropout.Dropout), count(r.Tests))
 }
@@ -43,14 +48,16 @@ func trainingWords(r *bench.DropoutReport) string {
 // dropoutTables are those of the comparison.
 func dropoutTables(r *bench.DropoutReport) []labTable {
 	trained := labTable{
-		title:  "Trained, nothing pruned. Gap: accuracy on what it was trained with, less that on the others, in points",
-		header: []string{"<", "trained with", "others", "gap", "loss, trained with", "loss, others", "alive", ".nnz file", "median µs"},
+		title:  "Trained, and nothing pruned",
+		note:   "the gap is train accuracy less test accuracy, in points",
+		header: []string{"<", "train accuracy", "test accuracy", "gap", "train loss", "test loss", "parameters alive", ".nnz file", "median µs"},
 	}
 	tables := []labTable{trained}
 	for _, n := range []*bench.TrainedNetwork{&r.Plain, &r.Dropout} {
 		t := labTable{
-			title: fmt.Sprintf("Trained %s, then pruned: the smallest weights of all layers together, no training afterwards", withDropout(n)),
-			header: []string{"zeros", "others", "trained with", "gap", "alive", "of", "median µs", "faster by",
+			title: fmt.Sprintf("Trained %s, then pruned", withDropout(n)),
+			note:  "the smallest weights of all layers together, and no training afterwards",
+			header: []string{"zeros", "train accuracy", "test accuracy", "gap", "parameters alive", "of", "median µs", "faster by",
 				"ONNX", "sparse ONNX", ".nnz"},
 		}
 		for i, p := range n.Pruned {
@@ -58,7 +65,7 @@ func dropoutTables(r *bench.DropoutReport) []labTable {
 				tables[0].rows = append(tables[0].rows, []string{withDropout(n), points(p.Train.Accuracy), points(p.Test.Accuracy), gap(p.Fit),
 					number(p.Train.Loss), number(p.Test.Loss), count(p.Alive), size(p.NNZ), micros(1e3 * p.Latency.P50)})
 			}
-			t.rows = append(t.rows, []string{percent(p.Sparsity), points(p.Test.Accuracy), points(p.Train.Accuracy), gap(p.Fit),
+			t.rows = append(t.rows, []string{percent(p.Sparsity), points(p.Train.Accuracy), points(p.Test.Accuracy), gap(p.Fit),
 				count(p.Alive), count(p.Parameters), micros(1e3 * p.Latency.P50), fmt.Sprintf("%.2fx", p.Speedup),
 				size(p.DenseONNX), size(p.SparseONNX), size(p.NNZ)})
 		}
@@ -91,7 +98,7 @@ func conceptTable(r *bench.DropoutReport) labTable {
 	add("does", "removes weights for good: "+alive(pruned), "deactivates neurons for a step: "+alive(dropout))
 	add("makes light", "yes: "+light(pruned), "no: "+light(dropout))
 	add("prevents overfitting", "not its purpose: "+overfits(pruned), "its purpose: "+overfits(dropout))
-	add("accuracy on others", accurate(pruned), accurate(dropout))
+	add("test accuracy", accurate(pruned), accurate(dropout))
 	add("when", fmt.Sprintf("after training: in %.1f ms, after %s", pruned.PruneMS, plural(r.Plain.Steps, "step")),
 		fmt.Sprintf("during training: a new mask in each of %s", plural(r.Dropout.Steps, "step")))
 	add("picks", fmt.Sprintf("small weights: of magnitude %s on average, others %s", number(pruned.MeanRemoved), number(pruned.MeanKept)),
@@ -123,7 +130,11 @@ func dropoutPage(r *bench.DropoutReport) report.Page {
 		for i, h := range t.header {
 			header[i] = strings.TrimSuffix(h, "<")
 		}
-		page.Parts = append(page.Parts, report.Heading(t.title), report.Table{Header: header, Rows: t.rows, Words: i == len(tables)-1})
+		page.Parts = append(page.Parts, report.Heading(t.title))
+		if t.note != "" {
+			page.Parts = append(page.Parts, report.Text(strings.ToUpper(t.note[:1])+t.note[1:]+"."))
+		}
+		page.Parts = append(page.Parts, report.Table{Header: header, Rows: t.rows, Words: i == len(tables)-1})
 	}
 	table(len(tables) - 1)
 	table(0)
@@ -138,12 +149,13 @@ func dropoutPage(r *bench.DropoutReport) report.Page {
 			known, unknown = append(known, 100*e.Train.Accuracy), append(unknown, 100*e.Test.Accuracy)
 			knownLoss, unknownLoss = append(knownLoss, e.Train.Loss), append(unknownLoss, e.Test.Loss)
 		}
+		name := withDropout(n)
 		curve.Series = append(curve.Series,
-			report.Series{Name: withDropout(n) + ", trained with", X: epochs, Y: known, Dashed: true},
-			report.Series{Name: withDropout(n) + ", others", X: epochs, Y: unknown})
+			report.Series{Name: name + ", test", X: epochs, Y: unknown},
+			report.Series{Name: name + ", train", X: epochs, Y: known, Paired: true})
 		loss.Series = append(loss.Series,
-			report.Series{Name: withDropout(n) + ", trained with", X: epochs, Y: knownLoss, Dashed: true},
-			report.Series{Name: withDropout(n) + ", others", X: epochs, Y: unknownLoss})
+			report.Series{Name: name + ", test", X: epochs, Y: unknownLoss},
+			report.Series{Name: name + ", train", X: epochs, Y: knownLoss, Paired: true})
 	}
 
 	var labels []string
@@ -166,7 +178,7 @@ func dropoutPage(r *bench.DropoutReport) report.Page {
 	table(1)
 	table(2)
 	page.Parts = append(page.Parts,
-		of("Accuracy on the others, as weights go", "accuracy, %", false, func(_ *bench.TrainedNetwork, p bench.PrunedNetwork) float64 { return 100 * p.Test.Accuracy }),
+		of("Test accuracy, as weights go", "accuracy, %", false, func(_ *bench.TrainedNetwork, p bench.PrunedNetwork) float64 { return 100 * p.Test.Accuracy }),
 		of("Gap, as weights go", "points", false, func(_ *bench.TrainedNetwork, p bench.PrunedNetwork) float64 { return 100 * p.Gap() }),
 		of("Time of one digit, one thread", "median µs", true, func(_ *bench.TrainedNetwork, p bench.PrunedNetwork) float64 { return 1e3 * p.Latency.P50 }),
 		of("Size of the .nnz file", "KiB", true, func(_ *bench.TrainedNetwork, p bench.PrunedNetwork) float64 { return float64(p.NNZ) / (1 << 10) }),
