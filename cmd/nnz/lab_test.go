@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nnz-dev/nnz/bench"
+	"github.com/nnz-dev/nnz/bench/mnist"
 	"github.com/nnz-dev/nnz/internal/testdata"
 )
 
@@ -20,8 +22,9 @@ import (
 func TestDropoutVsPruning(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	data := testdata.Path(t, "datasets", "mnist")
-	out := succeed(t, "lab", "dropout-vs-pruning", "--data", data, "--samples", "1000", "--epochs", "2", "--runs", "3", "--threads", "1",
+	data := file("digits")
+	writeDigits(t, data, 1000)
+	out := succeed(t, "lab", "dropout-vs-pruning", "--data", data, "--samples", "900", "--epochs", "2", "--runs", "3", "--threads", "1",
 		"--json", file("report.json"), "--html", file("report.html"), "--save", file("nets"))
 	text, err := os.ReadFile(file("report.json"))
 	if err != nil {
@@ -34,7 +37,7 @@ func TestDropoutVsPruning(t *testing.T) {
 	const parameters = 784*300 + 300 + 300*100 + 100 + 100*10 + 10
 	const weights = parameters - 410
 	for _, n := range []bench.TrainedNetwork{r.Plain, r.Dropout} {
-		if n.Steps != 2*(1000/64) || len(n.Curve) != 2 || len(n.Pruned) != len(dropoutSparsities) || n.Hidden != 400 {
+		if n.Steps != 2*(900/64) || len(n.Curve) != 2 || len(n.Pruned) != len(dropoutSparsities) || n.Hidden != 400 {
 			t.Fatalf("%s: %d steps, %d epochs, %d sparsities, %d hidden neurons", n.Name, n.Steps, len(n.Curve), len(n.Pruned), n.Hidden)
 		}
 		if n.Curve[1].Fit != n.Pruned[0].Fit {
@@ -81,12 +84,35 @@ func TestDropoutVsPruning(t *testing.T) {
 	}
 }
 
+// writeDigits writes the first n digits of both halves of MNIST to a folder.
+func writeDigits(t *testing.T, dir string, n int) {
+	t.Helper()
+	known, unknown, err := mnist.Read(testdata.Path(t, "datasets", "mnist"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i, set := range []mnist.Set{known.First(n), unknown.First(n)} {
+		images := binary.BigEndian.AppendUint32([]byte{0, 0, 8, 3}, uint32(n))
+		for range 2 {
+			images = binary.BigEndian.AppendUint32(images, mnist.Size)
+		}
+		labels := binary.BigEndian.AppendUint32([]byte{0, 0, 8, 1}, uint32(n))
+		name := func(file int) string { return filepath.Join(dir, strings.TrimSuffix(mnist.Files[2*i+file], ".gz")) }
+		saveBytes(t, name(0), append(images, set.Raw...))
+		saveBytes(t, name(1), append(labels, set.Labels...))
+	}
+}
+
 func TestLabMistakes(t *testing.T) {
 	lab := func(args ...string) []string { return append([]string{"lab", "dropout-vs-pruning"}, args...) }
 	empty := t.TempDir()
 	damaged := t.TempDir()
 	saveBytes(t, filepath.Join(damaged, "train-images-idx3-ubyte"), []byte("garbage"))
-	data := testdata.Path(t, "datasets", "mnist")
+	data := filepath.Join(t.TempDir(), "digits")
+	writeDigits(t, data, 10)
 	t.Setenv("NNZ_TESTDATA", empty)
 	for _, test := range []struct {
 		name string
@@ -98,7 +124,7 @@ func TestLabMistakes(t *testing.T) {
 		{"no data", lab(), exitUsage, "get them from https://"},
 		{"empty folder", lab("--data", empty), exitUsage, "t10k-labels-idx1-ubyte.gz"},
 		{"damaged data", lab("--data", damaged), exitFile, "train-images-idx3-ubyte: "},
-		{"more than there are", lab("--samples", "70000", "--data", data), exitUsage, "at most 60000"},
+		{"more than there are", lab("--data", data), exitUsage, "at most 10,"},
 		{"no samples", lab("--samples", "0"), exitUsage, "--samples 0"},
 		{"no epochs", lab("--epochs=-1"), exitUsage, "--epochs -1"},
 		{"dropout of all", lab("--dropout", "1"), exitUsage, "--dropout 1"},
@@ -120,11 +146,12 @@ func TestLabMistakes(t *testing.T) {
 
 // TestLabInterrupted ends training half-way: nothing may be written.
 func TestLabInterrupted(t *testing.T) {
-	data, html := testdata.Path(t, "datasets", "mnist"), filepath.Join(t.TempDir(), "report.html")
+	data, html := filepath.Join(t.TempDir(), "digits"), filepath.Join(t.TempDir(), "report.html")
+	writeDigits(t, data, 200)
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(time.Second, cancel)
 	var stderr bytes.Buffer
-	code := run(ctx, []string{"lab", "dropout-vs-pruning", "--data", data, "--epochs", "1000000", "--html", html}, io.Discard, &stderr)
+	code := run(ctx, []string{"lab", "dropout-vs-pruning", "--data", data, "--samples", "200", "--epochs", "1000000", "--html", html}, io.Discard, &stderr)
 	if code != exitInterrupted || stderr.String() != "nnz: interrupted\n" {
 		t.Errorf("exit code %d, %q", code, stderr.String())
 	}
