@@ -46,11 +46,14 @@ var dependencies = map[string][]string{
 	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
 	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel", "internal/huge"},
 
-	"bench/builtin":   {"graph", "prune"},
+	"bench/builtin":   {"graph", "prune", "bench/mnist"},
 	"bench/inspect":   {"graph", "sparse", "prune", "runtime"},
 	"bench/kernels":   {"graph", "sparse", "runtime", "kernels/..."},
+	"bench/mnist":     {},
 	"bench/peers":     {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
 	"bench/reference": {"graph"},
+	"bench/report":    {"github.com/go-echarts/go-echarts/v2/charts", "github.com/go-echarts/go-echarts/v2/opts"},
+	"bench/train":     {"graph", "kernels/isa", "kernels/spmm", "kernels/vec", "internal/parallel"},
 	"bench/verify":    {"graph", "loader", "runtime"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 

@@ -29,46 +29,58 @@ func Accuracy(ctx context.Context, m *graph.Model, examples [][]float32, labels 
 	if len(examples) != len(labels) {
 		return r, fmt.Errorf("%d examples, but %d labels", len(examples), len(labels))
 	}
-	plan, err := runtime.Compile(ctx, m, c)
-	if err != nil {
-		return r, err
-	}
-	session := plan.NewSession()
-	defer session.Close()
-	in, out, err := classifier(plan, session)
-	if err != nil {
-		return r, err
-	}
-
-	r.Batch = in.Shape[0]
-	size, classes := len(in.F)/r.Batch, len(out.F)/r.Batch
 	var times []time.Duration
-	for first := 0; first < len(examples); first += r.Batch {
-		some := examples[first:min(first+r.Batch, len(examples))]
-		clear(in.F)
-		for i, x := range some {
-			if len(x) != size {
-				return r, fmt.Errorf("example %d has %d values, the input takes %d", first+i, len(x), size)
-			}
-			copy(in.F[i*size:], x)
+	var err error
+	r.Batch, times, err = classify(ctx, m, examples, c, func(i int, scores []float32) {
+		class := argmax(scores)
+		r.Predicted = append(r.Predicted, class)
+		if class == int(labels[i]) {
+			r.Correct++
 		}
-		start := time.Now()
-		if err := session.Run(ctx); err != nil {
-			return r, err
-		}
-		times = append(times, time.Since(start))
-		for i := range some {
-			class := argmax(out.F[i*classes : (i+1)*classes])
-			r.Predicted = append(r.Predicted, class)
-			if class == int(labels[first+i]) {
-				r.Correct++
-			}
-		}
+	})
+	if err != nil {
+		return r, err
 	}
 	r.Examples = len(examples)
 	r.Accuracy = float64(r.Correct) / float64(max(1, r.Examples))
 	r.Latency = summarize(times)
 	return r, nil
+}
+
+// classify runs a classifier, as [Accuracy] says of one, and calls visit with
+// the scores of each example. It returns the batch and the times of the runs.
+func classify(ctx context.Context, m *graph.Model, examples [][]float32, c runtime.Config, visit func(i int, scores []float32)) (batch int, times []time.Duration, err error) {
+	plan, err := runtime.Compile(ctx, m, c)
+	if err != nil {
+		return 0, nil, err
+	}
+	session := plan.NewSession()
+	defer session.Close()
+	in, out, err := classifier(plan, session)
+	if err != nil {
+		return 0, nil, err
+	}
+	batch = in.Shape[0]
+	size, classes := len(in.F)/batch, len(out.F)/batch
+	for first := 0; first < len(examples); first += batch {
+		some := examples[first:min(first+batch, len(examples))]
+		clear(in.F)
+		for i, x := range some {
+			if len(x) != size {
+				return 0, nil, fmt.Errorf("example %d has %d values, the input takes %d", first+i, len(x), size)
+			}
+			copy(in.F[i*size:], x)
+		}
+		start := time.Now()
+		if err := session.Run(ctx); err != nil {
+			return 0, nil, err
+		}
+		times = append(times, time.Since(start))
+		for i := range some {
+			visit(first+i, out.F[i*classes:(i+1)*classes])
+		}
+	}
+	return batch, times, nil
 }
 
 // classifier returns the views of the one input and of the first output.

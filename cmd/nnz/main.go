@@ -36,6 +36,7 @@ type commands struct {
 	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`
 	Compile compileCmd `cmd:"" help:"Write a model with its weights packed for this CPU, which starts faster."`
+	Lab     labCmds    `cmd:"" help:"Experiments: what dropout is for, and what pruning is for."`
 	Export  exportCmd  `cmd:"" help:"Write a builtin network as an ONNX file."`
 	CPU     cpuCmd     `cmd:"" name:"cpu" help:"Show this CPU and the kernels made for it."`
 	Demo    demoCmd    `cmd:"" help:"Prune a trained network and see what it costs and what it gains, in under two minutes."`
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
 	if err != nil {
-		return report(stderr, err) // a mistake in the struct tags
+		return conclude(stderr, err) // a mistake in the struct tags
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -82,9 +83,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case exited: // after --help or --version
 		return exitDone
 	case err != nil:
-		return report(stderr, usageError{fmt.Errorf("%w (see nnz --help)", err)})
+		return conclude(stderr, usageError{fmt.Errorf("%w (see nnz --help)", err)})
 	}
-	return report(stderr, parsed.Run(&env{ctx: ctx, out: stdout, err: stderr}))
+	return conclude(stderr, parsed.Run(&env{ctx: ctx, out: stdout, err: stderr}))
 }
 
 // An env is what a command works in.
@@ -109,9 +110,9 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// report prints an error as one line and returns the exit code that it stands
+// conclude prints an error as one line and returns the exit code that it stands
 // for.
-func report(stderr io.Writer, err error) int {
+func conclude(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
