@@ -7,7 +7,7 @@
 #include "neon_arm64.h"
 
 // func f32_gemv_4n1_neon(a args)
-TEXT ·f32_gemv_4n1_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -167,7 +167,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n1_neon(a args)
-TEXT ·f32_spmv_1x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -272,7 +272,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n1_neon(a args)
-TEXT ·f32_spmv_2x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -383,7 +383,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n1_neon(a args)
-TEXT ·f32_spmv_4x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -494,7 +494,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n1_neon(a args)
-TEXT ·f32_spmv_8x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -618,7 +618,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n1_neon(a args)
-TEXT ·f32_spmv_16x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -777,7 +777,7 @@ end:
 	RET
 
 // func f32_gemv_4n2_neon(a args)
-TEXT ·f32_gemv_4n2_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -936,7 +936,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n2_neon(a args)
-TEXT ·f32_spmv_1x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1066,7 +1066,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n2_neon(a args)
-TEXT ·f32_spmv_2x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1202,7 +1202,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n2_neon(a args)
-TEXT ·f32_spmv_4x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1338,7 +1338,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n2_neon(a args)
-TEXT ·f32_spmv_8x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1500,7 +1500,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n2_neon(a args)
-TEXT ·f32_spmv_16x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1723,7 +1723,7 @@ end:
 	RET
 
 // func f32_gemv_4n4_neon(a args)
-TEXT ·f32_gemv_4n4_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -1954,7 +1954,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n4_neon(a args)
-TEXT ·f32_spmv_1x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2134,7 +2134,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n4_neon(a args)
-TEXT ·f32_spmv_2x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2320,7 +2320,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n4_neon(a args)
-TEXT ·f32_spmv_4x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2506,7 +2506,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n4_neon(a args)
-TEXT ·f32_spmv_8x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2744,7 +2744,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n4_neon(a args)
-TEXT ·f32_spmv_16x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1

@@ -98,10 +98,10 @@ func (e emitter) label(name string) { fmt.Fprintf(e.b, "\n%s:\n", name) }
 
 // Byte offsets of the fields of args, which go vet compares with the package.
 var argOffset = map[string]int{
-	"entries": 0, "count": 8, "col": 16, "val": 24, "x": 32, "y": 40, "bias": 48, "xCol": 56, "yCol": 64, "min": 72, "max": 76, "order": 80,
+	"entries": 0, "count": 8, "col": 16, "val": 24, "x": 32, "y": 40, "bias": 48, "xCol": 56, "yCol": 64, "min": 72, "max": 76, "order": 80, "starts": 88, "rows": 96,
 }
 
-const argSize = 88
+const argSize = 104
 
 // load loads a field of args.
 func (e emitter) load(field, reg string) { e.op("MOVD a_%s+%d(FP), %s", field, argOffset[field], reg) }
