@@ -57,17 +57,6 @@ func (a *Active) Pick(x []float32, threshold float32) {
 // zero, and larger than that of Inf for NaN.
 func magnitude(v float32) uint32 { return math.Float32bits(v) &^ (1 << 31) }
 
-// Threshold sets dst to x, with zeros for the elements that [Active.Pick] leaves
-// out. dst may be x.
-func Threshold(dst, x []float32, threshold float32) {
-	dst = dst[:len(x)]
-	limit := magnitude(threshold)
-	for i, v := range x {
-		keep := -((limit - magnitude(v)) >> 31) // all ones, or 0
-		dst[i] = math.Float32frombits(math.Float32bits(v) & keep)
-	}
-}
-
 // PackColumns packs a row-major matrix by columns for the kernels of an
 // instruction set.
 func PackColumns(i isa.ISA, rows, cols int, w []float32) (*Weight, error) {
