@@ -29,8 +29,9 @@ func genericKernels() []Kernel {
 	return ks
 }
 
-// genericPanels are the heights of the panels of portable kernels, descending.
-var genericPanels = []int{64, 32, 8}
+// genericPanels are the heights of the panels of portable kernels, descending:
+// sums are in memory, so runs can be as long as the processor likes to read ahead.
+var genericPanels = []int{512, 256, 8}
 
 // clamp is min(max(v, lo), hi) that keeps a NaN.
 func clamp(v, lo, hi float32) float32 {
