@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -104,4 +105,9 @@ func (n *Node) ActivationThreshold() (t ActivationThreshold, ok bool, err error)
 	}
 	t = ActivationThreshold{n.Float(thresholdLimit, -1), float64(n.Float(thresholdDensity, -1))}
 	return t, true, t.check()
+}
+
+// ClearActivationThresholds takes the thresholds out of the metadata.
+func (m *Model) ClearActivationThresholds() {
+	maps.DeleteFunc(m.Meta, func(key, _ string) bool { return strings.HasPrefix(key, thresholdKey) })
 }

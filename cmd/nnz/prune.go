@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
 	"github.com/nnz-dev/nnz/prune"
@@ -9,7 +11,7 @@ import (
 // pruneCmd sets weights of a model to zero.
 type pruneCmd struct {
 	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
-	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
+	Sparsity    float64   `placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
 	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
 	Scope       string    `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`
 	Granularity string    `default:"weight" help:"What goes as a whole: weight, or a block of outputs x inputs such as 4x1."`
@@ -18,6 +20,7 @@ type pruneCmd struct {
 	Exclude     []string  `placeholder:"PATTERN" help:"Not the layers that match."`
 	KeepEnds    bool      `help:"Leave the first convolution and the last layer as they are."`
 	Out         saveFlags `embed:""`
+	activationFlags
 	jsonFlag
 }
 
@@ -57,10 +60,19 @@ func (c *pruneCmd) options() (prune.Options, error) {
 	return o, nil
 }
 
+// A pruneReport is what became of a model.
+type pruneReport struct {
+	prune.Report
+	Activations *prune.ActivationReport `json:"activations,omitempty"`
+}
+
 func (c *pruneCmd) Run(e *env) error {
 	o, err := c.options()
 	if err != nil {
 		return err
+	}
+	if c.Sparsity == 0 && c.ActivationSparsity == nil {
+		return usagef("expected --sparsity, --activation-sparsity or both")
 	}
 	m, err := openModel(c.Model)
 	if err != nil {
@@ -74,11 +86,25 @@ func (c *pruneCmd) Run(e *env) error {
 	if err != nil {
 		return usageError{err} // patterns that match nothing, a model without weights
 	}
+	config, err := calibrationConfig()
+	if err != nil {
+		return err
+	}
+	pruned, activations, err := c.sparsify(e, pruned, nil, prune.ActivationOptions{Config: config, Exclude: o.Exclude})
+	if err != nil {
+		return err
+	}
 	if err := c.Out.save(e, pruned); err != nil {
 		return err
 	}
-	if err := c.write(e, report); err != nil || c.stdout() {
+	if err := c.write(e, pruneReport{report, activations}); err != nil || c.stdout() {
 		return err
+	}
+	if activations != nil {
+		if err := printActivations(e, activations); err != nil || c.Sparsity == 0 {
+			return err
+		}
+		fmt.Fprintln(e.out)
 	}
 	t := newTable("layer<", "op<", "shape", "parameters", "zeros before", "zeros", "sparsity", "largest removed")
 	for _, l := range report.Layers {
