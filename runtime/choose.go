@@ -19,6 +19,9 @@ type format struct {
 	// in other ones are kept apart, as single elements.
 	least int
 	nm    [2]int // N and M, where M is not 0
+	// columns is for one vector, of which only some elements count: the weight
+	// lies by columns, dense or, with r 1, its nonzeros under masks.
+	columns bool
 }
 
 // alongLanes, in place of the rows of a block, is a dense weight whose rows lie
@@ -27,6 +30,10 @@ const alongLanes = 0
 
 func (f format) String() string {
 	switch {
+	case f.columns && f.dense:
+		return "columns"
+	case f.columns:
+		return "masked"
 	case f.dense:
 		return "dense"
 	case f.least > 0:

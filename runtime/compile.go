@@ -29,6 +29,9 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 	if list := unsupported(m, m.Opset); list != nil {
 		return nil, &UnsupportedError{Nodes: list}
 	}
+	if m, err = m.MarkActivationThresholds(); err != nil {
+		return nil, err
+	}
 	return compileAt(ctx, m, c, newSite())
 }
 
@@ -129,7 +132,8 @@ type compiler struct {
 	buffers []*buffer
 	plan    *Plan
 	wants   map[string]want // layouts, by value name
-	node    int             // index of the node that is being compiled
+	active  map[*graph.Node]activations
+	node    int // index of the node that is being compiled
 }
 
 func (c *compiler) run(ctx context.Context) error {
@@ -144,6 +148,7 @@ func (c *compiler) run(ctx context.Context) error {
 		}
 		v.typ.Const = w
 	}
+	c.takeThresholds()
 	for i, n := range c.g.Nodes {
 		for _, in := range n.Inputs {
 			if in != "" {

@@ -119,13 +119,18 @@ func checkConfig(t *testing.T, m *graph.Model, cfg Config) {
 	for i := range x {
 		x[i] = rng.Float32()*2 - 1
 	}
-	want := reference(t, m, graph.FromFloats(shape, x))
+	checkOutput(t, m, x, reference(t, m, graph.FromFloats(shape, x)), cfg)
+}
+
+// checkOutput does so with the outputs that are wanted for an input.
+func checkOutput(t *testing.T, m *graph.Model, x, want []float32, c Config) {
+	t.Helper()
 	for _, i := range isa.Supported() {
 		for _, mode := range []Mode{Auto, Dense, Sparse} {
 			var first []float32
 			for _, threads := range []int{1, 2, 4} {
-				cfg.ISA, cfg.Mode, cfg.Threads = i, mode, threads
-				p, err := Compile(context.Background(), m, cfg)
+				c.ISA, c.Mode, c.Threads = i, mode, threads
+				p, err := Compile(context.Background(), m, c)
 				if err != nil {
 					t.Fatalf("%v %v: %v", i, mode, err)
 				}

@@ -53,6 +53,11 @@ type Config struct {
 	// Format names a format, as Explain does, that every layer takes which has
 	// it among its candidates: for measuring what the choice is worth.
 	Format string
+	// SkipZeros lets layers of one vector that come after a ReLU leave out the
+	// activations that are zero, as those do that have a threshold: half of them
+	// are expected to be. Results are the same, but that a zero then does not
+	// multiply weights that are Inf or NaN.
+	SkipZeros bool
 	// MaxBytes bounds the memory that the plan's packed weights and one
 	// session may take together; 0 is no bound. Where shapes depend on data, the
 	// values that have them, and each part of the model that is compiled for

@@ -59,6 +59,9 @@ func typed(ctx context.Context, m *graph.Model, c Config, s site) (*pass.Graph, 
 		again = !slices.Contains(c.SkipPasses, pass.Branch) && pass.Branches(g)
 	}
 	t, err := cut(g, s)
+	if err == nil {
+		err = pass.Thresholds(g)
+	}
 	return g, t, err
 }
 

@@ -28,6 +28,9 @@ func (c *compiler) unary(n *graph.Node) unaryFunc {
 	case "HardSigmoid":
 		alpha, beta := n.Float("alpha", 0.2), n.Float("beta", 0.5)
 		return func(dst, x []float32) { k.HardSigmoid(dst, x, alpha, beta) }
+	case "Threshold":
+		limit := n.Float("limit", 0)
+		return func(dst, x []float32) { k.Threshold(dst, x, limit) }
 	case "HardSwish":
 		return k.HardSwish
 	case "Exp":

@@ -200,12 +200,12 @@ func (c *compiler) packVectors(w *weight, a spmm.Addressing) (*gemm.Weight, erro
 }
 
 // packVector packs a weight for the kernels of package spmv, or finds it packed.
-// Dense ones are used as they are.
+// Dense ones are used as they are, and those by columns are not kept.
 func (c *compiler) packVector(w *weight, f format) (*spmv.Weight, error) {
 	if w.key == "" {
 		c.identify(w)
 	}
-	if f.dense || w.key == "" {
+	if f.dense || f.columns || w.key == "" {
 		return w.packVector(c.cfg.ISA, f)
 	}
 	name := func(part int) string { return fmt.Sprintf("%s/spmv %s %v %d/", w.key, f, c.cfg.ISA, part) }

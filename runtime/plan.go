@@ -102,6 +102,8 @@ type LayerReport struct {
 	// that have as many; 0 is as a whole.
 	Strips int `json:"strips,omitempty"`
 
+	Activations *ActivationReport `json:"activations,omitempty"` // of a layer that takes small ones for zero
+
 	// What the step has to do, for who explains its time.
 	Groups int `json:"groups,omitempty"` // of a convolution
 	Slots  int `json:"slots,omitempty"`  // columns that are computed: N, and those of lanes that hold no pixel
@@ -111,6 +113,14 @@ type LayerReport struct {
 	// lie in memory, and Weight those of the packed weight.
 	Moved  int `json:"moved_bytes,omitempty"`
 	Weight int `json:"weight_bytes,omitempty"`
+}
+
+// An ActivationReport says which activations a layer takes for zero, and whether
+// that saves it work.
+type ActivationReport struct {
+	Threshold float32 `json:"threshold"` // magnitudes up to it are zero
+	Density   float64 `json:"density"`   // share that is expected above it
+	Skipped   bool    `json:"skipped"`   // the weights of those that are zero are not read
 }
 
 // Explain reports what Compile decided, a row a step.

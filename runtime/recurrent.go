@@ -29,7 +29,7 @@ func (c *compiler) lowerRecurrent(n *graph.Node) error {
 	if err := c.measure(whole); err != nil {
 		return err
 	}
-	choice := c.chooseVector(whole, r.Batch)
+	choice := c.chooseVector(whole, r.Batch, nil)
 	layer := LayerReport{
 		Name: label(n), Op: n.Op, M: whole.rows, K: whole.cols, N: r.Batch * r.Steps,
 		KernelH: 1, KernelW: 1, Stride: 1, Sparsity: whole.sparsity(), NNZ: whole.nnz,

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"fmt"
+
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/parallel"
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -29,7 +31,18 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 		Name: label(n), Op: n.Op, M: w.rows, K: w.cols, N: op.columns,
 		KernelH: 1, KernelW: 1, Stride: 1, Sparsity: w.sparsity(), NNZ: w.nnz,
 	}
-	choice := c.chooseVector(w, op.columns)
+	var small *activations
+	if a, ok := c.active[n]; ok {
+		small = &a
+	}
+	choice := c.chooseVector(w, op.columns, small)
+	if small != nil {
+		op.limit, op.skip = small.limit, choice.format.columns
+		layer.Activations = &ActivationReport{Threshold: small.limit, Density: small.density, Skipped: op.skip}
+		if !op.skip {
+			op.cleared = c.newBuffer(&value{lastUse: c.node}, elements(x.typ.Shape), false)
+		}
+	}
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
 	packed, err := c.packVector(w, choice.format)
 	if err != nil {
@@ -48,6 +61,9 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 	touched := []*buffer{x.plain, out.plain}
 	if op.residual != nil {
 		touched = append(touched, op.residual.plain)
+	}
+	if op.cleared != nil {
+		touched = append(touched, op.cleared)
 	}
 	c.countWeight(w, &layer, choice.format, packed.Bytes())
 	c.step(layer, op, touched...)
@@ -68,15 +84,36 @@ func (c *compiler) plainValue(v *value) *value {
 	return v
 }
 
-// chooseVector picks the format of a product with some columns.
-func (c *compiler) chooseVector(w *weight, columns int) choice {
+// chooseVector picks the format of a product with some columns, of which small
+// elements are taken for zero where small is not nil.
+func (c *compiler) chooseVector(w *weight, columns int, small *activations) choice {
 	formats := []format{{dense: true, r: 1}}
 	if c.sparse(w) {
 		for _, r := range spmv.Blocks() {
 			formats = append(formats, format{r: r})
 		}
 	}
-	return c.pick(w, formats, func(f format) float64 { return c.vectorCost(w, f, columns) })
+	if small == nil || columns > 1 || c.cfg.Mode == Dense {
+		return c.pick(w, formats, func(f format) float64 { return c.vectorCost(w, f, columns) })
+	}
+	formats = append(formats, format{dense: true, r: 1, columns: true})
+	if c.sparse(w) {
+		formats = append(formats, format{r: 1, columns: true})
+	}
+	out := c.pick(w, formats, func(f format) float64 {
+		if f.columns {
+			return c.columnCost(w, f, small.density)
+		}
+		return c.vectorCost(w, f, columns)
+	})
+	switch {
+	case !out.format.columns:
+		out.why += "; leaving activations out would take longer"
+	case c.cfg.Format == "":
+		out.why = fmt.Sprintf("%.0f %% of the activations are left out, predicted %.1f times as fast as dense",
+			100*(1-small.density), out.predicted["dense"]/out.predicted[out.format.String()])
+	}
+	return out
 }
 
 // vectorCost predicts the microseconds that a format takes on one thread: those
@@ -88,6 +125,34 @@ func (c *compiler) vectorCost(w *weight, f format, columns int) float64 {
 	passes := (columns + 3) / 4
 	work := values * (k.first + k.more*float64(min(columns, 4)-1))
 	return float64(passes) * max(bytes/bandwidth(bytes), work) / 1e3
+}
+
+// columnCost predicts the microseconds that a product by columns takes with a
+// share of them.
+func (c *compiler) columnCost(w *weight, f format, density float64) float64 {
+	positions := float64(w.rows * w.cols)
+	k := columnKernels[c.cfg.ISA]
+	bytes, work := 4*positions, positions*k.dense
+	if !f.dense {
+		bytes, work = 4*float64(w.nnz)+positions/8, positions*k.masked+float64(w.nnz)*k.nonzero
+	}
+	return (density*max(bytes/bandwidth(bytes), work) + float64(w.cols)*pickCost) / 1e3
+}
+
+// pickCost is the nanoseconds that finding out whether an activation counts takes.
+const pickCost = 0.8
+
+// A columnKernel is the nanoseconds that an element of a weight by columns takes,
+// stored or not, and one that is stored under masks besides.
+type columnKernel struct{ dense, masked, nonzero float64 }
+
+// columnKernels were measured as vectorKernels were, on Zen 5; those of NEON are
+// guessed from how many instructions its kernels have.
+var columnKernels = map[isa.ISA]columnKernel{
+	isa.AVX512:  {0.043, 0.044, 0},
+	isa.AVX2:    {0.045, 0.09, 0},
+	isa.NEON:    {0.05, 0.18, 0},
+	isa.Generic: {0.05, 0.01, 0.18},
 }
 
 // bandwidth is how many bytes a nanosecond come from where weights of a size
@@ -134,14 +199,20 @@ var vectorKernels = map[bool]map[format]vectorKernel{
 
 // packVector packs the weight for the matrix-vector kernels in a format.
 func (w *weight) packVector(i isa.ISA, f format) (*spmv.Weight, error) {
-	if f.dense {
+	switch {
+	case f.dense && f.columns:
+		return spmv.PackColumns(i, w.rows, w.cols, w.tensor.Floats())
+	case f.dense:
 		return spmv.PackDense(w.rows, w.cols, w.tensor.Floats())
 	}
 	csr, err := w.sparse()
 	if err != nil {
 		return nil, err
 	}
-	if f.r == 1 {
+	switch {
+	case f.columns:
+		return spmv.PackMasked(i, csr)
+	case f.r == 1:
 		return spmv.Pack(i, csr)
 	}
 	return spmv.PackBSR(csr.BSR(f.r, 1))
@@ -156,18 +227,35 @@ type vectorOp struct {
 	x, y     *value
 	residual *value // added before the clamp, nil for none
 	epilogue spmv.Epilogue
+	// Elements of x up to limit are taken for zero: they are left out where skip
+	// is set, else set to zero in cleared, where that is not nil.
+	limit   float32
+	skip    bool
+	cleared *buffer
 }
 
 func (o *vectorOp) bind(s *Session) runner {
-	return &vectorRunner{vectorOp: o, x: s.tensor(o.x).F, y: s.tensor(o.y).F, res: s.tensor(o.residual).F}
+	r := &vectorRunner{vectorOp: o, x: s.tensor(o.x).F, y: s.tensor(o.y).F, res: s.tensor(o.residual).F, cleared: s.memory(o.cleared)}
+	if o.skip {
+		r.active = spmv.NewActive(len(r.x))
+	}
+	return r
 }
 
 type vectorRunner struct {
 	*vectorOp
 	x, y, res []float32
+	active    *spmv.Active // elements of x that count, nil where all do
+	cleared   []float32    // x with zeros for those that do not, nil where all do
 }
 
 func (r *vectorRunner) run(p *parallel.Pool) {
+	switch {
+	case r.active != nil:
+		r.active.Pick(r.x, r.limit)
+	case r.cleared != nil:
+		r.k.Threshold(r.cleared, r.x, r.limit)
+	}
 	p.Run(r, r.shares)
 	if r.res != nil {
 		r.k.Add(r.y, r.y, r.res)
@@ -177,4 +265,13 @@ func (r *vectorRunner) run(p *parallel.Pool) {
 	}
 }
 
-func (r *vectorRunner) Chunk(i int) { r.p.Run(r.y, r.x, r.columns, i, r.shares) }
+func (r *vectorRunner) Chunk(i int) {
+	switch {
+	case r.active != nil:
+		r.p.RunActive(r.y, r.active, i, r.shares)
+	case r.cleared != nil:
+		r.p.Run(r.y, r.cleared, r.columns, i, r.shares)
+	default:
+		r.p.Run(r.y, r.x, r.columns, i, r.shares)
+	}
+}

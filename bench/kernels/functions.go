@@ -55,6 +55,7 @@ func functions(k *vec.Kernels) []function {
 		{"scalar_div", 4, func(dst, x, _ []float32) { k.ScalarDiv(dst, x, 3) }},
 		{"clamp", 4, func(dst, x, _ []float32) { k.Clamp(dst, x, 0, float32(math.Inf(1))) }},
 		{"leaky_relu", 4, func(dst, x, _ []float32) { k.LeakyRelu(dst, x, 0.01) }},
+		{"threshold", 4, func(dst, x, _ []float32) { k.Threshold(dst, x, 0.5) }},
 		{"hard_sigmoid", 4, func(dst, x, _ []float32) { k.HardSigmoid(dst, x, 0.2, 0.5) }},
 		{"hard_swish", 4, unary(k.HardSwish)},
 		{"exp", 4, unary(k.Exp)},

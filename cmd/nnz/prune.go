@@ -40,6 +40,7 @@ type pruneCmd struct {
 	SaveMasks string `group:"Masks" placeholder:"FILE" help:"Write which weights are not zero to a .npz file, or with the weights before as PyTorch has it, NAME_mask and NAME_orig, to a .safetensors file."`
 
 	Out saveFlags `embed:""`
+	activationFlags
 	jsonFlag
 }
 
@@ -117,6 +118,7 @@ func (c *pruneCmd) checkAmount() error {
 	switch given := c.amounts(); {
 	case c.Method == "threshold" && c.Threshold == "" && len(given) == 0:
 		return usagef("--method threshold: expected --threshold with a number, or a multiple such as 1.5std")
+	case len(given) == 0 && c.ActivationSparsity != nil: // weights stay
 	case len(given) == 0:
 		return usagef("expected how much goes: --sparsity 0.9, or one of --count, --threshold, --layer, --granularity 2:4 and --masks")
 	case len(given) > 1:
@@ -188,6 +190,12 @@ func (c *pruneCmd) scope() (prune.Scope, error) {
 	return scope, nil
 }
 
+// A pruneReport is what became of a model.
+type pruneReport struct {
+	prune.Report
+	Activations *prune.ActivationReport `json:"activations,omitempty"`
+}
+
 func (c *pruneCmd) Run(e *env) error {
 	o, err := c.options()
 	if err != nil {
@@ -204,14 +212,24 @@ func (c *pruneCmd) Run(e *env) error {
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
-	closeFiles, err := c.criterion(m.Model, &o)
+	pruned, report := m.Model, prune.Report{}
+	if len(c.amounts()) > 0 {
+		closeFiles, err := c.criterion(m.Model, &o)
+		if err != nil {
+			return err
+		}
+		defer closeFiles()
+		if pruned, report, err = prune.Apply(e.ctx, m.Model, o); err != nil {
+			return usageError{err} // patterns that match nothing, a model without weights
+		}
+	}
+	config, err := calibrationConfig()
 	if err != nil {
 		return err
 	}
-	defer closeFiles()
-	pruned, report, err := prune.Apply(e.ctx, m.Model, o)
+	pruned, activations, err := c.sparsify(e, pruned, nil, prune.ActivationOptions{Config: config, Exclude: o.Exclude})
 	if err != nil {
-		return usageError{err} // patterns that match nothing, a model without weights
+		return err
 	}
 	if err := c.Out.save(e, pruned); err != nil {
 		return err
@@ -221,8 +239,14 @@ func (c *pruneCmd) Run(e *env) error {
 			return err
 		}
 	}
-	if err := c.write(e, report); err != nil || c.stdout() {
+	if err := c.write(e, pruneReport{report, activations}); err != nil || c.stdout() {
 		return err
+	}
+	if activations != nil {
+		if err := printActivations(e, activations); err != nil || report.Layers == nil {
+			return err
+		}
+		fmt.Fprintln(e.out)
 	}
 	fmt.Fprintf(e.out, "by %s, granularity %s, scope %s, %s\n", report.Criterion, report.Granularity, report.Scope, report.Schedule)
 	t := newTable("layer<", "op<", "shape", "parameters", "zeros before", "zeros", "sparsity", "largest removed", "error")

@@ -15,6 +15,7 @@
 #define FMLA_4S_S2(d, n, m)      WORD $(0x4f801800 | (m)<<16 | (n)<<5 | (d)) // fmla vd.4s, vn.4s, vm.s[2]
 #define FMLA_4S_S3(d, n, m)      WORD $(0x4fa01800 | (m)<<16 | (n)<<5 | (d)) // fmla vd.4s, vn.4s, vm.s[3]
 #define FCMLT0_4S(d, n)          WORD $(0x4ea0e800 | (n)<<5 | (d))           // fcmlt vd.4s, vn.4s, #0.0
+#define FACGE_4S(d, n, m)        WORD $(0x6e20ec00 | (m)<<16 | (n)<<5 | (d)) // facge vd.4s, vn.4s, vm.4s
 #define FCVTNS_4S(d, n)          WORD $(0x4e21a800 | (n)<<5 | (d))           // fcvtns vd.4s, vn.4s
 #define SCVTF_4S(d, n)           WORD $(0x4e21d800 | (n)<<5 | (d))           // scvtf vd.4s, vn.4s
 #define FADDP_4S(d, n, m)        WORD $(0x6e20d400 | (m)<<16 | (n)<<5 | (d)) // faddp vd.4s, vn.4s, vm.4s

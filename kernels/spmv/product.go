@@ -24,6 +24,7 @@ type Product struct {
 	bias     []float32
 	min, max float32
 	kernels  [][len(widths)]Kernel // of the parts, or the dense one, then by width
+	all      []int32               // of weights by columns: the number of each
 }
 
 // NewProduct binds a weight to the kernels of an instruction set, the portable
@@ -49,6 +50,9 @@ func NewProduct(i isa.ISA, w *Weight, e Epilogue) (*Product, error) {
 	}
 	for _, part := range w.parts {
 		p.kernels = append(p.kernels, choose(all, i, part.form, part.r))
+	}
+	if w.byColumn() {
+		p.all = allColumns(w.cols)
 	}
 	return p, nil
 }
@@ -86,6 +90,12 @@ func (p *Product) Run(y, x []float32, cols, share, shares int) {
 		return
 	}
 	x, y = x[:cols*p.w.cols], y[:cols*p.w.rows]
+	if p.w.byColumn() {
+		for c := range cols {
+			p.runColumns(y[c*p.w.rows:][:p.w.rows], p.all, x[c*p.w.cols:][:p.w.cols], share, shares)
+		}
+		return
+	}
 	a := args{
 		xCol: uintptr(p.w.cols) * 4,
 		yCol: uintptr(p.w.rows) * 4,

@@ -13,6 +13,10 @@
 // to one of several accumulators. Unstructured weights are blocks of R = 1, or,
 // where a register can be looked up by lanes ([Pack]), tiles.
 //
+// Where many elements of x are zero, or so small that they are taken for zero,
+// a weight by columns ([PackColumns], [PackMasked]) reads only those of the
+// others, which are picked first ([Active.Pick], [Product.RunActive]).
+//
 // Numbers: products are accumulated in float32 in an order that the weight,
 // the kernel and the number of columns decide, never the number of shares, so
 // results are bit-identical from run to run on one instruction set. NaN and
@@ -41,11 +45,19 @@ const (
 	// weights of its own row and of the next one's, in a ring, so that tiles need
 	// hardly more steps than R rows have weights in them on average.
 	FormTiles
+	// FormColumns is panels of R rows, each column by column, zeros included. It
+	// lets whole columns of a panel be left out.
+	FormColumns
+	// FormMasked is the same without the zeros: R bits a column, those of the
+	// rows that have a weight there, and the weights.
+	FormMasked
 )
 
 // A Kernel is one micro-kernel: R rows times Cols columns of x.
 type Kernel struct {
-	Name string // f32_gemv_4n1_avx512, f32_spmv_4x1n2_avx512, f32_spmv_16x64n1_avx512: R x block or tile columns, n Cols
+	// f32_gemv_4n1_avx512, f32_spmv_4x1n2_avx512, f32_spmv_16x64n1_avx512: R x
+	// block or tile columns, n Cols; f32_axpy_128_avx512, f32_masked_128_avx512: R.
+	Name string
 	ISA  isa.ISA
 	Form Form
 	R    int
@@ -57,8 +69,8 @@ type Kernel struct {
 // stack. Assembly knows the byte offsets of its fields.
 type args struct {
 	entries *entry         //  0 not of dense weights
-	count   uintptr        //  8 entries, or dense rows
-	col     *uint16        // 16 columns of blocks, counted from the entry's base; of tiles, R indices a step, a byte each (see tiles.go)
+	count   uintptr        //  8 entries, or dense rows; by columns: elements of x
+	col     *uint16        // 16 columns of blocks, counted from the entry's base; of tiles, R indices a step, a byte each (see tiles.go); masked, R bits a column
 	val     *float32       // 24 R values a block or step, or the first dense row
 	x       unsafe.Pointer // 32
 	y       unsafe.Pointer // 40 dense: of the first row
@@ -67,7 +79,9 @@ type args struct {
 	yCol    uintptr        // 64
 	min     float32        // 72
 	max     float32        // 76
-	order   *int32         // 80 of tiles: the row of each lane
+	order   *int32         // 80 of tiles: the row of each lane; by columns: which column each x is of, and columnsAhead more
+	starts  *uint32        // 88 masked: where each column's values start, and where the last one's end
+	rows    uintptr        // 96 by columns: up to R, less only where R is the smallest there is
 }
 
 // An entry is the blocks of R rows in one panel of up to 65536 columns, or a

@@ -27,6 +27,14 @@ func avx2Kernels() []Kernel {
 		{"f32_spmv_4x1n4_avx2", isa.AVX2, FormBlocks, 4, 4, f32_spmv_4x1n4_avx2},
 		{"f32_spmv_8x1n4_avx2", isa.AVX2, FormBlocks, 8, 4, f32_spmv_8x1n4_avx2},
 		{"f32_spmv_16x1n4_avx2", isa.AVX2, FormBlocks, 16, 4, f32_spmv_16x1n4_avx2},
+		{"f32_axpy_64_avx2", isa.AVX2, FormColumns, 64, 1, f32_axpy_64_avx2},
+		{"f32_masked_64_avx2", isa.AVX2, FormMasked, 64, 1, f32_masked_64_avx2},
+		{"f32_axpy_32_avx2", isa.AVX2, FormColumns, 32, 1, f32_axpy_32_avx2},
+		{"f32_masked_32_avx2", isa.AVX2, FormMasked, 32, 1, f32_masked_32_avx2},
+		{"f32_axpy_16_avx2", isa.AVX2, FormColumns, 16, 1, f32_axpy_16_avx2},
+		{"f32_masked_16_avx2", isa.AVX2, FormMasked, 16, 1, f32_masked_16_avx2},
+		{"f32_axpy_8_avx2", isa.AVX2, FormColumns, 8, 1, f32_axpy_8_avx2},
+		{"f32_masked_8_avx2", isa.AVX2, FormMasked, 8, 1, f32_masked_8_avx2},
 	}
 }
 
@@ -65,3 +73,19 @@ func f32_spmv_4x1n4_avx2(a args)
 func f32_spmv_8x1n4_avx2(a args)
 
 func f32_spmv_16x1n4_avx2(a args)
+
+func f32_axpy_64_avx2(a args)
+
+func f32_masked_64_avx2(a args)
+
+func f32_axpy_32_avx2(a args)
+
+func f32_masked_32_avx2(a args)
+
+func f32_axpy_16_avx2(a args)
+
+func f32_masked_16_avx2(a args)
+
+func f32_axpy_8_avx2(a args)
+
+func f32_masked_8_avx2(a args)

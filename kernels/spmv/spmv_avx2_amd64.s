@@ -6,7 +6,7 @@
 
 // func f32_gemv_4n1_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n1_avx2(SB), $128-88
+TEXT ·f32_gemv_4n1_avx2(SB), $128-104
 	MOVQ a_x+32(FP), AX
 	MOVQ a_val+24(FP), CX
 	MOVQ a_count+8(FP), DX
@@ -235,7 +235,7 @@ GLOBL ones<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_1x1n1_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n1_avx2(SB), $128-88
+TEXT ·f32_spmv_1x1n1_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -386,7 +386,7 @@ check:
 
 // func f32_spmv_2x1n1_avx2(a args)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·f32_spmv_2x1n1_avx2(SB), $128-88
+TEXT ·f32_spmv_2x1n1_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -557,7 +557,7 @@ GLOBL blocks2<>(SB), RODATA|NOPTR, $32
 
 // func f32_spmv_4x1n1_avx2(a args)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·f32_spmv_4x1n1_avx2(SB), $128-88
+TEXT ·f32_spmv_4x1n1_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -744,7 +744,7 @@ GLOBL blocks4<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_8x1n1_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n1_avx2(SB), $128-88
+TEXT ·f32_spmv_8x1n1_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -855,7 +855,7 @@ check:
 
 // func f32_spmv_16x1n1_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_16x1n1_avx2(SB), $128-88
+TEXT ·f32_spmv_16x1n1_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -983,7 +983,7 @@ check:
 
 // func f32_gemv_4n2_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_4n2_avx2(SB), $128-88
+TEXT ·f32_gemv_4n2_avx2(SB), $128-104
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -1253,7 +1253,7 @@ end:
 
 // func f32_spmv_1x1n2_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n2_avx2(SB), $128-88
+TEXT ·f32_spmv_1x1n2_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1448,7 +1448,7 @@ check:
 
 // func f32_spmv_2x1n2_avx2(a args)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·f32_spmv_2x1n2_avx2(SB), $128-88
+TEXT ·f32_spmv_2x1n2_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1661,7 +1661,7 @@ check:
 
 // func f32_spmv_4x1n2_avx2(a args)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·f32_spmv_4x1n2_avx2(SB), $128-88
+TEXT ·f32_spmv_4x1n2_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1894,7 +1894,7 @@ check:
 
 // func f32_spmv_8x1n2_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n2_avx2(SB), $128-88
+TEXT ·f32_spmv_8x1n2_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2040,7 +2040,7 @@ check:
 
 // func f32_spmv_16x1n2_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_16x1n2_avx2(SB), $128-88
+TEXT ·f32_spmv_16x1n2_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2225,7 +2225,7 @@ check:
 
 // func f32_gemv_2n4_avx2(a args)
 // Requires: AVX, FMA3
-TEXT ·f32_gemv_2n4_avx2(SB), $128-88
+TEXT ·f32_gemv_2n4_avx2(SB), $128-104
 	MOVQ a_x+32(FP), AX
 	MOVQ a_xCol+56(FP), CX
 	ADDQ AX, CX
@@ -2544,7 +2544,7 @@ end:
 
 // func f32_spmv_1x1n4_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n4_avx2(SB), $128-88
+TEXT ·f32_spmv_1x1n4_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2817,7 +2817,7 @@ check:
 
 // func f32_spmv_2x1n4_avx2(a args)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·f32_spmv_2x1n4_avx2(SB), $128-88
+TEXT ·f32_spmv_2x1n4_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3124,7 +3124,7 @@ check:
 
 // func f32_spmv_4x1n4_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_4x1n4_avx2(SB), $128-88
+TEXT ·f32_spmv_4x1n4_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3320,7 +3320,7 @@ check:
 
 // func f32_spmv_8x1n4_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n4_avx2(SB), $128-88
+TEXT ·f32_spmv_8x1n4_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3518,7 +3518,7 @@ check:
 
 // func f32_spmv_16x1n4_avx2(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_16x1n4_avx2(SB), $128-88
+TEXT ·f32_spmv_16x1n4_avx2(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3776,5 +3776,817 @@ store:
 check:
 	CMPQ AX, CX
 	JB   entry
+	VZEROUPPER
+	RET
+
+// func f32_axpy_64_avx2(a args)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_axpy_64_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Y8
+	SHLQ         $0x08, DI
+	ADDQ         SI, DI
+	SHLQ         $0x08, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Y8, Y0
+	VFMADD231PS  32(DI), Y8, Y1
+	VFMADD231PS  64(DI), Y8, Y2
+	VFMADD231PS  96(DI), Y8, Y3
+	VFMADD231PS  128(DI), Y8, Y4
+	VFMADD231PS  160(DI), Y8, Y5
+	VFMADD231PS  192(DI), Y8, Y6
+	VFMADD231PS  224(DI), Y8, Y7
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y8
+	VBROADCASTSS a_max+76(FP), Y9
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMOVUPS      Y4, 128(AX)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMOVUPS      Y5, 160(AX)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMOVUPS      Y6, 192(AX)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	VMOVUPS      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_64_avx2(a args)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+, POPCNT
+TEXT ·f32_masked_64_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	LEAQ    ranks<>+0(SB), R9
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R10
+	MOVL         32(DX)(AX*4), R11
+	VBROADCASTSS (CX)(AX*4), Y8
+	MOVL         (R8)(R10*4), R12
+	LEAQ         (SI)(R12*4), R12
+	SHLQ         $0x03, R10
+	ADDQ         DI, R10
+	MOVL         (R8)(R11*4), R13
+	MOVL         4(R8)(R11*4), R11
+	LEAQ         (SI)(R13*4), R13
+	LEAQ         (SI)(R11*4), R11
+	PREFETCHT0   (R13)
+	MOVBLZX      (R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y0, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y0, Y11, Y0
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	MOVBLZX      1(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y1, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y1, Y11, Y1
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	ADDQ         $0x40, R13
+	CMPQ         R13, R11
+	CMOVQHI      R11, R13
+	PREFETCHT0   (R13)
+	MOVBLZX      2(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y2, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y2, Y11, Y2
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	MOVBLZX      3(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y3, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y3, Y11, Y3
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	ADDQ         $0x40, R13
+	CMPQ         R13, R11
+	CMOVQHI      R11, R13
+	PREFETCHT0   (R13)
+	MOVBLZX      4(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y4, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y4, Y11, Y4
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	MOVBLZX      5(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y5, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y5, Y11, Y5
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	ADDQ         $0x40, R13
+	CMPQ         R13, R11
+	CMOVQHI      R11, R13
+	PREFETCHT0   (R13)
+	MOVBLZX      6(R10), R11
+	VPMOVSXBD    (R9)(R11*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y6, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y6, Y11, Y6
+	POPCNTL      R11, R11
+	LEAQ         (R12)(R11*4), R12
+	MOVBLZX      7(R10), R10
+	VPMOVSXBD    (R9)(R10*8), Y9
+	VPERMPS      (R12), Y9, Y10
+	VMOVAPS      Y7, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VBLENDVPS    Y9, Y7, Y11, Y7
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y8
+	VBROADCASTSS a_max+76(FP), Y9
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMOVUPS      Y3, 96(AX)
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMOVUPS      Y4, 128(AX)
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMOVUPS      Y5, 160(AX)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMOVUPS      Y6, 192(AX)
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	VMOVUPS      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+DATA ranks<>+0(SB)/8, $0x8080808080808080
+DATA ranks<>+8(SB)/8, $0x8080808080808000
+DATA ranks<>+16(SB)/8, $0x8080808080800080
+DATA ranks<>+24(SB)/8, $0x8080808080800100
+DATA ranks<>+32(SB)/8, $0x8080808080008080
+DATA ranks<>+40(SB)/8, $0x8080808080018000
+DATA ranks<>+48(SB)/8, $0x8080808080010080
+DATA ranks<>+56(SB)/8, $0x8080808080020100
+DATA ranks<>+64(SB)/8, $0x8080808000808080
+DATA ranks<>+72(SB)/8, $0x8080808001808000
+DATA ranks<>+80(SB)/8, $0x8080808001800080
+DATA ranks<>+88(SB)/8, $0x8080808002800100
+DATA ranks<>+96(SB)/8, $0x8080808001008080
+DATA ranks<>+104(SB)/8, $0x8080808002018000
+DATA ranks<>+112(SB)/8, $0x8080808002010080
+DATA ranks<>+120(SB)/8, $0x8080808003020100
+DATA ranks<>+128(SB)/8, $0x8080800080808080
+DATA ranks<>+136(SB)/8, $0x8080800180808000
+DATA ranks<>+144(SB)/8, $0x8080800180800080
+DATA ranks<>+152(SB)/8, $0x8080800280800100
+DATA ranks<>+160(SB)/8, $0x8080800180008080
+DATA ranks<>+168(SB)/8, $0x8080800280018000
+DATA ranks<>+176(SB)/8, $0x8080800280010080
+DATA ranks<>+184(SB)/8, $0x8080800380020100
+DATA ranks<>+192(SB)/8, $0x8080800100808080
+DATA ranks<>+200(SB)/8, $0x8080800201808000
+DATA ranks<>+208(SB)/8, $0x8080800201800080
+DATA ranks<>+216(SB)/8, $0x8080800302800100
+DATA ranks<>+224(SB)/8, $0x8080800201008080
+DATA ranks<>+232(SB)/8, $0x8080800302018000
+DATA ranks<>+240(SB)/8, $0x8080800302010080
+DATA ranks<>+248(SB)/8, $0x8080800403020100
+DATA ranks<>+256(SB)/8, $0x8080008080808080
+DATA ranks<>+264(SB)/8, $0x8080018080808000
+DATA ranks<>+272(SB)/8, $0x8080018080800080
+DATA ranks<>+280(SB)/8, $0x8080028080800100
+DATA ranks<>+288(SB)/8, $0x8080018080008080
+DATA ranks<>+296(SB)/8, $0x8080028080018000
+DATA ranks<>+304(SB)/8, $0x8080028080010080
+DATA ranks<>+312(SB)/8, $0x8080038080020100
+DATA ranks<>+320(SB)/8, $0x8080018000808080
+DATA ranks<>+328(SB)/8, $0x8080028001808000
+DATA ranks<>+336(SB)/8, $0x8080028001800080
+DATA ranks<>+344(SB)/8, $0x8080038002800100
+DATA ranks<>+352(SB)/8, $0x8080028001008080
+DATA ranks<>+360(SB)/8, $0x8080038002018000
+DATA ranks<>+368(SB)/8, $0x8080038002010080
+DATA ranks<>+376(SB)/8, $0x8080048003020100
+DATA ranks<>+384(SB)/8, $0x8080010080808080
+DATA ranks<>+392(SB)/8, $0x8080020180808000
+DATA ranks<>+400(SB)/8, $0x8080020180800080
+DATA ranks<>+408(SB)/8, $0x8080030280800100
+DATA ranks<>+416(SB)/8, $0x8080020180008080
+DATA ranks<>+424(SB)/8, $0x8080030280018000
+DATA ranks<>+432(SB)/8, $0x8080030280010080
+DATA ranks<>+440(SB)/8, $0x8080040380020100
+DATA ranks<>+448(SB)/8, $0x8080020100808080
+DATA ranks<>+456(SB)/8, $0x8080030201808000
+DATA ranks<>+464(SB)/8, $0x8080030201800080
+DATA ranks<>+472(SB)/8, $0x8080040302800100
+DATA ranks<>+480(SB)/8, $0x8080030201008080
+DATA ranks<>+488(SB)/8, $0x8080040302018000
+DATA ranks<>+496(SB)/8, $0x8080040302010080
+DATA ranks<>+504(SB)/8, $0x8080050403020100
+DATA ranks<>+512(SB)/8, $0x8000808080808080
+DATA ranks<>+520(SB)/8, $0x8001808080808000
+DATA ranks<>+528(SB)/8, $0x8001808080800080
+DATA ranks<>+536(SB)/8, $0x8002808080800100
+DATA ranks<>+544(SB)/8, $0x8001808080008080
+DATA ranks<>+552(SB)/8, $0x8002808080018000
+DATA ranks<>+560(SB)/8, $0x8002808080010080
+DATA ranks<>+568(SB)/8, $0x8003808080020100
+DATA ranks<>+576(SB)/8, $0x8001808000808080
+DATA ranks<>+584(SB)/8, $0x8002808001808000
+DATA ranks<>+592(SB)/8, $0x8002808001800080
+DATA ranks<>+600(SB)/8, $0x8003808002800100
+DATA ranks<>+608(SB)/8, $0x8002808001008080
+DATA ranks<>+616(SB)/8, $0x8003808002018000
+DATA ranks<>+624(SB)/8, $0x8003808002010080
+DATA ranks<>+632(SB)/8, $0x8004808003020100
+DATA ranks<>+640(SB)/8, $0x8001800080808080
+DATA ranks<>+648(SB)/8, $0x8002800180808000
+DATA ranks<>+656(SB)/8, $0x8002800180800080
+DATA ranks<>+664(SB)/8, $0x8003800280800100
+DATA ranks<>+672(SB)/8, $0x8002800180008080
+DATA ranks<>+680(SB)/8, $0x8003800280018000
+DATA ranks<>+688(SB)/8, $0x8003800280010080
+DATA ranks<>+696(SB)/8, $0x8004800380020100
+DATA ranks<>+704(SB)/8, $0x8002800100808080
+DATA ranks<>+712(SB)/8, $0x8003800201808000
+DATA ranks<>+720(SB)/8, $0x8003800201800080
+DATA ranks<>+728(SB)/8, $0x8004800302800100
+DATA ranks<>+736(SB)/8, $0x8003800201008080
+DATA ranks<>+744(SB)/8, $0x8004800302018000
+DATA ranks<>+752(SB)/8, $0x8004800302010080
+DATA ranks<>+760(SB)/8, $0x8005800403020100
+DATA ranks<>+768(SB)/8, $0x8001008080808080
+DATA ranks<>+776(SB)/8, $0x8002018080808000
+DATA ranks<>+784(SB)/8, $0x8002018080800080
+DATA ranks<>+792(SB)/8, $0x8003028080800100
+DATA ranks<>+800(SB)/8, $0x8002018080008080
+DATA ranks<>+808(SB)/8, $0x8003028080018000
+DATA ranks<>+816(SB)/8, $0x8003028080010080
+DATA ranks<>+824(SB)/8, $0x8004038080020100
+DATA ranks<>+832(SB)/8, $0x8002018000808080
+DATA ranks<>+840(SB)/8, $0x8003028001808000
+DATA ranks<>+848(SB)/8, $0x8003028001800080
+DATA ranks<>+856(SB)/8, $0x8004038002800100
+DATA ranks<>+864(SB)/8, $0x8003028001008080
+DATA ranks<>+872(SB)/8, $0x8004038002018000
+DATA ranks<>+880(SB)/8, $0x8004038002010080
+DATA ranks<>+888(SB)/8, $0x8005048003020100
+DATA ranks<>+896(SB)/8, $0x8002010080808080
+DATA ranks<>+904(SB)/8, $0x8003020180808000
+DATA ranks<>+912(SB)/8, $0x8003020180800080
+DATA ranks<>+920(SB)/8, $0x8004030280800100
+DATA ranks<>+928(SB)/8, $0x8003020180008080
+DATA ranks<>+936(SB)/8, $0x8004030280018000
+DATA ranks<>+944(SB)/8, $0x8004030280010080
+DATA ranks<>+952(SB)/8, $0x8005040380020100
+DATA ranks<>+960(SB)/8, $0x8003020100808080
+DATA ranks<>+968(SB)/8, $0x8004030201808000
+DATA ranks<>+976(SB)/8, $0x8004030201800080
+DATA ranks<>+984(SB)/8, $0x8005040302800100
+DATA ranks<>+992(SB)/8, $0x8004030201008080
+DATA ranks<>+1000(SB)/8, $0x8005040302018000
+DATA ranks<>+1008(SB)/8, $0x8005040302010080
+DATA ranks<>+1016(SB)/8, $0x8006050403020100
+DATA ranks<>+1024(SB)/8, $0x0080808080808080
+DATA ranks<>+1032(SB)/8, $0x0180808080808000
+DATA ranks<>+1040(SB)/8, $0x0180808080800080
+DATA ranks<>+1048(SB)/8, $0x0280808080800100
+DATA ranks<>+1056(SB)/8, $0x0180808080008080
+DATA ranks<>+1064(SB)/8, $0x0280808080018000
+DATA ranks<>+1072(SB)/8, $0x0280808080010080
+DATA ranks<>+1080(SB)/8, $0x0380808080020100
+DATA ranks<>+1088(SB)/8, $0x0180808000808080
+DATA ranks<>+1096(SB)/8, $0x0280808001808000
+DATA ranks<>+1104(SB)/8, $0x0280808001800080
+DATA ranks<>+1112(SB)/8, $0x0380808002800100
+DATA ranks<>+1120(SB)/8, $0x0280808001008080
+DATA ranks<>+1128(SB)/8, $0x0380808002018000
+DATA ranks<>+1136(SB)/8, $0x0380808002010080
+DATA ranks<>+1144(SB)/8, $0x0480808003020100
+DATA ranks<>+1152(SB)/8, $0x0180800080808080
+DATA ranks<>+1160(SB)/8, $0x0280800180808000
+DATA ranks<>+1168(SB)/8, $0x0280800180800080
+DATA ranks<>+1176(SB)/8, $0x0380800280800100
+DATA ranks<>+1184(SB)/8, $0x0280800180008080
+DATA ranks<>+1192(SB)/8, $0x0380800280018000
+DATA ranks<>+1200(SB)/8, $0x0380800280010080
+DATA ranks<>+1208(SB)/8, $0x0480800380020100
+DATA ranks<>+1216(SB)/8, $0x0280800100808080
+DATA ranks<>+1224(SB)/8, $0x0380800201808000
+DATA ranks<>+1232(SB)/8, $0x0380800201800080
+DATA ranks<>+1240(SB)/8, $0x0480800302800100
+DATA ranks<>+1248(SB)/8, $0x0380800201008080
+DATA ranks<>+1256(SB)/8, $0x0480800302018000
+DATA ranks<>+1264(SB)/8, $0x0480800302010080
+DATA ranks<>+1272(SB)/8, $0x0580800403020100
+DATA ranks<>+1280(SB)/8, $0x0180008080808080
+DATA ranks<>+1288(SB)/8, $0x0280018080808000
+DATA ranks<>+1296(SB)/8, $0x0280018080800080
+DATA ranks<>+1304(SB)/8, $0x0380028080800100
+DATA ranks<>+1312(SB)/8, $0x0280018080008080
+DATA ranks<>+1320(SB)/8, $0x0380028080018000
+DATA ranks<>+1328(SB)/8, $0x0380028080010080
+DATA ranks<>+1336(SB)/8, $0x0480038080020100
+DATA ranks<>+1344(SB)/8, $0x0280018000808080
+DATA ranks<>+1352(SB)/8, $0x0380028001808000
+DATA ranks<>+1360(SB)/8, $0x0380028001800080
+DATA ranks<>+1368(SB)/8, $0x0480038002800100
+DATA ranks<>+1376(SB)/8, $0x0380028001008080
+DATA ranks<>+1384(SB)/8, $0x0480038002018000
+DATA ranks<>+1392(SB)/8, $0x0480038002010080
+DATA ranks<>+1400(SB)/8, $0x0580048003020100
+DATA ranks<>+1408(SB)/8, $0x0280010080808080
+DATA ranks<>+1416(SB)/8, $0x0380020180808000
+DATA ranks<>+1424(SB)/8, $0x0380020180800080
+DATA ranks<>+1432(SB)/8, $0x0480030280800100
+DATA ranks<>+1440(SB)/8, $0x0380020180008080
+DATA ranks<>+1448(SB)/8, $0x0480030280018000
+DATA ranks<>+1456(SB)/8, $0x0480030280010080
+DATA ranks<>+1464(SB)/8, $0x0580040380020100
+DATA ranks<>+1472(SB)/8, $0x0380020100808080
+DATA ranks<>+1480(SB)/8, $0x0480030201808000
+DATA ranks<>+1488(SB)/8, $0x0480030201800080
+DATA ranks<>+1496(SB)/8, $0x0580040302800100
+DATA ranks<>+1504(SB)/8, $0x0480030201008080
+DATA ranks<>+1512(SB)/8, $0x0580040302018000
+DATA ranks<>+1520(SB)/8, $0x0580040302010080
+DATA ranks<>+1528(SB)/8, $0x0680050403020100
+DATA ranks<>+1536(SB)/8, $0x0100808080808080
+DATA ranks<>+1544(SB)/8, $0x0201808080808000
+DATA ranks<>+1552(SB)/8, $0x0201808080800080
+DATA ranks<>+1560(SB)/8, $0x0302808080800100
+DATA ranks<>+1568(SB)/8, $0x0201808080008080
+DATA ranks<>+1576(SB)/8, $0x0302808080018000
+DATA ranks<>+1584(SB)/8, $0x0302808080010080
+DATA ranks<>+1592(SB)/8, $0x0403808080020100
+DATA ranks<>+1600(SB)/8, $0x0201808000808080
+DATA ranks<>+1608(SB)/8, $0x0302808001808000
+DATA ranks<>+1616(SB)/8, $0x0302808001800080
+DATA ranks<>+1624(SB)/8, $0x0403808002800100
+DATA ranks<>+1632(SB)/8, $0x0302808001008080
+DATA ranks<>+1640(SB)/8, $0x0403808002018000
+DATA ranks<>+1648(SB)/8, $0x0403808002010080
+DATA ranks<>+1656(SB)/8, $0x0504808003020100
+DATA ranks<>+1664(SB)/8, $0x0201800080808080
+DATA ranks<>+1672(SB)/8, $0x0302800180808000
+DATA ranks<>+1680(SB)/8, $0x0302800180800080
+DATA ranks<>+1688(SB)/8, $0x0403800280800100
+DATA ranks<>+1696(SB)/8, $0x0302800180008080
+DATA ranks<>+1704(SB)/8, $0x0403800280018000
+DATA ranks<>+1712(SB)/8, $0x0403800280010080
+DATA ranks<>+1720(SB)/8, $0x0504800380020100
+DATA ranks<>+1728(SB)/8, $0x0302800100808080
+DATA ranks<>+1736(SB)/8, $0x0403800201808000
+DATA ranks<>+1744(SB)/8, $0x0403800201800080
+DATA ranks<>+1752(SB)/8, $0x0504800302800100
+DATA ranks<>+1760(SB)/8, $0x0403800201008080
+DATA ranks<>+1768(SB)/8, $0x0504800302018000
+DATA ranks<>+1776(SB)/8, $0x0504800302010080
+DATA ranks<>+1784(SB)/8, $0x0605800403020100
+DATA ranks<>+1792(SB)/8, $0x0201008080808080
+DATA ranks<>+1800(SB)/8, $0x0302018080808000
+DATA ranks<>+1808(SB)/8, $0x0302018080800080
+DATA ranks<>+1816(SB)/8, $0x0403028080800100
+DATA ranks<>+1824(SB)/8, $0x0302018080008080
+DATA ranks<>+1832(SB)/8, $0x0403028080018000
+DATA ranks<>+1840(SB)/8, $0x0403028080010080
+DATA ranks<>+1848(SB)/8, $0x0504038080020100
+DATA ranks<>+1856(SB)/8, $0x0302018000808080
+DATA ranks<>+1864(SB)/8, $0x0403028001808000
+DATA ranks<>+1872(SB)/8, $0x0403028001800080
+DATA ranks<>+1880(SB)/8, $0x0504038002800100
+DATA ranks<>+1888(SB)/8, $0x0403028001008080
+DATA ranks<>+1896(SB)/8, $0x0504038002018000
+DATA ranks<>+1904(SB)/8, $0x0504038002010080
+DATA ranks<>+1912(SB)/8, $0x0605048003020100
+DATA ranks<>+1920(SB)/8, $0x0302010080808080
+DATA ranks<>+1928(SB)/8, $0x0403020180808000
+DATA ranks<>+1936(SB)/8, $0x0403020180800080
+DATA ranks<>+1944(SB)/8, $0x0504030280800100
+DATA ranks<>+1952(SB)/8, $0x0403020180008080
+DATA ranks<>+1960(SB)/8, $0x0504030280018000
+DATA ranks<>+1968(SB)/8, $0x0504030280010080
+DATA ranks<>+1976(SB)/8, $0x0605040380020100
+DATA ranks<>+1984(SB)/8, $0x0403020100808080
+DATA ranks<>+1992(SB)/8, $0x0504030201808000
+DATA ranks<>+2000(SB)/8, $0x0504030201800080
+DATA ranks<>+2008(SB)/8, $0x0605040302800100
+DATA ranks<>+2016(SB)/8, $0x0504030201008080
+DATA ranks<>+2024(SB)/8, $0x0605040302018000
+DATA ranks<>+2032(SB)/8, $0x0605040302010080
+DATA ranks<>+2040(SB)/8, $0x0706050403020100
+GLOBL ranks<>(SB), RODATA|NOPTR, $2048
+
+// func f32_axpy_32_avx2(a args)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_axpy_32_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Y4
+	SHLQ         $0x07, DI
+	ADDQ         SI, DI
+	SHLQ         $0x07, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Y4, Y0
+	VFMADD231PS  32(DI), Y4, Y1
+	VFMADD231PS  64(DI), Y4, Y2
+	VFMADD231PS  96(DI), Y4, Y3
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y4
+	VBROADCASTSS a_max+76(FP), Y5
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_32_avx2(a args)
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+, POPCNT
+TEXT ·f32_masked_32_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	LEAQ    ranks<>+0(SB), R9
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R10
+	MOVL         32(DX)(AX*4), R11
+	VBROADCASTSS (CX)(AX*4), Y4
+	MOVL         (R8)(R10*4), R12
+	LEAQ         (SI)(R12*4), R12
+	SHLQ         $0x02, R10
+	ADDQ         DI, R10
+	MOVL         (R8)(R11*4), R13
+	MOVL         4(R8)(R11*4), R11
+	LEAQ         (SI)(R13*4), R13
+	LEAQ         (SI)(R11*4), R11
+	PREFETCHT0   (R13)
+	MOVBLZX      (R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y5
+	VPERMPS      (R12), Y5, Y6
+	VMOVAPS      Y0, Y7
+	VFMADD231PS  Y6, Y4, Y7
+	VBLENDVPS    Y5, Y0, Y7, Y0
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	MOVBLZX      1(R10), R14
+	VPMOVSXBD    (R9)(R14*8), Y5
+	VPERMPS      (R12), Y5, Y6
+	VMOVAPS      Y1, Y7
+	VFMADD231PS  Y6, Y4, Y7
+	VBLENDVPS    Y5, Y1, Y7, Y1
+	POPCNTL      R14, R14
+	LEAQ         (R12)(R14*4), R12
+	ADDQ         $0x40, R13
+	CMPQ         R13, R11
+	CMOVQHI      R11, R13
+	PREFETCHT0   (R13)
+	MOVBLZX      2(R10), R11
+	VPMOVSXBD    (R9)(R11*8), Y5
+	VPERMPS      (R12), Y5, Y6
+	VMOVAPS      Y2, Y7
+	VFMADD231PS  Y6, Y4, Y7
+	VBLENDVPS    Y5, Y2, Y7, Y2
+	POPCNTL      R11, R11
+	LEAQ         (R12)(R11*4), R12
+	MOVBLZX      3(R10), R10
+	VPMOVSXBD    (R9)(R10*8), Y5
+	VPERMPS      (R12), Y5, Y6
+	VMOVAPS      Y3, Y7
+	VFMADD231PS  Y6, Y4, Y7
+	VBLENDVPS    Y5, Y3, Y7, Y3
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y4
+	VBROADCASTSS a_max+76(FP), Y5
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func f32_axpy_16_avx2(a args)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_axpy_16_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Y2
+	SHLQ         $0x06, DI
+	ADDQ         SI, DI
+	SHLQ         $0x06, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Y2, Y0
+	VFMADD231PS  32(DI), Y2, Y1
+	PREFETCHT0   (R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y2
+	VBROADCASTSS a_max+76(FP), Y3
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_16_avx2(a args)
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
+TEXT ·f32_masked_16_avx2(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	LEAQ    ranks<>+0(SB), R9
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R10
+	MOVL         32(DX)(AX*4), R11
+	VBROADCASTSS (CX)(AX*4), Y2
+	MOVL         (R8)(R10*4), R12
+	LEAQ         (SI)(R12*4), R12
+	SHLQ         $0x01, R10
+	ADDQ         DI, R10
+	MOVL         (R8)(R11*4), R13
+	MOVL         4(R8)(R11*4), R11
+	LEAQ         (SI)(R13*4), R13
+	LEAQ         (SI)(R11*4), R11
+	PREFETCHT0   (R13)
+	MOVBLZX      (R10), R11
+	VPMOVSXBD    (R9)(R11*8), Y3
+	VPERMPS      (R12), Y3, Y4
+	VMOVAPS      Y0, Y5
+	VFMADD231PS  Y4, Y2, Y5
+	VBLENDVPS    Y3, Y0, Y5, Y0
+	POPCNTL      R11, R11
+	LEAQ         (R12)(R11*4), R12
+	MOVBLZX      1(R10), R10
+	VPMOVSXBD    (R9)(R10*8), Y3
+	VPERMPS      (R12), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFMADD231PS  Y4, Y2, Y5
+	VBLENDVPS    Y3, Y1, Y5, Y1
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y2
+	VBROADCASTSS a_max+76(FP), Y3
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMOVUPS      Y0, (AX)
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func f32_axpy_8_avx2(a args)
+// Requires: AVX, FMA3, MMX+
+TEXT ·f32_axpy_8_avx2(SB), $128-104
+	MOVQ       a_rows+96(FP), AX
+	LEAQ       ones<>+32(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       a_x+32(FP), DX
+	MOVQ       a_order+80(FP), BX
+	MOVQ       a_count+8(FP), SI
+	XORQ       AX, AX
+	MOVQ       a_bias+48(FP), DI
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DI), Y0, Y0
+	MOVQ       a_val+24(FP), DI
+	JMP        check
+
+column:
+	MOVL         (BX)(AX*4), R8
+	MOVL         32(BX)(AX*4), R9
+	VBROADCASTSS (DX)(AX*4), Y1
+	SHLQ         $0x05, R8
+	ADDQ         DI, R8
+	SHLQ         $0x05, R9
+	ADDQ         DI, R9
+	VFMADD231PS  (R8), Y1, Y0
+	PREFETCHT0   (R9)
+	INCQ         AX
+
+check:
+	CMPQ         AX, SI
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y1
+	VBROADCASTSS a_max+76(FP), Y2
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      (CX), Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_8_avx2(a args)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·f32_masked_8_avx2(SB), $128-104
+	MOVQ       a_rows+96(FP), AX
+	LEAQ       ones<>+32(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       a_x+32(FP), DX
+	MOVQ       a_order+80(FP), BX
+	MOVQ       a_count+8(FP), SI
+	XORQ       AX, AX
+	MOVQ       a_bias+48(FP), DI
+	VMOVUPS    (CX), Y0
+	VMASKMOVPS (DI), Y0, Y0
+	MOVQ       a_val+24(FP), DI
+	MOVQ       a_col+16(FP), R8
+	MOVQ       a_starts+88(FP), R9
+	LEAQ       ranks<>+0(SB), R10
+	JMP        check
+
+column:
+	MOVL         (BX)(AX*4), R11
+	MOVL         32(BX)(AX*4), R12
+	VBROADCASTSS (DX)(AX*4), Y1
+	MOVL         (R9)(R11*4), R13
+	LEAQ         (DI)(R13*4), R13
+	ADDQ         R8, R11
+	MOVL         (R9)(R12*4), R14
+	MOVL         4(R9)(R12*4), R12
+	LEAQ         (DI)(R14*4), R14
+	LEAQ         (DI)(R12*4), R12
+	PREFETCHT0   (R14)
+	MOVBLZX      (R11), R11
+	VPMOVSXBD    (R10)(R11*8), Y2
+	VPERMPS      (R13), Y2, Y3
+	VMOVAPS      Y0, Y4
+	VFMADD231PS  Y3, Y1, Y4
+	VBLENDVPS    Y2, Y0, Y4, Y0
+	INCQ         AX
+
+check:
+	CMPQ         AX, SI
+	JB           column
+	VBROADCASTSS a_min+72(FP), Y1
+	VBROADCASTSS a_max+76(FP), Y2
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      (CX), Y1
+	VMASKMOVPS   Y0, Y1, (AX)
 	VZEROUPPER
 	RET

@@ -30,6 +30,14 @@ func avx512Kernels() []Kernel {
 		{"f32_spmv_8x1n4_avx512", isa.AVX512, FormBlocks, 8, 4, f32_spmv_8x1n4_avx512},
 		{"f32_spmv_16x1n4_avx512", isa.AVX512, FormBlocks, 16, 4, f32_spmv_16x1n4_avx512},
 		{"f32_spmv_16x64n4_avx512", isa.AVX512, FormTiles, 16, 4, f32_spmv_16x64n4_avx512},
+		{"f32_axpy_256_avx512", isa.AVX512, FormColumns, 256, 1, f32_axpy_256_avx512},
+		{"f32_masked_256_avx512", isa.AVX512, FormMasked, 256, 1, f32_masked_256_avx512},
+		{"f32_axpy_128_avx512", isa.AVX512, FormColumns, 128, 1, f32_axpy_128_avx512},
+		{"f32_masked_128_avx512", isa.AVX512, FormMasked, 128, 1, f32_masked_128_avx512},
+		{"f32_axpy_32_avx512", isa.AVX512, FormColumns, 32, 1, f32_axpy_32_avx512},
+		{"f32_masked_32_avx512", isa.AVX512, FormMasked, 32, 1, f32_masked_32_avx512},
+		{"f32_axpy_16_avx512", isa.AVX512, FormColumns, 16, 1, f32_axpy_16_avx512},
+		{"f32_masked_16_avx512", isa.AVX512, FormMasked, 16, 1, f32_masked_16_avx512},
 	}
 }
 
@@ -74,3 +82,19 @@ func f32_spmv_8x1n4_avx512(a args)
 func f32_spmv_16x1n4_avx512(a args)
 
 func f32_spmv_16x64n4_avx512(a args)
+
+func f32_axpy_256_avx512(a args)
+
+func f32_masked_256_avx512(a args)
+
+func f32_axpy_128_avx512(a args)
+
+func f32_masked_128_avx512(a args)
+
+func f32_axpy_32_avx512(a args)
+
+func f32_masked_32_avx512(a args)
+
+func f32_axpy_16_avx512(a args)
+
+func f32_masked_16_avx512(a args)

@@ -6,7 +6,7 @@
 
 // func f32_gemv_4n1_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n1_avx512(SB), $128-88
+TEXT ·f32_gemv_4n1_avx512(SB), $128-104
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_val+24(FP), CX
 	MOVQ  a_count+8(FP), DX
@@ -226,7 +226,7 @@ end:
 
 // func f32_spmv_1x1n1_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n1_avx512(SB), $128-88
+TEXT ·f32_spmv_1x1n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -377,7 +377,7 @@ check:
 
 // func f32_spmv_2x1n1_avx512(a args)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_2x1n1_avx512(SB), $128-88
+TEXT ·f32_spmv_2x1n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -548,7 +548,7 @@ GLOBL blocks2<>(SB), RODATA|NOPTR, $32
 
 // func f32_spmv_4x1n1_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_4x1n1_avx512(SB), $128-88
+TEXT ·f32_spmv_4x1n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -726,7 +726,7 @@ GLOBL blocks4<>(SB), RODATA|NOPTR, $64
 
 // func f32_spmv_8x1n1_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n1_avx512(SB), $128-88
+TEXT ·f32_spmv_8x1n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -837,7 +837,7 @@ check:
 
 // func f32_spmv_16x1n1_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x1n1_avx512(SB), $128-88
+TEXT ·f32_spmv_16x1n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -952,7 +952,7 @@ check:
 
 // func f32_spmv_16x64n1_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x64n1_avx512(SB), $128-88
+TEXT ·f32_spmv_16x64n1_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1109,7 +1109,7 @@ check:
 
 // func f32_gemv_4n2_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n2_avx512(SB), $128-88
+TEXT ·f32_gemv_4n2_avx512(SB), $128-104
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_xCol+56(FP), CX
 	ADDQ  AX, CX
@@ -1474,7 +1474,7 @@ end:
 
 // func f32_spmv_1x1n2_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n2_avx512(SB), $128-88
+TEXT ·f32_spmv_1x1n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1669,7 +1669,7 @@ check:
 
 // func f32_spmv_2x1n2_avx512(a args)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_2x1n2_avx512(SB), $128-88
+TEXT ·f32_spmv_2x1n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -1882,7 +1882,7 @@ check:
 
 // func f32_spmv_4x1n2_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_4x1n2_avx512(SB), $128-88
+TEXT ·f32_spmv_4x1n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2093,7 +2093,7 @@ check:
 
 // func f32_spmv_8x1n2_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n2_avx512(SB), $128-88
+TEXT ·f32_spmv_8x1n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2239,7 +2239,7 @@ check:
 
 // func f32_spmv_16x1n2_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x1n2_avx512(SB), $128-88
+TEXT ·f32_spmv_16x1n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2389,7 +2389,7 @@ check:
 
 // func f32_spmv_16x64n2_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x64n2_avx512(SB), $128-88
+TEXT ·f32_spmv_16x64n2_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -2594,7 +2594,7 @@ check:
 
 // func f32_gemv_4n4_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
-TEXT ·f32_gemv_4n4_avx512(SB), $128-88
+TEXT ·f32_gemv_4n4_avx512(SB), $128-104
 	MOVQ  a_x+32(FP), AX
 	MOVQ  a_xCol+56(FP), CX
 	ADDQ  AX, CX
@@ -3110,7 +3110,7 @@ end:
 
 // func f32_spmv_1x1n4_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_1x1n4_avx512(SB), $128-88
+TEXT ·f32_spmv_1x1n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3383,7 +3383,7 @@ check:
 
 // func f32_spmv_2x1n4_avx512(a args)
 // Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_2x1n4_avx512(SB), $128-88
+TEXT ·f32_spmv_2x1n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3690,7 +3690,7 @@ check:
 
 // func f32_spmv_4x1n4_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3, MMX+
-TEXT ·f32_spmv_4x1n4_avx512(SB), $128-88
+TEXT ·f32_spmv_4x1n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -3991,7 +3991,7 @@ check:
 
 // func f32_spmv_8x1n4_avx512(a args)
 // Requires: AVX, FMA3, MMX+
-TEXT ·f32_spmv_8x1n4_avx512(SB), $128-88
+TEXT ·f32_spmv_8x1n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -4189,7 +4189,7 @@ check:
 
 // func f32_spmv_16x1n4_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x1n4_avx512(SB), $128-88
+TEXT ·f32_spmv_16x1n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -4391,7 +4391,7 @@ check:
 
 // func f32_spmv_16x64n4_avx512(a args)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·f32_spmv_16x64n4_avx512(SB), $128-88
+TEXT ·f32_spmv_16x64n4_avx512(SB), $128-104
 	MOVQ         a_entries+0(FP), AX
 	MOVQ         a_count+8(FP), CX
 	IMUL3Q       $0x00000010, CX, CX
@@ -4699,5 +4699,774 @@ next:
 check:
 	CMPQ AX, CX
 	JB   tile
+	VZEROUPPER
+	RET
+
+// func f32_axpy_256_avx512(a args)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_axpy_256_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Z16
+	SHLQ         $0x0a, DI
+	ADDQ         SI, DI
+	SHLQ         $0x0a, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Z16, Z0
+	VFMADD231PS  64(DI), Z16, Z1
+	VFMADD231PS  128(DI), Z16, Z2
+	VFMADD231PS  192(DI), Z16, Z3
+	VFMADD231PS  256(DI), Z16, Z4
+	VFMADD231PS  320(DI), Z16, Z5
+	VFMADD231PS  384(DI), Z16, Z6
+	VFMADD231PS  448(DI), Z16, Z7
+	VFMADD231PS  512(DI), Z16, Z8
+	VFMADD231PS  576(DI), Z16, Z9
+	VFMADD231PS  640(DI), Z16, Z10
+	VFMADD231PS  704(DI), Z16, Z11
+	VFMADD231PS  768(DI), Z16, Z12
+	VFMADD231PS  832(DI), Z16, Z13
+	VFMADD231PS  896(DI), Z16, Z14
+	VFMADD231PS  960(DI), Z16, Z15
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	PREFETCHT0   256(R8)
+	PREFETCHT0   320(R8)
+	PREFETCHT0   384(R8)
+	PREFETCHT0   448(R8)
+	PREFETCHT0   512(R8)
+	PREFETCHT0   576(R8)
+	PREFETCHT0   640(R8)
+	PREFETCHT0   704(R8)
+	PREFETCHT0   768(R8)
+	PREFETCHT0   832(R8)
+	PREFETCHT0   896(R8)
+	PREFETCHT0   960(R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z16
+	VBROADCASTSS a_max+76(FP), Z17
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMOVUPS      Z4, 256(AX)
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMOVUPS      Z5, 320(AX)
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMOVUPS      Z6, 384(AX)
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMOVUPS      Z7, 448(AX)
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMOVUPS      Z8, 512(AX)
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMOVUPS      Z9, 576(AX)
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMOVUPS      Z10, 640(AX)
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMOVUPS      Z11, 704(AX)
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMOVUPS      Z12, 768(AX)
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMOVUPS      Z13, 832(AX)
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMOVUPS      Z14, 896(AX)
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z17, Z15
+	VMOVUPS      Z15, 960(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_256_avx512(a args)
+// Requires: AVX, AVX512F, CMOV, MMX+, POPCNT
+TEXT ·f32_masked_256_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	VMOVUPS 512(SI), Z8
+	VMOVUPS 576(SI), Z9
+	VMOVUPS 640(SI), Z10
+	VMOVUPS 704(SI), Z11
+	VMOVUPS 768(SI), Z12
+	VMOVUPS 832(SI), Z13
+	VMOVUPS 896(SI), Z14
+	VMOVUPS 960(SI), Z15
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R9
+	MOVL         32(DX)(AX*4), R10
+	VBROADCASTSS (CX)(AX*4), Z16
+	MOVL         (R8)(R9*4), R11
+	LEAQ         (SI)(R11*4), R11
+	SHLQ         $0x05, R9
+	ADDQ         DI, R9
+	MOVL         (R8)(R10*4), R12
+	MOVL         4(R8)(R10*4), R10
+	LEAQ         (SI)(R12*4), R12
+	LEAQ         (SI)(R10*4), R10
+	PREFETCHT0   (R12)
+	MOVWLZX      (R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z0
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      2(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z1
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      4(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z2
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      6(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z3
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      8(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z4
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      10(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z5
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      12(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z6
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      14(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z7
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      16(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z8
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      18(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z9
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      20(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z10
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      22(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z11
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      24(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z12
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      26(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z13
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      28(R9), R10
+	KMOVW        R10, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z14
+	POPCNTL      R10, R10
+	LEAQ         (R11)(R10*4), R11
+	MOVWLZX      30(R9), R9
+	KMOVW        R9, K1
+	VMOVUPS      (R11), Z17
+	VEXPANDPS.Z  Z17, K1, Z17
+	VFMADD231PS  Z17, Z16, K1, Z15
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z16
+	VBROADCASTSS a_max+76(FP), Z17
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z17, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z17, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z17, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
+	VMOVUPS      Z4, 256(AX)
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z17, Z5
+	VMOVUPS      Z5, 320(AX)
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
+	VMOVUPS      Z6, 384(AX)
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z17, Z7
+	VMOVUPS      Z7, 448(AX)
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
+	VMOVUPS      Z8, 512(AX)
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z17, Z9
+	VMOVUPS      Z9, 576(AX)
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
+	VMOVUPS      Z10, 640(AX)
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z17, Z11
+	VMOVUPS      Z11, 704(AX)
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
+	VMOVUPS      Z12, 768(AX)
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z17, Z13
+	VMOVUPS      Z13, 832(AX)
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
+	VMOVUPS      Z14, 896(AX)
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z17, Z15
+	VMOVUPS      Z15, 960(AX)
+	VZEROUPPER
+	RET
+
+// func f32_axpy_128_avx512(a args)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_axpy_128_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Z8
+	SHLQ         $0x09, DI
+	ADDQ         SI, DI
+	SHLQ         $0x09, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Z8, Z0
+	VFMADD231PS  64(DI), Z8, Z1
+	VFMADD231PS  128(DI), Z8, Z2
+	VFMADD231PS  192(DI), Z8, Z3
+	VFMADD231PS  256(DI), Z8, Z4
+	VFMADD231PS  320(DI), Z8, Z5
+	VFMADD231PS  384(DI), Z8, Z6
+	VFMADD231PS  448(DI), Z8, Z7
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   128(R8)
+	PREFETCHT0   192(R8)
+	PREFETCHT0   256(R8)
+	PREFETCHT0   320(R8)
+	PREFETCHT0   384(R8)
+	PREFETCHT0   448(R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z8
+	VBROADCASTSS a_max+76(FP), Z9
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMOVUPS      Z4, 256(AX)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      Z5, 320(AX)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      Z6, 384(AX)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_128_avx512(a args)
+// Requires: AVX, AVX512F, CMOV, MMX+, POPCNT
+TEXT ·f32_masked_128_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R9
+	MOVL         32(DX)(AX*4), R10
+	VBROADCASTSS (CX)(AX*4), Z8
+	MOVL         (R8)(R9*4), R11
+	LEAQ         (SI)(R11*4), R11
+	SHLQ         $0x04, R9
+	ADDQ         DI, R9
+	MOVL         (R8)(R10*4), R12
+	MOVL         4(R8)(R10*4), R10
+	LEAQ         (SI)(R12*4), R12
+	LEAQ         (SI)(R10*4), R10
+	PREFETCHT0   (R12)
+	MOVWLZX      (R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z0
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      2(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z1
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      4(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z2
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      6(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z3
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      8(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z4
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	MOVWLZX      10(R9), R13
+	KMOVW        R13, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z5
+	POPCNTL      R13, R13
+	LEAQ         (R11)(R13*4), R11
+	ADDQ         $0x40, R12
+	CMPQ         R12, R10
+	CMOVQHI      R10, R12
+	PREFETCHT0   (R12)
+	MOVWLZX      12(R9), R10
+	KMOVW        R10, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z6
+	POPCNTL      R10, R10
+	LEAQ         (R11)(R10*4), R11
+	MOVWLZX      14(R9), R9
+	KMOVW        R9, K1
+	VMOVUPS      (R11), Z9
+	VEXPANDPS.Z  Z9, K1, Z9
+	VFMADD231PS  Z9, Z8, K1, Z7
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z8
+	VBROADCASTSS a_max+76(FP), Z9
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMOVUPS      Z3, 192(AX)
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMOVUPS      Z4, 256(AX)
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      Z5, 320(AX)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      Z6, 384(AX)
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func f32_axpy_32_avx512(a args)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·f32_axpy_32_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	MOVQ    a_val+24(FP), SI
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Z2
+	SHLQ         $0x07, DI
+	ADDQ         SI, DI
+	SHLQ         $0x07, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Z2, Z0
+	VFMADD231PS  64(DI), Z2, Z1
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z2
+	VBROADCASTSS a_max+76(FP), Z3
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_32_avx512(a args)
+// Requires: AVX, AVX512F, MMX+, POPCNT
+TEXT ·f32_masked_32_avx512(SB), $128-104
+	MOVQ    a_x+32(FP), CX
+	MOVQ    a_order+80(FP), DX
+	MOVQ    a_count+8(FP), BX
+	XORQ    AX, AX
+	MOVQ    a_bias+48(FP), SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	MOVQ    a_val+24(FP), SI
+	MOVQ    a_col+16(FP), DI
+	MOVQ    a_starts+88(FP), R8
+	JMP     check
+
+column:
+	MOVL         (DX)(AX*4), R9
+	MOVL         32(DX)(AX*4), R10
+	VBROADCASTSS (CX)(AX*4), Z2
+	MOVL         (R8)(R9*4), R11
+	LEAQ         (SI)(R11*4), R11
+	SHLQ         $0x02, R9
+	ADDQ         DI, R9
+	MOVL         (R8)(R10*4), R12
+	MOVL         4(R8)(R10*4), R10
+	LEAQ         (SI)(R12*4), R12
+	LEAQ         (SI)(R10*4), R10
+	PREFETCHT0   (R12)
+	MOVWLZX      (R9), R10
+	KMOVW        R10, K1
+	VMOVUPS      (R11), Z3
+	VEXPANDPS.Z  Z3, K1, Z3
+	VFMADD231PS  Z3, Z2, K1, Z0
+	POPCNTL      R10, R10
+	LEAQ         (R11)(R10*4), R11
+	MOVWLZX      2(R9), R9
+	KMOVW        R9, K1
+	VMOVUPS      (R11), Z3
+	VEXPANDPS.Z  Z3, K1, Z3
+	VFMADD231PS  Z3, Z2, K1, Z1
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z2
+	VBROADCASTSS a_max+76(FP), Z3
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      Z0, (AX)
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func f32_axpy_16_avx512(a args)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·f32_axpy_16_avx512(SB), $128-104
+	MOVQ      a_rows+96(FP), AX
+	MOVL      $0x0000ffff, CX
+	SHLXL     AX, CX, CX
+	NOTL      CX
+	KMOVW     CX, K1
+	MOVQ      a_x+32(FP), CX
+	MOVQ      a_order+80(FP), DX
+	MOVQ      a_count+8(FP), BX
+	XORQ      AX, AX
+	MOVQ      a_bias+48(FP), SI
+	VMOVUPS.Z (SI), K1, Z0
+	MOVQ      a_val+24(FP), SI
+	JMP       check
+
+column:
+	MOVL         (DX)(AX*4), DI
+	MOVL         32(DX)(AX*4), R8
+	VBROADCASTSS (CX)(AX*4), Z1
+	SHLQ         $0x06, DI
+	ADDQ         SI, DI
+	SHLQ         $0x06, R8
+	ADDQ         SI, R8
+	VFMADD231PS  (DI), Z1, Z0
+	PREFETCHT0   (R8)
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z1
+	VBROADCASTSS a_max+76(FP), Z2
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func f32_masked_16_avx512(a args)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·f32_masked_16_avx512(SB), $128-104
+	MOVQ      a_rows+96(FP), AX
+	MOVL      $0x0000ffff, CX
+	SHLXL     AX, CX, CX
+	NOTL      CX
+	KMOVW     CX, K1
+	MOVQ      a_x+32(FP), CX
+	MOVQ      a_order+80(FP), DX
+	MOVQ      a_count+8(FP), BX
+	XORQ      AX, AX
+	MOVQ      a_bias+48(FP), SI
+	VMOVUPS.Z (SI), K1, Z0
+	MOVQ      a_val+24(FP), SI
+	MOVQ      a_col+16(FP), DI
+	MOVQ      a_starts+88(FP), R8
+	JMP       check
+
+column:
+	MOVL         (DX)(AX*4), R9
+	MOVL         32(DX)(AX*4), R10
+	VBROADCASTSS (CX)(AX*4), Z1
+	MOVL         (R8)(R9*4), R11
+	LEAQ         (SI)(R11*4), R11
+	SHLQ         $0x01, R9
+	ADDQ         DI, R9
+	MOVL         (R8)(R10*4), R12
+	MOVL         4(R8)(R10*4), R10
+	LEAQ         (SI)(R12*4), R12
+	LEAQ         (SI)(R10*4), R10
+	PREFETCHT0   (R12)
+	MOVWLZX      (R9), R9
+	KMOVW        R9, K2
+	VMOVUPS      (R11), Z2
+	VEXPANDPS.Z  Z2, K2, Z2
+	VFMADD231PS  Z2, Z1, K2, Z0
+	INCQ         AX
+
+check:
+	CMPQ         AX, BX
+	JB           column
+	VBROADCASTSS a_min+72(FP), Z1
+	VBROADCASTSS a_max+76(FP), Z2
+	MOVQ         a_y+40(FP), AX
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)
 	VZEROUPPER
 	RET

@@ -2,6 +2,7 @@ package spmv
 
 import (
 	"fmt"
+	mathbits "math/bits"
 	"unsafe"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -20,8 +21,17 @@ func genericKernels() []Kernel {
 				func(a args) { blocksGeneric(a, r, n) }})
 		}
 	}
+	for _, r := range genericPanels {
+		ks = append(ks,
+			Kernel{fmt.Sprintf("f32_axpy_%d_generic", r), isa.Generic, FormColumns, r, 1, func(a args) { columnsGeneric(a, r) }},
+			Kernel{fmt.Sprintf("f32_masked_%d_generic", r), isa.Generic, FormMasked, r, 1, func(a args) { maskedGeneric(a, r) }})
+	}
 	return ks
 }
+
+// genericPanels are the heights of the panels of portable kernels, descending:
+// sums are in memory, so runs can be as long as the processor likes to read ahead.
+var genericPanels = []int{512, 256, 8}
 
 // clamp is min(max(v, lo), hi) that keeps a NaN.
 func clamp(v, lo, hi float32) float32 {
@@ -152,5 +162,50 @@ func tilesGeneric(a args, cols int) {
 			}
 		}
 		at += n
+	}
+}
+
+// columnsGeneric adds a column of a panel after the other.
+func columnsGeneric(a args, r int) {
+	y, x, order := beginPanel(a)
+	for i, v := range x {
+		w := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*int(order[i])*r)), r)
+		for j := range y {
+			y[j] += v * w[j]
+		}
+	}
+	endPanel(a, y)
+}
+
+// maskedGeneric takes the bits of a column's mask one by one.
+func maskedGeneric(a args, r int) {
+	y, x, order := beginPanel(a)
+	bytes := maskBytes(r)
+	for i, v := range x {
+		k := uintptr(order[i])
+		mask := unsafe.Slice((*uint8)(unsafe.Add(unsafe.Pointer(a.col), k*uintptr(bytes))), bytes)
+		at := *(*uint32)(unsafe.Add(unsafe.Pointer(a.starts), 4*k))
+		w := (*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*uintptr(at)))
+		for j, bits := range mask {
+			for ; bits != 0; bits &= bits - 1 {
+				y[8*j+mathbits.TrailingZeros8(bits)] += v * *w
+				w = (*float32)(unsafe.Add(unsafe.Pointer(w), 4))
+			}
+		}
+	}
+	endPanel(a, y)
+}
+
+// beginPanel sets a panel's sums to the bias, and returns them and what they are
+// to be added to.
+func beginPanel(a args) (y, x []float32, order []int32) {
+	y = unsafe.Slice((*float32)(a.y), a.rows)
+	copy(y, unsafe.Slice(a.bias, a.rows))
+	return y, unsafe.Slice((*float32)(a.x), a.count), unsafe.Slice(a.order, a.count)
+}
+
+func endPanel(a args, y []float32) {
+	for i, v := range y {
+		y[i] = clamp(v, a.min, a.max)
 	}
 }

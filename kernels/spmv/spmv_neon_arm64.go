@@ -27,6 +27,14 @@ func neonKernels() []Kernel {
 		{"f32_spmv_4x1n4_neon", isa.NEON, FormBlocks, 4, 4, f32_spmv_4x1n4_neon},
 		{"f32_spmv_8x1n4_neon", isa.NEON, FormBlocks, 8, 4, f32_spmv_8x1n4_neon},
 		{"f32_spmv_16x1n4_neon", isa.NEON, FormBlocks, 16, 4, f32_spmv_16x1n4_neon},
+		{"f32_axpy_64_neon", isa.NEON, FormColumns, 64, 1, f32_axpy_64_neon},
+		{"f32_masked_64_neon", isa.NEON, FormMasked, 64, 1, f32_masked_64_neon},
+		{"f32_axpy_32_neon", isa.NEON, FormColumns, 32, 1, f32_axpy_32_neon},
+		{"f32_masked_32_neon", isa.NEON, FormMasked, 32, 1, f32_masked_32_neon},
+		{"f32_axpy_8_neon", isa.NEON, FormColumns, 8, 1, f32_axpy_8_neon},
+		{"f32_masked_8_neon", isa.NEON, FormMasked, 8, 1, f32_masked_8_neon},
+		{"f32_axpy_4_neon", isa.NEON, FormColumns, 4, 1, f32_axpy_4_neon},
+		{"f32_masked_4_neon", isa.NEON, FormMasked, 4, 1, f32_masked_4_neon},
 	}
 }
 
@@ -65,3 +73,19 @@ func f32_spmv_4x1n4_neon(a args)
 func f32_spmv_8x1n4_neon(a args)
 
 func f32_spmv_16x1n4_neon(a args)
+
+func f32_axpy_64_neon(a args)
+
+func f32_masked_64_neon(a args)
+
+func f32_axpy_32_neon(a args)
+
+func f32_masked_32_neon(a args)
+
+func f32_axpy_8_neon(a args)
+
+func f32_masked_8_neon(a args)
+
+func f32_axpy_4_neon(a args)
+
+func f32_masked_4_neon(a args)

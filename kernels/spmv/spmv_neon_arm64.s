@@ -6,8 +6,154 @@
 #include "funcdata.h"
 #include "neon_arm64.h"
 
+DATA packed<>+0(SB)/4, $0xffffffff
+DATA packed<>+4(SB)/4, $0xffffffff
+DATA packed<>+8(SB)/4, $0xffffffff
+DATA packed<>+12(SB)/4, $0xffffffff
+DATA packed<>+16(SB)/4, $0x03020100
+DATA packed<>+20(SB)/4, $0xffffffff
+DATA packed<>+24(SB)/4, $0xffffffff
+DATA packed<>+28(SB)/4, $0xffffffff
+DATA packed<>+32(SB)/4, $0xffffffff
+DATA packed<>+36(SB)/4, $0x03020100
+DATA packed<>+40(SB)/4, $0xffffffff
+DATA packed<>+44(SB)/4, $0xffffffff
+DATA packed<>+48(SB)/4, $0x03020100
+DATA packed<>+52(SB)/4, $0x07060504
+DATA packed<>+56(SB)/4, $0xffffffff
+DATA packed<>+60(SB)/4, $0xffffffff
+DATA packed<>+64(SB)/4, $0xffffffff
+DATA packed<>+68(SB)/4, $0xffffffff
+DATA packed<>+72(SB)/4, $0x03020100
+DATA packed<>+76(SB)/4, $0xffffffff
+DATA packed<>+80(SB)/4, $0x03020100
+DATA packed<>+84(SB)/4, $0xffffffff
+DATA packed<>+88(SB)/4, $0x07060504
+DATA packed<>+92(SB)/4, $0xffffffff
+DATA packed<>+96(SB)/4, $0xffffffff
+DATA packed<>+100(SB)/4, $0x03020100
+DATA packed<>+104(SB)/4, $0x07060504
+DATA packed<>+108(SB)/4, $0xffffffff
+DATA packed<>+112(SB)/4, $0x03020100
+DATA packed<>+116(SB)/4, $0x07060504
+DATA packed<>+120(SB)/4, $0x0b0a0908
+DATA packed<>+124(SB)/4, $0xffffffff
+DATA packed<>+128(SB)/4, $0xffffffff
+DATA packed<>+132(SB)/4, $0xffffffff
+DATA packed<>+136(SB)/4, $0xffffffff
+DATA packed<>+140(SB)/4, $0x03020100
+DATA packed<>+144(SB)/4, $0x03020100
+DATA packed<>+148(SB)/4, $0xffffffff
+DATA packed<>+152(SB)/4, $0xffffffff
+DATA packed<>+156(SB)/4, $0x07060504
+DATA packed<>+160(SB)/4, $0xffffffff
+DATA packed<>+164(SB)/4, $0x03020100
+DATA packed<>+168(SB)/4, $0xffffffff
+DATA packed<>+172(SB)/4, $0x07060504
+DATA packed<>+176(SB)/4, $0x03020100
+DATA packed<>+180(SB)/4, $0x07060504
+DATA packed<>+184(SB)/4, $0xffffffff
+DATA packed<>+188(SB)/4, $0x0b0a0908
+DATA packed<>+192(SB)/4, $0xffffffff
+DATA packed<>+196(SB)/4, $0xffffffff
+DATA packed<>+200(SB)/4, $0x03020100
+DATA packed<>+204(SB)/4, $0x07060504
+DATA packed<>+208(SB)/4, $0x03020100
+DATA packed<>+212(SB)/4, $0xffffffff
+DATA packed<>+216(SB)/4, $0x07060504
+DATA packed<>+220(SB)/4, $0x0b0a0908
+DATA packed<>+224(SB)/4, $0xffffffff
+DATA packed<>+228(SB)/4, $0x03020100
+DATA packed<>+232(SB)/4, $0x07060504
+DATA packed<>+236(SB)/4, $0x0b0a0908
+DATA packed<>+240(SB)/4, $0x03020100
+DATA packed<>+244(SB)/4, $0x07060504
+DATA packed<>+248(SB)/4, $0x0b0a0908
+DATA packed<>+252(SB)/4, $0x0f0e0d0c
+DATA packed<>+256(SB)/4, $0x00000000
+DATA packed<>+260(SB)/4, $0x00000000
+DATA packed<>+264(SB)/4, $0x00000000
+DATA packed<>+268(SB)/4, $0x00000000
+DATA packed<>+272(SB)/4, $0xffffffff
+DATA packed<>+276(SB)/4, $0x00000000
+DATA packed<>+280(SB)/4, $0x00000000
+DATA packed<>+284(SB)/4, $0x00000000
+DATA packed<>+288(SB)/4, $0x00000000
+DATA packed<>+292(SB)/4, $0xffffffff
+DATA packed<>+296(SB)/4, $0x00000000
+DATA packed<>+300(SB)/4, $0x00000000
+DATA packed<>+304(SB)/4, $0xffffffff
+DATA packed<>+308(SB)/4, $0xffffffff
+DATA packed<>+312(SB)/4, $0x00000000
+DATA packed<>+316(SB)/4, $0x00000000
+DATA packed<>+320(SB)/4, $0x00000000
+DATA packed<>+324(SB)/4, $0x00000000
+DATA packed<>+328(SB)/4, $0xffffffff
+DATA packed<>+332(SB)/4, $0x00000000
+DATA packed<>+336(SB)/4, $0xffffffff
+DATA packed<>+340(SB)/4, $0x00000000
+DATA packed<>+344(SB)/4, $0xffffffff
+DATA packed<>+348(SB)/4, $0x00000000
+DATA packed<>+352(SB)/4, $0x00000000
+DATA packed<>+356(SB)/4, $0xffffffff
+DATA packed<>+360(SB)/4, $0xffffffff
+DATA packed<>+364(SB)/4, $0x00000000
+DATA packed<>+368(SB)/4, $0xffffffff
+DATA packed<>+372(SB)/4, $0xffffffff
+DATA packed<>+376(SB)/4, $0xffffffff
+DATA packed<>+380(SB)/4, $0x00000000
+DATA packed<>+384(SB)/4, $0x00000000
+DATA packed<>+388(SB)/4, $0x00000000
+DATA packed<>+392(SB)/4, $0x00000000
+DATA packed<>+396(SB)/4, $0xffffffff
+DATA packed<>+400(SB)/4, $0xffffffff
+DATA packed<>+404(SB)/4, $0x00000000
+DATA packed<>+408(SB)/4, $0x00000000
+DATA packed<>+412(SB)/4, $0xffffffff
+DATA packed<>+416(SB)/4, $0x00000000
+DATA packed<>+420(SB)/4, $0xffffffff
+DATA packed<>+424(SB)/4, $0x00000000
+DATA packed<>+428(SB)/4, $0xffffffff
+DATA packed<>+432(SB)/4, $0xffffffff
+DATA packed<>+436(SB)/4, $0xffffffff
+DATA packed<>+440(SB)/4, $0x00000000
+DATA packed<>+444(SB)/4, $0xffffffff
+DATA packed<>+448(SB)/4, $0x00000000
+DATA packed<>+452(SB)/4, $0x00000000
+DATA packed<>+456(SB)/4, $0xffffffff
+DATA packed<>+460(SB)/4, $0xffffffff
+DATA packed<>+464(SB)/4, $0xffffffff
+DATA packed<>+468(SB)/4, $0x00000000
+DATA packed<>+472(SB)/4, $0xffffffff
+DATA packed<>+476(SB)/4, $0xffffffff
+DATA packed<>+480(SB)/4, $0x00000000
+DATA packed<>+484(SB)/4, $0xffffffff
+DATA packed<>+488(SB)/4, $0xffffffff
+DATA packed<>+492(SB)/4, $0xffffffff
+DATA packed<>+496(SB)/4, $0xffffffff
+DATA packed<>+500(SB)/4, $0xffffffff
+DATA packed<>+504(SB)/4, $0xffffffff
+DATA packed<>+508(SB)/4, $0xffffffff
+DATA packed<>+512(SB)/1, $0
+DATA packed<>+513(SB)/1, $4
+DATA packed<>+514(SB)/1, $4
+DATA packed<>+515(SB)/1, $8
+DATA packed<>+516(SB)/1, $4
+DATA packed<>+517(SB)/1, $8
+DATA packed<>+518(SB)/1, $8
+DATA packed<>+519(SB)/1, $12
+DATA packed<>+520(SB)/1, $4
+DATA packed<>+521(SB)/1, $8
+DATA packed<>+522(SB)/1, $8
+DATA packed<>+523(SB)/1, $12
+DATA packed<>+524(SB)/1, $8
+DATA packed<>+525(SB)/1, $12
+DATA packed<>+526(SB)/1, $12
+DATA packed<>+527(SB)/1, $16
+GLOBL packed<>(SB), RODATA|NOPTR, $528
+
 // func f32_gemv_4n1_neon(a args)
-TEXT ·f32_gemv_4n1_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -167,7 +313,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n1_neon(a args)
-TEXT ·f32_spmv_1x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -272,7 +418,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n1_neon(a args)
-TEXT ·f32_spmv_2x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -383,7 +529,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n1_neon(a args)
-TEXT ·f32_spmv_4x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -494,7 +640,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n1_neon(a args)
-TEXT ·f32_spmv_8x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -618,7 +764,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n1_neon(a args)
-TEXT ·f32_spmv_16x1n1_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n1_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -777,7 +923,7 @@ end:
 	RET
 
 // func f32_gemv_4n2_neon(a args)
-TEXT ·f32_gemv_4n2_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -936,7 +1082,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n2_neon(a args)
-TEXT ·f32_spmv_1x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1066,7 +1212,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n2_neon(a args)
-TEXT ·f32_spmv_2x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1202,7 +1348,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n2_neon(a args)
-TEXT ·f32_spmv_4x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1338,7 +1484,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n2_neon(a args)
-TEXT ·f32_spmv_8x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1500,7 +1646,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n2_neon(a args)
-TEXT ·f32_spmv_16x1n2_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n2_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -1723,7 +1869,7 @@ end:
 	RET
 
 // func f32_gemv_4n4_neon(a args)
-TEXT ·f32_gemv_4n4_neon(SB), 0, $128-88
+TEXT ·f32_gemv_4n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_count+8(FP), R0
 	MOVD a_val+24(FP), R1
@@ -1954,7 +2100,7 @@ end:
 	RET
 
 // func f32_spmv_1x1n4_neon(a args)
-TEXT ·f32_spmv_1x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_1x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2134,7 +2280,7 @@ end:
 	RET
 
 // func f32_spmv_2x1n4_neon(a args)
-TEXT ·f32_spmv_2x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_2x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2320,7 +2466,7 @@ end:
 	RET
 
 // func f32_spmv_4x1n4_neon(a args)
-TEXT ·f32_spmv_4x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_4x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2506,7 +2652,7 @@ end:
 	RET
 
 // func f32_spmv_8x1n4_neon(a args)
-TEXT ·f32_spmv_8x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_8x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -2744,7 +2890,7 @@ end:
 	RET
 
 // func f32_spmv_16x1n4_neon(a args)
-TEXT ·f32_spmv_16x1n4_neon(SB), 0, $128-88
+TEXT ·f32_spmv_16x1n4_neon(SB), 0, $128-104
 	NO_LOCAL_POINTERS
 	MOVD a_entries+0(FP), R0
 	MOVD a_count+8(FP), R1
@@ -3108,4 +3254,825 @@ store:
 	BNE entry
 
 end:
+	RET
+
+// func f32_axpy_64_neon(a args)
+TEXT ·f32_axpy_64_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD $256, R15
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	FLDPQ 128(R4), (F8, F9)
+	FLDPQ 160(R4), (F10, F11)
+	FLDPQ 192(R4), (F12, F13)
+	FLDPQ 224(R4), (F14, F15)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MADD R15, R3, R6, R6
+	MADD R15, R3, R7, R7
+	FLDPQ 0(R6), (F16, F17)
+	FMLA_4S_S0(0, 16, 27)
+	FMLA_4S_S0(1, 17, 27)
+	FLDPQ 32(R6), (F18, F19)
+	FMLA_4S_S0(2, 18, 27)
+	FMLA_4S_S0(3, 19, 27)
+	FLDPQ 64(R6), (F20, F21)
+	FMLA_4S_S0(4, 20, 27)
+	FMLA_4S_S0(5, 21, 27)
+	FLDPQ 96(R6), (F22, F23)
+	FMLA_4S_S0(6, 22, 27)
+	FMLA_4S_S0(7, 23, 27)
+	FLDPQ 128(R6), (F16, F17)
+	FMLA_4S_S0(8, 16, 27)
+	FMLA_4S_S0(9, 17, 27)
+	FLDPQ 160(R6), (F18, F19)
+	FMLA_4S_S0(10, 18, 27)
+	FMLA_4S_S0(11, 19, 27)
+	FLDPQ 192(R6), (F20, F21)
+	FMLA_4S_S0(12, 20, 27)
+	FMLA_4S_S0(13, 21, 27)
+	FLDPQ 224(R6), (F22, F23)
+	FMLA_4S_S0(14, 22, 27)
+	FMLA_4S_S0(15, 23, 27)
+	PRFM 0(R7), PLDL1KEEP
+	PRFM 64(R7), PLDL1KEEP
+	PRFM 128(R7), PLDL1KEEP
+	PRFM 192(R7), PLDL1KEEP
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	FMAX_4S(2, 2, 30)
+	FMIN_4S(2, 2, 31)
+	FMAX_4S(3, 3, 30)
+	FMIN_4S(3, 3, 31)
+	FMAX_4S(4, 4, 30)
+	FMIN_4S(4, 4, 31)
+	FMAX_4S(5, 5, 30)
+	FMIN_4S(5, 5, 31)
+	FMAX_4S(6, 6, 30)
+	FMIN_4S(6, 6, 31)
+	FMAX_4S(7, 7, 30)
+	FMIN_4S(7, 7, 31)
+	FMAX_4S(8, 8, 30)
+	FMIN_4S(8, 8, 31)
+	FMAX_4S(9, 9, 30)
+	FMIN_4S(9, 9, 31)
+	FMAX_4S(10, 10, 30)
+	FMIN_4S(10, 10, 31)
+	FMAX_4S(11, 11, 30)
+	FMIN_4S(11, 11, 31)
+	FMAX_4S(12, 12, 30)
+	FMIN_4S(12, 12, 31)
+	FMAX_4S(13, 13, 30)
+	FMIN_4S(13, 13, 31)
+	FMAX_4S(14, 14, 30)
+	FMIN_4S(14, 14, 31)
+	FMAX_4S(15, 15, 30)
+	FMIN_4S(15, 15, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	FSTPQ (F2, F3), 32(R4)
+	FSTPQ (F4, F5), 64(R4)
+	FSTPQ (F6, F7), 96(R4)
+	FSTPQ (F8, F9), 128(R4)
+	FSTPQ (F10, F11), 160(R4)
+	FSTPQ (F12, F13), 192(R4)
+	FSTPQ (F14, F15), 224(R4)
+	RET
+
+// func f32_masked_64_neon(a args)
+TEXT ·f32_masked_64_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD a_col+16(FP), R8
+	MOVD a_starts+88(FP), R9
+	MOVD $packed<>(SB), R10
+	ADD $512, R10, R11
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	FLDPQ 128(R4), (F8, F9)
+	FLDPQ 160(R4), (F10, F11)
+	FLDPQ 192(R4), (F12, F13)
+	FLDPQ 224(R4), (F14, F15)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MOVWU (R9)(R6<<2), R12
+	ADD R12<<2, R3, R12
+	MOVWU (R9)(R7<<2), R7
+	ADD R7<<2, R3, R7
+	MOVD (R8)(R6<<3), R13
+	PRFM 0(R7), PLDL1KEEP
+	PRFM 64(R7), PLDL1KEEP
+	UBFX $0, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V0.B16, V0.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V0.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $4, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V1.B16, V1.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V1.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $8, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V2.B16, V2.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V2.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $12, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V3.B16, V3.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V3.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $16, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V4.B16, V4.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V4.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $20, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V5.B16, V5.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V5.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $24, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V6.B16, V6.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V6.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $28, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V7.B16, V7.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V7.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $32, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V8.B16, V8.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V8.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $36, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V9.B16, V9.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V9.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $40, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V10.B16, V10.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V10.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $44, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V11.B16, V11.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V11.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $48, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V12.B16, V12.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V12.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $52, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V13.B16, V13.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V13.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $56, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V14.B16, V14.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V14.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $60, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V15.B16, V15.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V15.B16
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	FMAX_4S(2, 2, 30)
+	FMIN_4S(2, 2, 31)
+	FMAX_4S(3, 3, 30)
+	FMIN_4S(3, 3, 31)
+	FMAX_4S(4, 4, 30)
+	FMIN_4S(4, 4, 31)
+	FMAX_4S(5, 5, 30)
+	FMIN_4S(5, 5, 31)
+	FMAX_4S(6, 6, 30)
+	FMIN_4S(6, 6, 31)
+	FMAX_4S(7, 7, 30)
+	FMIN_4S(7, 7, 31)
+	FMAX_4S(8, 8, 30)
+	FMIN_4S(8, 8, 31)
+	FMAX_4S(9, 9, 30)
+	FMIN_4S(9, 9, 31)
+	FMAX_4S(10, 10, 30)
+	FMIN_4S(10, 10, 31)
+	FMAX_4S(11, 11, 30)
+	FMIN_4S(11, 11, 31)
+	FMAX_4S(12, 12, 30)
+	FMIN_4S(12, 12, 31)
+	FMAX_4S(13, 13, 30)
+	FMIN_4S(13, 13, 31)
+	FMAX_4S(14, 14, 30)
+	FMIN_4S(14, 14, 31)
+	FMAX_4S(15, 15, 30)
+	FMIN_4S(15, 15, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	FSTPQ (F2, F3), 32(R4)
+	FSTPQ (F4, F5), 64(R4)
+	FSTPQ (F6, F7), 96(R4)
+	FSTPQ (F8, F9), 128(R4)
+	FSTPQ (F10, F11), 160(R4)
+	FSTPQ (F12, F13), 192(R4)
+	FSTPQ (F14, F15), 224(R4)
+	RET
+
+// func f32_axpy_32_neon(a args)
+TEXT ·f32_axpy_32_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD $128, R15
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MADD R15, R3, R6, R6
+	MADD R15, R3, R7, R7
+	FLDPQ 0(R6), (F16, F17)
+	FMLA_4S_S0(0, 16, 27)
+	FMLA_4S_S0(1, 17, 27)
+	FLDPQ 32(R6), (F18, F19)
+	FMLA_4S_S0(2, 18, 27)
+	FMLA_4S_S0(3, 19, 27)
+	FLDPQ 64(R6), (F20, F21)
+	FMLA_4S_S0(4, 20, 27)
+	FMLA_4S_S0(5, 21, 27)
+	FLDPQ 96(R6), (F22, F23)
+	FMLA_4S_S0(6, 22, 27)
+	FMLA_4S_S0(7, 23, 27)
+	PRFM 0(R7), PLDL1KEEP
+	PRFM 64(R7), PLDL1KEEP
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	FMAX_4S(2, 2, 30)
+	FMIN_4S(2, 2, 31)
+	FMAX_4S(3, 3, 30)
+	FMIN_4S(3, 3, 31)
+	FMAX_4S(4, 4, 30)
+	FMIN_4S(4, 4, 31)
+	FMAX_4S(5, 5, 30)
+	FMIN_4S(5, 5, 31)
+	FMAX_4S(6, 6, 30)
+	FMIN_4S(6, 6, 31)
+	FMAX_4S(7, 7, 30)
+	FMIN_4S(7, 7, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	FSTPQ (F2, F3), 32(R4)
+	FSTPQ (F4, F5), 64(R4)
+	FSTPQ (F6, F7), 96(R4)
+	RET
+
+// func f32_masked_32_neon(a args)
+TEXT ·f32_masked_32_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD a_col+16(FP), R8
+	MOVD a_starts+88(FP), R9
+	MOVD $packed<>(SB), R10
+	ADD $512, R10, R11
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MOVWU (R9)(R6<<2), R12
+	ADD R12<<2, R3, R12
+	MOVWU (R9)(R7<<2), R7
+	ADD R7<<2, R3, R7
+	MOVWU (R8)(R6<<2), R13
+	PRFM 0(R7), PLDL1KEEP
+	UBFX $0, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V0.B16, V0.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V0.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $4, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V1.B16, V1.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V1.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $8, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V2.B16, V2.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V2.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $12, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V3.B16, V3.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V3.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $16, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V4.B16, V4.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V4.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $20, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V5.B16, V5.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V5.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $24, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V6.B16, V6.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V6.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $28, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V7.B16, V7.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V7.B16
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	FMAX_4S(2, 2, 30)
+	FMIN_4S(2, 2, 31)
+	FMAX_4S(3, 3, 30)
+	FMIN_4S(3, 3, 31)
+	FMAX_4S(4, 4, 30)
+	FMIN_4S(4, 4, 31)
+	FMAX_4S(5, 5, 30)
+	FMIN_4S(5, 5, 31)
+	FMAX_4S(6, 6, 30)
+	FMIN_4S(6, 6, 31)
+	FMAX_4S(7, 7, 30)
+	FMIN_4S(7, 7, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	FSTPQ (F2, F3), 32(R4)
+	FSTPQ (F4, F5), 64(R4)
+	FSTPQ (F6, F7), 96(R4)
+	RET
+
+// func f32_axpy_8_neon(a args)
+TEXT ·f32_axpy_8_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD $32, R15
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MADD R15, R3, R6, R6
+	MADD R15, R3, R7, R7
+	FLDPQ 0(R6), (F16, F17)
+	FMLA_4S_S0(0, 16, 27)
+	FMLA_4S_S0(1, 17, 27)
+	PRFM 0(R7), PLDL1KEEP
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	RET
+
+// func f32_masked_8_neon(a args)
+TEXT ·f32_masked_8_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD a_col+16(FP), R8
+	MOVD a_starts+88(FP), R9
+	MOVD $packed<>(SB), R10
+	ADD $512, R10, R11
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	FLDPQ 0(R4), (F0, F1)
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MOVWU (R9)(R6<<2), R12
+	ADD R12<<2, R3, R12
+	MOVWU (R9)(R7<<2), R7
+	ADD R7<<2, R3, R7
+	MOVBU (R8)(R6), R13
+	PRFM 0(R7), PLDL1KEEP
+	UBFX $0, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V0.B16, V0.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V0.B16
+	MOVBU (R11)(R14), R15
+	ADD R15, R12
+	UBFX $4, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V1.B16, V1.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V1.B16
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	FMAX_4S(1, 1, 30)
+	FMIN_4S(1, 1, 31)
+	MOVD a_y+40(FP), R4
+	FSTPQ (F0, F1), 0(R4)
+	RET
+
+// func f32_axpy_4_neon(a args)
+TEXT ·f32_axpy_4_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD $16, R15
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	CMP $4, R5
+	BEQ beginAll
+	VEOR V0.B16, V0.B16, V0.B16
+	VLD1.P 4(R4), V0.S[0]
+	CMP $1, R5
+	BEQ beginDone
+	VLD1.P 4(R4), V0.S[1]
+	CMP $2, R5
+	BEQ beginDone
+	VLD1.P 4(R4), V0.S[2]
+	B beginDone
+
+beginAll:
+	FMOVQ (R4), F0
+
+beginDone:
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MADD R15, R3, R6, R6
+	MADD R15, R3, R7, R7
+	FMOVQ (R6), F16
+	FMLA_4S_S0(0, 16, 27)
+	PRFM 0(R7), PLDL1KEEP
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	MOVD a_y+40(FP), R4
+	CMP $4, R5
+	BEQ storeAll
+	VST1.P V0.S[0], 4(R4)
+	CMP $1, R5
+	BEQ storeDone
+	VST1.P V0.S[1], 4(R4)
+	CMP $2, R5
+	BEQ storeDone
+	VST1.P V0.S[2], 4(R4)
+	B storeDone
+
+storeAll:
+	FMOVQ F0, (R4)
+
+storeDone:
+	RET
+
+// func f32_masked_4_neon(a args)
+TEXT ·f32_masked_4_neon(SB), 0, $128-104
+	NO_LOCAL_POINTERS
+	MOVD a_col+16(FP), R8
+	MOVD a_starts+88(FP), R9
+	MOVD $packed<>(SB), R10
+	ADD $512, R10, R11
+	MOVD a_count+8(FP), R0
+	MOVD a_x+32(FP), R1
+	MOVD a_order+80(FP), R2
+	MOVD a_val+24(FP), R3
+	MOVD a_bias+48(FP), R4
+	MOVD a_rows+96(FP), R5
+	FMOVS a_min+72(FP), F30
+	FMOVS a_max+76(FP), F31
+	VDUP V30.S[0], V30.S4
+	VDUP V31.S[0], V31.S4
+	CMP $4, R5
+	BEQ beginAll
+	VEOR V0.B16, V0.B16, V0.B16
+	VLD1.P 4(R4), V0.S[0]
+	CMP $1, R5
+	BEQ beginDone
+	VLD1.P 4(R4), V0.S[1]
+	CMP $2, R5
+	BEQ beginDone
+	VLD1.P 4(R4), V0.S[2]
+	B beginDone
+
+beginAll:
+	FMOVQ (R4), F0
+
+beginDone:
+	CBZ R0, end
+
+column:
+	MOVWU.P 4(R2), R6
+	MOVWU 28(R2), R7
+	FMOVS.P 4(R1), F27
+	MOVWU (R9)(R6<<2), R12
+	ADD R12<<2, R3, R12
+	MOVWU (R9)(R7<<2), R7
+	ADD R7<<2, R3, R7
+	MOVBU (R8)(R6), R13
+	PRFM 0(R7), PLDL1KEEP
+	UBFX $0, R13, $4, R14
+	ADD R14<<4, R10, R15
+	FMOVQ (R15), F24
+	FMOVQ 256(R15), F25
+	FMOVQ (R12), F16
+	VTBL V24.B16, [V16.B16], V16.B16
+	VORR V0.B16, V0.B16, V26.B16
+	FMLA_4S_S0(26, 16, 27)
+	VBIT V25.B16, V26.B16, V0.B16
+	SUBS $1, R0
+	BNE column
+
+end:
+	FMAX_4S(0, 0, 30)
+	FMIN_4S(0, 0, 31)
+	MOVD a_y+40(FP), R4
+	CMP $4, R5
+	BEQ storeAll
+	VST1.P V0.S[0], 4(R4)
+	CMP $1, R5
+	BEQ storeDone
+	VST1.P V0.S[1], 4(R4)
+	CMP $2, R5
+	BEQ storeDone
+	VST1.P V0.S[2], 4(R4)
+	B storeDone
+
+storeAll:
+	FMOVQ F0, (R4)
+
+storeDone:
 	RET

@@ -39,19 +39,18 @@ func random(rng *rand.Rand, rows, cols, r int, density float64) []float32 {
 // pack makes the weight that a kernel takes of a dense matrix.
 func pack(t testing.TB, k Kernel, rows, cols int, w []float32) *Weight {
 	t.Helper()
-	if k.Form == FormDense {
-		packed, err := PackDense(rows, cols, w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return packed
-	}
 	m, err := sparse.FromDense(rows, cols, w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var packed *Weight
 	switch {
+	case k.Form == FormDense:
+		packed, err = PackDense(rows, cols, w)
+	case k.Form == FormColumns:
+		packed, err = PackColumns(k.ISA, rows, cols, w)
+	case k.Form == FormMasked:
+		packed, err = PackMasked(k.ISA, m)
 	case k.Form == FormTiles && cols >= TileCols:
 		packed, _, err = packTiles(m)
 	case k.Form == FormTiles || k.R == 1:
@@ -100,6 +99,10 @@ func TestKernelTable(t *testing.T) {
 			if k.R != tileRows {
 				t.Errorf("%s: tiles have %d rows", name, tileRows)
 			}
+		case FormColumns:
+			name = fmt.Sprintf("f32_axpy_%d_%v", k.R, k.ISA)
+		case FormMasked:
+			name = fmt.Sprintf("f32_masked_%d_%v", k.R, k.ISA)
 		}
 		if k.Name != name {
 			t.Errorf("%s is named %s", name, k.Name)
@@ -121,6 +124,11 @@ func TestKernelTable(t *testing.T) {
 			}
 			if !slices.ContainsFunc(Kernels(), func(k Kernel) bool { return k.Form == FormDense && k.Cols == n && k.ISA == i }) {
 				t.Errorf("no dense kernel for %d columns on %v", n, i)
+			}
+		}
+		for _, form := range []Form{FormColumns, FormMasked} {
+			if heights := panelHeights(i, form); len(heights) < 2 {
+				t.Errorf("panels of %v rows on %v", heights, i)
 			}
 		}
 	}
@@ -251,7 +259,7 @@ func TestNaN(t *testing.T) {
 	const rows, cols = 21, 77
 	eachKernel(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
 		w := random(rng, rows, cols, blockRows(k), 0.3)
-		if k.Form == FormDense {
+		if k.Form == FormDense || k.Form == FormColumns {
 			for i := range w {
 				w[i] += 2 // no zeros
 			}
@@ -293,6 +301,7 @@ func TestFences(t *testing.T) {
 					p.col = moved(t, p.col, side)
 					p.index = moved(t, p.index, side)
 					p.order = moved(t, p.order, side)
+					p.starts = moved(t, p.starts, side)
 					p.val = moved(t, p.val, side)
 				}
 				product(t, k, packed, Epilogue{Bias: bias[side]}).Run(y[side], x[side], k.Cols, 0, 1)

@@ -29,6 +29,7 @@ type part struct {
 	col     []uint16 // one a block
 	index   []uint8  // one a value of tiles
 	order   []int32  // of tiles: the row of each lane, -1 for none
+	starts  []uint32 // masked: for each entry, which is a panel, where each column's values start, and the last one's end
 	val     []float32
 	chunks  []chunk // where each chunk starts, and where the last one ends
 }
@@ -52,7 +53,7 @@ func (w *Weight) NNZ() int { return w.nnz }
 func (w *Weight) Bytes() int {
 	n := len(w.dense) * 4
 	for _, p := range w.parts {
-		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.index) + len(p.order)*4 + len(p.val)*4 +
+		n += len(p.entries)*int(unsafe.Sizeof(entry{})) + len(p.col)*2 + len(p.index) + len(p.order)*4 + len(p.starts)*4 + len(p.val)*4 +
 			len(p.chunks)*int(unsafe.Sizeof(chunk{}))
 	}
 	return n

@@ -40,6 +40,9 @@ type Kernels struct {
 	Clamp func(dst, x []float32, lo, hi float32)
 	// LeakyRelu is dst[i] = x[i] where x[i] >= 0, alpha*x[i] elsewhere.
 	LeakyRelu func(dst, x []float32, alpha float32)
+	// Threshold is dst[i] = 0 where |x[i]| <= limit, x[i] elsewhere: a NaN stays.
+	// limit is not negative.
+	Threshold func(dst, x []float32, limit float32)
 	// HardSigmoid is dst[i] = min(max(alpha*x[i] + beta, 0), 1).
 	HardSigmoid func(dst, x []float32, alpha, beta float32)
 	// HardSwish is dst[i] = x[i] * min(max(x[i]/6 + 1/2, 0), 1).

@@ -14,6 +14,7 @@ func archKernels(k *Kernels) {
 	k.DivScalar, k.ScalarDiv = unary1(divScalarNEON), unary1(scalarDivNEON)
 	k.Clamp, k.HardSigmoid = unary2(clampNEON), unary2(hardSigmoidNEON)
 	k.LeakyRelu, k.HardSwish = unary1(leakyReluNEON), unary(hardSwishNEON)
+	k.Threshold = unary1(thresholdNEON)
 	k.Exp, k.Sigmoid, k.Tanh = unary(expNEON), unary(sigmoidNEON), unary(tanhNEON)
 	k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumNEON), largest(maxNEON), dot(dotNEON), expSum(expSumNEON)
 	k.MaxPool, k.SumPool = pool(4, maxPoolNEON), pool(4, sumPoolNEON)

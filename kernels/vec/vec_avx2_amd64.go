@@ -31,6 +31,9 @@ func clampAVX2(dst []float32, x []float32, lo float32, hi float32)
 // leakyReluAVX2 is dst[i] = x[i], times alpha where negative.
 func leakyReluAVX2(dst []float32, x []float32, alpha float32)
 
+// thresholdAVX2 is dst[i] = 0 where |x[i]| <= limit, x[i] elsewhere.
+func thresholdAVX2(dst []float32, x []float32, limit float32)
+
 // hardSigmoidAVX2 is dst[i] = min(max(alpha*x[i] + beta, 0), 1).
 func hardSigmoidAVX2(dst []float32, x []float32, alpha float32, beta float32)
 

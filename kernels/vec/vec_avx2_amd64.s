@@ -516,6 +516,80 @@ done:
 	VZEROUPPER
 	RET
 
+// func thresholdAVX2(dst []float32, x []float32, limit float32)
+// Requires: AVX
+TEXT ·thresholdAVX2(SB), $128-52
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	VBROADCASTSS limit+48(FP), Y0
+	XORQ         BX, BX
+
+many:
+	CMPQ    AX, $0x00000020
+	JL      one
+	VMOVUPS (DX)(BX*1), Y1
+	VANDPS  f32x8_7fffffff<>+0(SB), Y1, Y2
+	VCMPPS  $0x02, Y0, Y2, Y2
+	VANDNPS Y1, Y2, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	VMOVUPS 32(DX)(BX*1), Y1
+	VANDPS  f32x8_7fffffff<>+0(SB), Y1, Y2
+	VCMPPS  $0x02, Y0, Y2, Y2
+	VANDNPS Y1, Y2, Y1
+	VMOVUPS Y1, 32(CX)(BX*1)
+	VMOVUPS 64(DX)(BX*1), Y1
+	VANDPS  f32x8_7fffffff<>+0(SB), Y1, Y2
+	VCMPPS  $0x02, Y0, Y2, Y2
+	VANDNPS Y1, Y2, Y1
+	VMOVUPS Y1, 64(CX)(BX*1)
+	VMOVUPS 96(DX)(BX*1), Y1
+	VANDPS  f32x8_7fffffff<>+0(SB), Y1, Y2
+	VCMPPS  $0x02, Y0, Y2, Y2
+	VANDNPS Y1, Y2, Y1
+	VMOVUPS Y1, 96(CX)(BX*1)
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, AX
+	JMP     many
+
+one:
+	CMPQ    AX, $0x00000008
+	JL      rest
+	VMOVUPS (DX)(BX*1), Y1
+	VANDPS  f32x8_7fffffff<>+0(SB), Y1, Y2
+	VCMPPS  $0x02, Y0, Y2, Y2
+	VANDNPS Y1, Y2, Y1
+	VMOVUPS Y1, (CX)(BX*1)
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, AX
+	JMP     one
+
+rest:
+	TESTQ      AX, AX
+	JZ         done
+	LEAQ       mask<>+32(SB), SI
+	NEGQ       AX
+	VMOVUPS    (SI)(AX*4), Y1
+	VMASKMOVPS (DX)(BX*1), Y1, Y2
+	VANDPS     f32x8_7fffffff<>+0(SB), Y2, Y3
+	VCMPPS     $0x02, Y0, Y3, Y3
+	VANDNPS    Y2, Y3, Y2
+	VMASKMOVPS Y2, Y1, (CX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA f32x8_7fffffff<>+0(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+4(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+8(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+12(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+16(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+20(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+24(SB)/4, $0x7fffffff
+DATA f32x8_7fffffff<>+28(SB)/4, $0x7fffffff
+GLOBL f32x8_7fffffff<>(SB), RODATA|NOPTR, $32
+
 // func hardSigmoidAVX2(dst []float32, x []float32, alpha float32, beta float32)
 // Requires: AVX, FMA3
 TEXT ·hardSigmoidAVX2(SB), $128-56
@@ -1282,16 +1356,6 @@ rest:
 done:
 	VZEROUPPER
 	RET
-
-DATA f32x8_7fffffff<>+0(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+4(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+8(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+12(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+16(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+20(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+24(SB)/4, $0x7fffffff
-DATA f32x8_7fffffff<>+28(SB)/4, $0x7fffffff
-GLOBL f32x8_7fffffff<>(SB), RODATA|NOPTR, $32
 
 DATA f32x8_3f6c0000<>+0(SB)/4, $0x3f6c0000
 DATA f32x8_3f6c0000<>+4(SB)/4, $0x3f6c0000

@@ -31,6 +31,9 @@ func clampAVX512(dst []float32, x []float32, lo float32, hi float32)
 // leakyReluAVX512 is dst[i] = x[i], times alpha where negative.
 func leakyReluAVX512(dst []float32, x []float32, alpha float32)
 
+// thresholdAVX512 is dst[i] = 0 where |x[i]| <= limit, x[i] elsewhere.
+func thresholdAVX512(dst []float32, x []float32, limit float32)
+
 // hardSigmoidAVX512 is dst[i] = min(max(alpha*x[i] + beta, 0), 1).
 func hardSigmoidAVX512(dst []float32, x []float32, alpha float32, beta float32)
 

@@ -513,6 +513,75 @@ done:
 	VZEROUPPER
 	RET
 
+// func thresholdAVX512(dst []float32, x []float32, limit float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·thresholdAVX512(SB), $128-52
+	MOVQ         dst_len+8(FP), AX
+	MOVQ         dst_base+0(FP), CX
+	MOVQ         x_base+24(FP), DX
+	VBROADCASTSS limit+48(FP), Z0
+	VBROADCASTSS f32x1_7fffffff<>+0(SB), Z1
+	XORQ         BX, BX
+
+many:
+	CMPQ      AX, $0x00000040
+	JL        one
+	VMOVUPS   (DX)(BX*1), Z2
+	VANDPS    Z1, Z2, Z3
+	VCMPPS    $0x06, Z0, Z3, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, (CX)(BX*1)
+	VMOVUPS   64(DX)(BX*1), Z2
+	VANDPS    Z1, Z2, Z3
+	VCMPPS    $0x06, Z0, Z3, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, 64(CX)(BX*1)
+	VMOVUPS   128(DX)(BX*1), Z2
+	VANDPS    Z1, Z2, Z3
+	VCMPPS    $0x06, Z0, Z3, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, 128(CX)(BX*1)
+	VMOVUPS   192(DX)(BX*1), Z2
+	VANDPS    Z1, Z2, Z3
+	VCMPPS    $0x06, Z0, Z3, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, 192(CX)(BX*1)
+	ADDQ      $0x00000100, BX
+	SUBQ      $0x00000040, AX
+	JMP       many
+
+one:
+	CMPQ      AX, $0x00000010
+	JL        rest
+	VMOVUPS   (DX)(BX*1), Z2
+	VANDPS    Z1, Z2, Z3
+	VCMPPS    $0x06, Z0, Z3, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, (CX)(BX*1)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, AX
+	JMP       one
+
+rest:
+	TESTQ     AX, AX
+	JZ        done
+	MOVL      $0x0000ffff, SI
+	SHLXL     AX, SI, SI
+	NOTL      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (DX)(BX*1), K1, Z2
+	VANDPS    Z1, Z2, Z1
+	VCMPPS    $0x06, Z0, Z1, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, K1, (CX)(BX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA f32x1_7fffffff<>+0(SB)/4, $0x7fffffff
+GLOBL f32x1_7fffffff<>(SB), RODATA|NOPTR, $4
+
 // func hardSigmoidAVX512(dst []float32, x []float32, alpha float32, beta float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·hardSigmoidAVX512(SB), $128-56
@@ -1183,9 +1252,6 @@ rest:
 done:
 	VZEROUPPER
 	RET
-
-DATA f32x1_7fffffff<>+0(SB)/4, $0x7fffffff
-GLOBL f32x1_7fffffff<>(SB), RODATA|NOPTR, $4
 
 DATA f32x1_3f6c0000<>+0(SB)/4, $0x3f6c0000
 GLOBL f32x1_3f6c0000<>(SB), RODATA|NOPTR, $4

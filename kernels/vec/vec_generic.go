@@ -20,6 +20,7 @@ func generic(i isa.ISA) Kernels {
 		ScalarDiv:   scalarDivGeneric,
 		Clamp:       clampGeneric,
 		LeakyRelu:   leakyReluGeneric,
+		Threshold:   thresholdGeneric,
 		HardSigmoid: hardSigmoidGeneric,
 		HardSwish:   hardSwishGeneric,
 		Exp:         expGeneric,
@@ -120,6 +121,17 @@ func leakyReluGeneric(dst, x []float32, alpha float32) {
 			v *= alpha
 		}
 		dst[i] = v
+	}
+}
+
+// thresholdGeneric compares bits, which are more the farther x is from zero and
+// the most for NaN, and does not branch on what is as good as random.
+func thresholdGeneric(dst, x []float32, limit float32) {
+	const magnitude = 1<<31 - 1
+	most := math.Float32bits(limit) & magnitude
+	for i, v := range x[:len(dst)] {
+		keep := -((most - math.Float32bits(v)&magnitude) >> 31) // all ones, or 0
+		dst[i] = math.Float32frombits(math.Float32bits(v) & keep)
 	}
 }
 

@@ -32,6 +32,9 @@ func hardSigmoidNEON(dst, x []float32, alpha, beta float32)
 // leakyReluNEON is dst[i] = x[i], times alpha where negative.
 func leakyReluNEON(dst, x []float32, alpha float32)
 
+// thresholdNEON is dst[i] = 0 where |x[i]| <= limit, x[i] elsewhere.
+func thresholdNEON(dst, x []float32, limit float32)
+
 // hardSwishNEON is dst[i] = x[i] * min(max(x[i]/6 + 1/2, 0), 1).
 func hardSwishNEON(dst, x []float32)
 

@@ -283,6 +283,19 @@ TEXT ·leakyReluNEON(SB), 0, $128-52
 	PARAM(V16)
 	EACH(LEAKY_RELU)
 
+// V0 = |V16| >= |V0| ? 0 : V0
+#define THRESHOLD \
+	FACGE_4S(1, 16, 0) \
+	VBIT V1.B16, V17.B16, V0.B16
+
+// func thresholdNEON(dst, x []float32, limit float32)
+TEXT ·thresholdNEON(SB), 0, $128-52
+	NO_LOCAL_POINTERS
+	FMOVS limit+48(FP), F16
+	PARAM(V16)
+	BITS(0, V17)
+	EACH(THRESHOLD)
+
 #define HARD_SWISH \
 	FMUL_4S(1, 0, 16) \
 	FADD_4S(1, 1, 17) \

@@ -43,6 +43,16 @@ func clamp64(x, lo, hi float64) float64 {
 	return math.Min(math.Max(x, lo), hi)
 }
 
+// above is x where its magnitude is above a limit, 0 elsewhere.
+func above(limit float64) func(x float64) float64 {
+	return func(x float64) float64 {
+		if math.Abs(x) <= limit {
+			return 0
+		}
+		return x
+	}
+}
+
 var inf = math.Inf(1)
 
 var unaries = []unaryCase{
@@ -71,6 +81,9 @@ var unaries = []unaryCase{
 			}
 			return x
 		})},
+	{"Threshold", func(k *Kernels, dst, x []float32) { k.Threshold(dst, x, 0.75) }, within(0, above(0.75))},
+	{"Threshold/zero", func(k *Kernels, dst, x []float32) { k.Threshold(dst, x, 0) }, within(0, above(0))},
+	{"Threshold/all", func(k *Kernels, dst, x []float32) { k.Threshold(dst, x, float32(inf)) }, within(0, above(inf))},
 	{"HardSigmoid", func(k *Kernels, dst, x []float32) { k.HardSigmoid(dst, x, 0.25, 0.5) },
 		func(x float64) (float64, float64) {
 			return clamp64(x*0.25+0.5, 0, 1), ulps(1, 1)

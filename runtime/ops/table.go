@@ -218,6 +218,7 @@ var fused = map[string]operator{
 	"RNN":          {inputs: [2]int{1, 6}, check: checkRecurrent, build: buildRecurrent, quiet: true},
 	"Rotary":       {inputs: [2]int{3, 3}, build: buildFusedRotary},
 	"RMSNorm":      {inputs: upTo2, build: buildFusedRMSNorm},
+	"Threshold":    {inputs: one, build: unary(thresholdRow, nil)},
 	"SiLU":         {inputs: one, build: unary(siluRow, nil)},
 }
 

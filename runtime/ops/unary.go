@@ -73,6 +73,11 @@ func leakyRow(s *site) func(dst, x []float32) {
 	return func(dst, x []float32) { s.vec.LeakyRelu(dst, x, alpha) }
 }
 
+func thresholdRow(s *site) func(dst, x []float32) {
+	limit := s.Float("limit", 0)
+	return func(dst, x []float32) { s.vec.Threshold(dst, x, limit) }
+}
+
 func hardSigmoidRow(s *site) func(dst, x []float32) {
 	alpha, beta := s.Float("alpha", 0.2), s.Float("beta", 0.5)
 	return func(dst, x []float32) { s.vec.HardSigmoid(dst, x, alpha, beta) }

@@ -16,6 +16,8 @@
 //	Affine  X [N, C, …], scale [C], shift [C]
 //	Clamp   X; attributes min and max, either may be absent
 //	HardSwish  X
+//	Threshold  X; attributes limit and density: 0 where |X| <= limit, X
+//	        elsewhere, a NaN too; density is the share of those expected
 //	LayerNorm  X [..., K], scale [K] optional, bias [K] optional; attribute epsilon
 //	RMSNorm    X [..., K], scale [K] optional; attribute epsilon
 //	Gelu    X; attribute approximate, none or tanh

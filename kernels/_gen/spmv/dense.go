@@ -150,6 +150,11 @@ func (e emitter) mask() func() reg.Register {
 	n := e.loadArg("xCol")
 	e.SHRQ(U8(2), n)
 	e.ANDQ(U32(e.t.lanes-1), n)
+	return e.firstLanes(n)
+}
+
+// firstLanes prepares a mask of the first n lanes, and changes n.
+func (e emitter) firstLanes(n reg.GPVirtual) func() reg.Register {
 	if e.t.lanes == 16 {
 		ones, k := e.GP32(), e.K()
 		e.MOVL(U32(0xffff), ones)

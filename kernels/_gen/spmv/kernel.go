@@ -30,6 +30,8 @@ type emitter struct {
 	ones *Mem
 	// rows are numbers of blocks, likewise.
 	rows map[int]Mem
+	// ranks are those of the bits of a byte, likewise.
+	ranks *Mem
 }
 
 // arg returns where a field of args is.

@@ -49,6 +49,8 @@ const (
 	dense  = "FormDense"
 	blocky = "FormBlocks"
 	tiled  = "FormTiles"
+	axpy   = "FormColumns"
+	masked = "FormMasked"
 )
 
 func (k kernel) name(isa string) string {
@@ -57,6 +59,10 @@ func (k kernel) name(isa string) string {
 		return fmt.Sprintf("f32_gemv_%dn%d_%s", k.r, k.cols, isa)
 	case tiled:
 		return fmt.Sprintf("f32_spmv_%dx%dn%d_%s", k.r, tileVectors*k.r, k.cols, isa)
+	case axpy:
+		return fmt.Sprintf("f32_axpy_%d_%s", k.r, isa)
+	case masked:
+		return fmt.Sprintf("f32_masked_%d_%s", k.r, isa)
 	default:
 		return fmt.Sprintf("f32_spmv_%dx1n%d_%s", k.r, k.cols, isa)
 	}
@@ -87,7 +93,10 @@ func run(isa, src, asm, table string) error {
 			kernels = append(kernels, kernel{tiled, t.lanes, n})
 		}
 	}
-	var ones operand.Mem
+	for _, vectors := range t.heights() {
+		kernels = append(kernels, kernel{axpy, vectors * t.lanes, 1}, kernel{masked, vectors * t.lanes, 1})
+	}
+	var ones, ranks operand.Mem
 	rows := map[int]operand.Mem{}
 	for _, k := range kernels {
 		c.Function(k.name(isa))
@@ -95,12 +104,16 @@ func run(isa, src, asm, table string) error {
 		// The frame makes the prologue check the stack, which is where the Go
 		// scheduler can stop a goroutine.
 		c.AllocLocal(128)
-		e := emitter{c, t, k, decl, &ones, rows}
+		e := emitter{c, t, k, decl, &ones, rows, &ranks}
 		switch k.form {
 		case dense:
 			e.dense()
 		case tiled:
 			e.tiles()
+		case axpy:
+			e.axpy()
+		case masked:
+			e.masked()
 		default:
 			e.sparse()
 		}

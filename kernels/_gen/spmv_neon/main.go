@@ -27,6 +27,7 @@ func run(asm, table string) error {
 	var b bytes.Buffer
 	b.WriteString(generated)
 	b.WriteString("#include \"textflag.h\"\n#include \"funcdata.h\"\n#include \"neon_arm64.h\"\n")
+	tables(func(format string, args ...any) { fmt.Fprintf(&b, format, args...) })
 	for _, k := range list {
 		emitter{k, &b}.emit()
 	}
@@ -42,13 +43,31 @@ func run(asm, table string) error {
 
 // A kernel is an entry of the table.
 type kernel struct {
-	dense   bool
+	form    form
 	r, cols int
 }
 
+// A form is one of the package's, and part of the kernel's name.
+type form string
+
+const (
+	dense  form = "gemv"
+	blocks form = "spmv"
+	axpy   form = "axpy"
+	masked form = "masked"
+)
+
+// constant is the form's name in the package.
+func (f form) constant() string {
+	return map[form]string{dense: "FormDense", blocks: "FormBlocks", axpy: "FormColumns", masked: "FormMasked"}[f]
+}
+
 func (k kernel) name() string {
-	if k.dense {
+	switch k.form {
+	case dense:
 		return fmt.Sprintf("f32_gemv_%dn%d_neon", k.r, k.cols)
+	case axpy, masked:
+		return fmt.Sprintf("f32_%s_%d_neon", k.form, k.r)
 	}
 	return fmt.Sprintf("f32_spmv_%dx1n%d_neon", k.r, k.cols)
 }
@@ -57,10 +76,13 @@ func (k kernel) name() string {
 func kernels() []kernel {
 	var list []kernel
 	for _, cols := range []int{1, 2, 4} {
-		list = append(list, kernel{true, 4, cols})
+		list = append(list, kernel{dense, 4, cols})
 		for _, r := range []int{1, 2, 4, 8, 16} {
-			list = append(list, kernel{false, r, cols})
+			list = append(list, kernel{blocks, r, cols})
 		}
+	}
+	for _, vectors := range heights {
+		list = append(list, kernel{axpy, 4 * vectors, 1}, kernel{masked, 4 * vectors, 1})
 	}
 	return list
 }
@@ -72,11 +94,7 @@ func tableOf(list []kernel) ([]byte, error) {
 	b.WriteString("package spmv\n\nimport \"github.com/nnz-dev/nnz/kernels/isa\"\n\n")
 	b.WriteString("// neonKernels lists the NEON kernels.\nfunc neonKernels() []Kernel {\n\treturn []Kernel{\n")
 	for _, k := range list {
-		form := "FormBlocks"
-		if k.dense {
-			form = "FormDense"
-		}
-		fmt.Fprintf(&b, "{%q, isa.NEON, %s, %d, %d, %s},\n", k.name(), form, k.r, k.cols, k.name())
+		fmt.Fprintf(&b, "{%q, isa.NEON, %s, %d, %d, %s},\n", k.name(), k.form.constant(), k.r, k.cols, k.name())
 	}
 	b.WriteString("\t}\n}\n\n")
 	for _, k := range list {
@@ -98,10 +116,10 @@ func (e emitter) label(name string) { fmt.Fprintf(e.b, "\n%s:\n", name) }
 
 // Byte offsets of the fields of args, which go vet compares with the package.
 var argOffset = map[string]int{
-	"entries": 0, "count": 8, "col": 16, "val": 24, "x": 32, "y": 40, "bias": 48, "xCol": 56, "yCol": 64, "min": 72, "max": 76, "order": 80,
+	"entries": 0, "count": 8, "col": 16, "val": 24, "x": 32, "y": 40, "bias": 48, "xCol": 56, "yCol": 64, "min": 72, "max": 76, "order": 80, "starts": 88, "rows": 96,
 }
 
-const argSize = 88
+const argSize = 104
 
 // load loads a field of args.
 func (e emitter) load(field, reg string) { e.op("MOVD a_%s+%d(FP), %s", field, argOffset[field], reg) }
@@ -131,9 +149,14 @@ func (e emitter) zero(v int) { e.op("VEOR V%d.B16, V%d.B16, V%d.B16", v, v, v) }
 func (e emitter) emit() {
 	fmt.Fprintf(e.b, "\n// func %s(a args)\nTEXT ·%s(SB), 0, $128-%d\n", e.name(), e.name(), argSize)
 	e.op("NO_LOCAL_POINTERS")
-	if e.dense {
+	switch e.form {
+	case dense:
 		e.rows()
-	} else {
+	case axpy:
+		e.axpy()
+	case masked:
+		e.masked()
+	default:
 		e.entries()
 	}
 }

@@ -52,6 +52,21 @@ func (g gen) elementwise() {
 			g.negative(x, t, x, x)
 		}
 	})
+	g.map1("threshold", "(dst, x []float32, limit float32)", "dst[i] = 0 where |x[i]| <= limit, x[i] elsewhere.", 4, func() func(x VecVirtual) {
+		limit, magnitude := g.param("limit"), g.constant(bits(signs-1))
+		return func(x VecVirtual) {
+			t := g.vec()
+			VANDPS(magnitude, x, t)
+			if !g.wide {
+				VCMPPS(U8(lessOrEqual), limit, t, t)
+				VANDNPS(x, t, x)
+				return
+			}
+			k := K()
+			VCMPPS(U8(notLessOrEqual), limit, t, k)
+			VMOVAPS_Z(x, k, x)
+		}
+	})
 	g.map1("hardSigmoid", "(dst, x []float32, alpha, beta float32)", "dst[i] = min(max(alpha*x[i] + beta, 0), 1).", 4,
 		func() func(x VecVirtual) {
 			alpha, beta, zero, one := g.param("alpha"), g.param("beta"), g.splat(0), g.splat(1)
@@ -71,6 +86,9 @@ func (g gen) elementwise() {
 		}
 	})
 }
+
+// Predicates of VCMPPS: without NaN, and its opposite.
+const lessOrEqual, notLessOrEqual = 2, 6
 
 // map1 writes a function of one input. prepare loads what the loop needs and
 // returns what is done to a vector.
