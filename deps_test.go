@@ -46,9 +46,10 @@ var dependencies = map[string][]string{
 	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
 	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel", "internal/huge"},
 
-	"bench/builtin":   {"graph", "prune"},
+	"bench/builtin":   {"graph", "prune", "bench/mnist"},
 	"bench/inspect":   {"graph", "sparse", "prune", "runtime"},
 	"bench/kernels":   {"graph", "sparse", "runtime", "kernels/..."},
+	"bench/mnist":     {},
 	"bench/peers":     {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
 	"bench/reference": {"graph"},
 	"bench/verify":    {"graph", "loader", "runtime"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/nnz-dev/nnz/bench/mnist"
 	"github.com/nnz-dev/nnz/graph"
 )
 
@@ -46,18 +47,12 @@ func lenet5(batch int) *graph.Model {
 
 // MNIST returns the first 500 images of the MNIST test set, 28 x 28 pixels
 // each, and the digits they show. Pixels are normalised as the weights of
-// lenet5 expect them: (p/255 - 0.1307) / 0.3081.
+// lenet5 expect them, see [mnist.Normalise].
 func MNIST() (images [][]float32, labels []uint8) {
-	const count, pixels = 500, 28 * 28
+	const count = 500
 	raw := unzip(mnist500)
-	for i := range count {
-		image := make([]float32, pixels)
-		for j, p := range raw[i*pixels : (i+1)*pixels] {
-			image[j] = (float32(p)/255 - 0.1307) / 0.3081
-		}
-		images = append(images, image)
-	}
-	return images, raw[count*pixels:]
+	set := mnist.Set{Raw: raw[:count*mnist.Pixels], Labels: raw[count*mnist.Pixels:]}
+	return set.Images(), set.Labels
 }
 
 // unzip inflates embedded data. It panics where that is damaged, as the

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/nnz-dev/nnz/bench"
+	"github.com/nnz-dev/nnz/bench/mnist"
 	"github.com/nnz-dev/nnz/internal/npy"
 	"github.com/nnz-dev/nnz/internal/testdata"
 	"github.com/nnz-dev/nnz/runtime"
@@ -22,15 +21,11 @@ func TestTrainedClassifiers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many images")
 	}
-	const pixels = 28 * 28
-	raw, labels := mnist(t, "t10k-images-idx3-ubyte.gz", 16), mnist(t, "t10k-labels-idx1-ubyte.gz", 8)
-	images := make([][]float32, len(labels))
-	for i := range images {
-		images[i] = make([]float32, pixels)
-		for j, p := range raw[i*pixels : (i+1)*pixels] {
-			images[i][j] = (float32(p)/255 - 0.1307) / 0.3081
-		}
+	_, set, err := mnist.Read(testdata.Path(t, "datasets", "mnist"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	images := set.Images()
 	text, err := os.ReadFile(testdata.Path(t, "trained", "summary.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +49,7 @@ func TestTrainedClassifiers(t *testing.T) {
 			}
 			defer m.Close()
 			shape := []int{16, 1, 28, 28}
-			r, err := bench.Accuracy(t.Context(), m.Model, images, labels,
+			r, err := bench.Accuracy(t.Context(), m.Model, images, set.Labels,
 				runtime.Config{Shapes: map[string][]int{m.Inputs[0].Name: shape}})
 			if err != nil {
 				t.Fatal(err)
@@ -70,25 +65,6 @@ func TestTrainedClassifiers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// mnist reads a file of the MNIST set without its header.
-func mnist(t *testing.T, name string, header int) []byte {
-	t.Helper()
-	f, err := os.Open(testdata.Path(t, "datasets", "mnist", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw[header:]
 }
 
 // argmaxes reads a list of classes.
