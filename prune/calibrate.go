@@ -136,7 +136,7 @@ func Calibrate(ctx context.Context, m *graph.Model, layers []Layer, c Calibratio
 	p := newProbe(m, values, c.Config)
 	defer p.close()
 	err := c.each(ctx, func(set map[string]*graph.Tensor) error {
-		return p.run(ctx, set, func(value func(string) (runtime.Tensor, error)) error {
+		return p.run(ctx, set, func(value valueFunc) error {
 			for _, m := range meters {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -247,7 +247,7 @@ func newMeter(m *graph.Model, l Layer, uses []use, c Calibration, what Measure) 
 }
 
 // measure looks at what a run has left.
-func (t *meter) measure(value func(string) (runtime.Tensor, error)) error {
+func (t *meter) measure(value valueFunc) error {
 	for _, u := range t.uses {
 		x, err := value(u.in)
 		if err != nil {

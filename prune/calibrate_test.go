@@ -76,7 +76,7 @@ func TestProducts(t *testing.T) {
 			p := newProbe(m, []string{"x", "y"}, runtime.Config{})
 			defer p.close()
 			w := m.Weights["w"].Floats()
-			err := p.run(t.Context(), set, func(value func(string) (runtime.Tensor, error)) error {
+			err := p.run(t.Context(), set, func(value valueFunc) error {
 				x, _ := value("x")
 				y, err := value("y")
 				if err != nil {

@@ -35,21 +35,41 @@ func (p *panels) panel(first int) []float64 {
 	return p.v[first*p.depth:][:p.depth*p.size]
 }
 
+// A part of a product is what of it is wanted.
+type part uint8
+
+const (
+	whole part = iota
+	lower      // tiles that touch the lower triangle, of a symmetric product
+	late       // of row i of b only the elements from i on, as those before are zero
+)
+
+// depthBlock is how many elements of panels are multiplied at a time, so that
+// they stay in the nearest cache.
+const depthBlock = 256
+
 // addProduct adds sign · a·bᵀ to the a.rows x b.rows matrix at the beginning of
-// dst, whose rows are stride apart. With lower only tiles that touch the lower
-// triangle are computed. Rows are shared among goroutines.
-func addProduct(dst []float64, stride int, a, b *panels, sign float64, lower bool) {
+// dst, whose rows are stride apart. Rows are shared among goroutines.
+func addProduct(dst []float64, stride int, a, b *panels, sign float64, p part) {
 	parallel((a.rows+tileRows-1)/tileRows, func(i int) {
 		row := i * tileRows
-		for col := 0; col < b.rows; col += tileCols {
-			if lower && col >= row+tileRows {
-				break
-			}
-			var sums [tileRows][tileCols]float64
-			multiplyTile(&sums, a.panel(row), b.panel(col))
-			for r := range min(tileRows, a.rows-row) {
-				for c := range min(tileCols, b.rows-col) {
-					dst[(row+r)*stride+col+c] += sign * sums[r][c]
+		left := a.panel(row)
+		for from := 0; from < a.depth; from += depthBlock {
+			to := min(from+depthBlock, a.depth)
+			for col := 0; col < b.rows; col += tileCols {
+				if p == lower && col >= row+tileRows || p == late && col >= to {
+					break
+				}
+				first := from
+				if p == late {
+					first = max(from, col)
+				}
+				var sums [tileRows][tileCols]float64
+				multiplyTile(&sums, left[first*tileRows:to*tileRows], b.panel(col)[first*tileCols:to*tileCols])
+				for r := range min(tileRows, a.rows-row) {
+					for c := range min(tileCols, b.rows-col) {
+						dst[(row+r)*stride+col+c] += sign * sums[r][c]
+					}
 				}
 			}
 		}
@@ -101,9 +121,8 @@ type gram struct {
 	sum     []float64 // size x size; without cross the lower triangle
 }
 
-// gramBlock is how many columns are multiplied at a time: so that a panel of
-// them stays in the nearest cache.
-const gramBlock = 256
+// gramBlock is how many columns are multiplied at a time.
+const gramBlock = depthBlock
 
 func newGram(size int, cross bool) *gram {
 	return &gram{
@@ -126,7 +145,11 @@ func (g *gram) flush() {
 	if g.n == 0 {
 		return
 	}
-	addProduct(g.sum, g.size, g.a, g.b, 1, !g.cross)
+	p := lower
+	if g.cross {
+		p = whole
+	}
+	addProduct(g.sum, g.size, g.a, g.b, 1, p)
 	clear(g.a.v)
 	clear(g.b.v)
 	g.n = 0

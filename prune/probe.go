@@ -35,11 +35,13 @@ func newProbe(m *graph.Model, values []string, c runtime.Config) *probe {
 	return &probe{inputs: m.Inputs, plans: runtime.NewPlans(m, c)}
 }
 
+// A valueFunc returns a value that a run has left, while it is there.
+type valueFunc func(name string) (runtime.Tensor, error)
+
 func (p *probe) close() { p.plans.Close() }
 
-// run runs a set of inputs and calls look with a function that returns a value
-// of those asked for, while it is there.
-func (p *probe) run(ctx context.Context, set map[string]*graph.Tensor, look func(value func(name string) (runtime.Tensor, error)) error) error {
+// run runs a set of inputs and calls look with the values asked for.
+func (p *probe) run(ctx context.Context, set map[string]*graph.Tensor, look func(value valueFunc) error) error {
 	shapes := make(map[string][]int)
 	for _, v := range p.inputs {
 		t := set[v.Name]

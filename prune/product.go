@@ -23,12 +23,8 @@ func usesOf(m *graph.Model, layers []Layer) [][]use {
 		index[l.Weight] = i
 	}
 	uses := make([][]use, len(layers))
-	alias := make(map[string]string)
+	alias := identities(m)
 	for _, n := range m.Nodes {
-		if n.Op == "Identity" && n.Domain == "" && len(n.Outputs) > 0 {
-			alias[n.Outputs[0]] = resolve(alias, n.Input(0))
-			continue
-		}
 		l, ok := layerOf(m, n, alias)
 		if !ok {
 			continue
@@ -185,6 +181,17 @@ func matrices(l Layer, u use, x []int) (product, error) {
 			return matrix[group][column/positions].y*positions*l.at.rows + column%positions*step, outputStride
 		},
 	}, nil
+}
+
+// identities maps the outputs of Identity nodes to what they stand for.
+func identities(m *graph.Model) map[string]string {
+	alias := make(map[string]string)
+	for _, n := range m.Nodes {
+		if n.Op == "Identity" && n.Domain == "" && len(n.Outputs) > 0 {
+			alias[n.Outputs[0]] = resolve(alias, n.Input(0))
+		}
+	}
+	return alias
 }
 
 func volume(shape []int) int {
