@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/bench/mnist"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/internal/npy"
 	"github.com/nnz-dev/nnz/internal/testdata"
@@ -284,20 +282,15 @@ func TestAccuracy(t *testing.T) {
 
 // The classes of all test images are those that the reference runtime gave.
 func TestAccuracyOfAllImages(t *testing.T) {
-	images := mnist(t, "t10k-images-idx3-ubyte.gz", 16)
-	labels := mnist(t, "t10k-labels-idx1-ubyte.gz", 8)
-	examples := make([][]float32, len(labels))
-	for i := range examples {
-		examples[i] = make([]float32, 784)
-		for j, p := range images[i*784 : (i+1)*784] {
-			examples[i][j] = (float32(p)/255 - 0.1307) / 0.3081
-		}
+	_, set, err := mnist.Read(testdata.Path(t, "datasets", "mnist"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	m, err := builtin.LoadBatch("lenet5", 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Accuracy(context.Background(), m, examples, labels, runtime.Config{})
+	r, err := Accuracy(context.Background(), m, set.Images(), set.Labels, runtime.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,24 +311,6 @@ func TestAccuracyOfAllImages(t *testing.T) {
 	if r.Correct != 9934 || r.Examples != 10000 {
 		t.Errorf("%d of %d are correct, want 9934 of 10000", r.Correct, r.Examples)
 	}
-}
-
-// mnist reads a file of the MNIST set without its header.
-func mnist(t *testing.T, name string, header int) []byte {
-	t.Helper()
-	file, err := os.ReadFile(testdata.Path(t, "datasets", "mnist", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := gzip.NewReader(bytes.NewReader(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw[header:]
 }
 
 func TestAccuracyRefuses(t *testing.T) {

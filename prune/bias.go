@@ -7,10 +7,10 @@ import (
 	"github.com/nnz-dev/nnz/graph"
 )
 
-// biasable returns why a node of the layer cannot get one bias an output, nil
-// where all can.
+// biasable returns why a node of the layer in the dense model cannot get one bias
+// an output, nil where all can.
 func (p *pair) biasable(m *graph.Model) error {
-	for _, u := range p.uses {
+	for _, u := range p.denseUses {
 		if u.node.Op == "MatMul" {
 			continue // an Add follows
 		}
@@ -50,16 +50,16 @@ func (p *pair) biasOf(m *graph.Model, u use) ([]float32, error) {
 	return slices.Clone(t.Floats()), nil
 }
 
-// addBias adds delta, an element an output, to what the nodes of the layer
-// compute.
-func (p *pair) addBias(m *graph.Model, delta []float64) error {
-	for _, u := range p.uses {
+// addBias gives the nodes of the layer in m the biases that they have in the
+// dense model with delta, an element an output, added.
+func (p *pair) addBias(dense, m *graph.Model, delta []float64) error {
+	for i, u := range p.uses {
 		n := u.node
 		if n.Op == "MatMul" {
-			p.addAfter(m, u, delta)
+			p.addAfter(dense, m, p.denseUses[i], u, delta)
 			continue
 		}
-		bias, err := p.biasOf(m, u)
+		bias, err := p.biasOf(dense, p.denseUses[i])
 		if err != nil {
 			return err
 		}
@@ -73,22 +73,27 @@ func (p *pair) addBias(m *graph.Model, delta []float64) error {
 		for i := range bias {
 			bias[i] += float32(delta[i] * scale)
 		}
-		old := n.Input(2)
-		if old == "" || m.Weights[old] == nil || soleReader(m, old) != n {
-			old = unusedName(m, p.layer.Weight+".bias")
-		}
-		m.Weights[old] = graph.FromFloats(shape, bias)
 		for len(n.Inputs) < 3 {
 			n.Inputs = append(n.Inputs, "")
 		}
-		n.Inputs[2] = old
+		p.setConstant(m, n, 2, graph.FromFloats(shape, bias))
 	}
 	return nil
 }
 
+// setConstant makes an input of a node a constant: under the name that it has,
+// where no other node reads that.
+func (p *pair) setConstant(m *graph.Model, n *graph.Node, input int, t *graph.Tensor) {
+	name := n.Inputs[input]
+	if name == "" || m.Weights[name] == nil || soleReader(m, name) != n {
+		name = unusedName(m, p.layer.Weight+".bias")
+	}
+	m.Weights[name], n.Inputs[input] = t, name
+}
+
 // addAfter has a constant added to what a MatMul computes: the one that is
 // added already where there is one, else by an Add of its own.
-func (p *pair) addAfter(m *graph.Model, u use, delta []float64) {
+func (p *pair) addAfter(dense, m *graph.Model, before, u use, delta []float64) {
 	values := make([]float32, len(delta))
 	for i, d := range delta {
 		values[i] = float32(d)
@@ -104,31 +109,37 @@ func (p *pair) addAfter(m *graph.Model, u use, delta []float64) {
 	default:
 		shape = append(shape, 1, p.layer.at.rows)
 	}
-	if add := soleReader(m, u.out); add != nil && add.Op == "Add" && add.Domain == "" && len(shape) == 1 {
-		for i, name := range add.Inputs {
-			t := m.Weights[name]
-			if t == nil || t.DType != graph.Float32 || !slices.Equal(t.Shape, shape) {
-				continue
-			}
-			for j, x := range t.Floats() {
-				values[j] += x
-			}
-			if soleReader(m, name) != add {
-				name = unusedName(m, p.layer.Weight+".bias")
-				add.Inputs[i] = name
-			}
-			m.Weights[name] = graph.FromFloats(shape, values)
-			return
+	if add, input := addedConstant(dense, before, shape); add != nil {
+		for i, x := range dense.Weights[add.Inputs[input]].Floats() {
+			values[i] += x
 		}
 	}
-	name := unusedName(m, p.layer.Weight+".bias")
-	m.Weights[name] = graph.FromFloats(shape, values)
+	t := graph.FromFloats(shape, values)
+	if add, input := addedConstant(m, u, shape); add != nil {
+		p.setConstant(m, add, input, t)
+		return
+	}
 	product := unusedName(m, u.out+".unbiased")
-	i := slices.Index(m.Nodes, u.node)
-	m.Nodes = slices.Insert(m.Nodes, i+1, &graph.Node{
-		Name: name, Op: "Add", Inputs: []string{product, name}, Outputs: []string{u.out},
-	})
+	add := &graph.Node{Op: "Add", Inputs: []string{product, ""}, Outputs: []string{u.out}}
 	u.node.Outputs[0] = product
+	m.Nodes = slices.Insert(m.Nodes, slices.Index(m.Nodes, u.node)+1, add)
+	p.setConstant(m, add, 1, t)
+	add.Name = add.Inputs[1]
+}
+
+// addedConstant returns the Add that alone reads what a node computes, and which
+// of its inputs is a float32 constant of the given shape; nil where there is
+// none.
+func addedConstant(m *graph.Model, u use, shape []int) (add *graph.Node, input int) {
+	if add = soleReader(m, u.out); add == nil || add.Op != "Add" || add.Domain != "" {
+		return nil, 0
+	}
+	for i, name := range add.Inputs {
+		if t := m.Weights[name]; t != nil && t.DType == graph.Float32 && slices.Equal(t.Shape, shape) {
+			return add, i
+		}
+	}
+	return nil, 0
 }
 
 // unusedName returns a name for a value, made from the given one, that no value

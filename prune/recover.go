@@ -29,7 +29,10 @@ const (
 	// Networks, 2017, whose reconstruction this is, for any support.
 	Refit
 	// SparseGPT removes the weights column by column, and has those to the right
-	// make up for each as well as they can.
+	// make up for each as well as they can. Unlike its authors' it begins with
+	// what makes up for pruned layers before, as Refit does, and the bias takes
+	// part: without both a convolutional network without normalisation is lost at
+	// sparsities where Refit keeps it.
 	//
 	// Source: Frantar and Alistarh, SparseGPT: Massive Language Models Can Be
 	// Accurately Pruned in One-Shot, 2023.
@@ -173,7 +176,7 @@ func (r Recovery) fitting(layers []Layer) []Layer {
 
 // stage recovers layers of out that do not depend on each other.
 func (r Recovery) stage(ctx context.Context, dense, out *graph.Model, layers []Layer) error {
-	uses := usesOf(out, layers)
+	uses, denseUses := usesOf(out, layers), usesOf(dense, layers)
 	pairs := make([]*pair, len(layers))
 	var values []string
 	for i, l := range layers {
@@ -182,7 +185,11 @@ func (r Recovery) stage(ctx context.Context, dense, out *graph.Model, layers []L
 				return err
 			}
 		}
+		if len(uses[i]) != len(denseUses[i]) {
+			return fmt.Errorf("weight %q: %d nodes use it, %d in the dense model", l.Weight, len(uses[i]), len(denseUses[i]))
+		}
 		pairs[i] = r.newPair(l, uses[i])
+		pairs[i].denseUses = denseUses[i]
 		for _, u := range uses[i] {
 			values = append(values, u.in)
 		}
@@ -223,12 +230,11 @@ func (r Recovery) stage(ctx context.Context, dense, out *graph.Model, layers []L
 func (r Recovery) layer(dense, out *graph.Model, p *pair) error {
 	at := p.layer.at
 	w, v := dense.Weights[p.layer.Weight].Floats(), slices.Clone(out.Weights[p.layer.Weight].Floats())
-	biased := r.Method != SparseGPT && p.biasable(out) == nil
-	if r.Method == BiasCorrection {
-		if err := p.biasable(out); err != nil {
-			return err
-		}
+	reason := p.biasable(dense)
+	if reason != nil && r.Method == BiasCorrection {
+		return reason
 	}
+	biased := reason == nil
 	delta := make([]float64, at.groups*at.rows)
 	for g := range at.groups {
 		s := system{
@@ -237,15 +243,14 @@ func (r Recovery) layer(dense, out *graph.Model, p *pair) error {
 			mean: p.after[g], meanDense: p.before[g], columns: float64(p.columns),
 		}
 		if r.Method != BiasCorrection {
-			s.hessian = p.hessian[g].total()
+			s.hessian, s.cross = p.hessian[g].total(), p.cross[g].total()
+			if biased {
+				s.center()
+			}
 		}
 		var err error
 		switch r.Method {
 		case Refit:
-			s.cross = p.cross[g].total()
-			if biased {
-				s.center()
-			}
 			err = s.refit(r.Damping)
 		case SparseGPT:
 			err = s.sparseGPT(r)
@@ -267,7 +272,7 @@ func (r Recovery) layer(dense, out *graph.Model, p *pair) error {
 		out.Weights[p.layer.Weight] = graph.FromFloats(p.layer.Shape, v).Compact()
 	}
 	if biased {
-		return p.addBias(out, delta)
+		return p.addBias(dense, out, delta)
 	}
 	return nil
 }
@@ -277,7 +282,8 @@ func (r Recovery) layer(dense, out *graph.Model, p *pair) error {
 type pair struct {
 	layer         Layer
 	uses          []use
-	vector        bool // inputs are a vector rather than a matrix
+	denseUses     []use // the same in the dense model
+	vector        bool  // inputs are a vector rather than a matrix
 	sampler       sampler
 	columns       int
 	before, after [][]float64 // sums of inputs, for each group
@@ -291,10 +297,8 @@ func (r Recovery) newPair(l Layer, uses []use) *pair {
 	for range l.at.groups {
 		p.before = append(p.before, make([]float64, l.at.cols))
 		p.after = append(p.after, make([]float64, l.at.cols))
-		if r.Method == Refit || r.Method == SparseGPT {
+		if r.Method != BiasCorrection {
 			p.hessian = append(p.hessian, newGram(l.at.cols, false))
-		}
-		if r.Method == Refit {
 			p.cross = append(p.cross, newGram(l.at.cols, true))
 		}
 	}

@@ -9,7 +9,8 @@ import (
 // SparseGPTBlock is how many columns SparseGPT chooses from at a time.
 const SparseGPTBlock = 128
 
-// sparseGPT removes weights from the dense matrix, from the left to the right:
+// sparseGPT removes weights from the matrix that start gives, from the left to
+// the right:
 // each removed one changes those to its right by the least squares update of
 // Optimal Brain Surgeon, given that what lies to the left stays. Those that
 // the pruned matrix lacks go, or others that cost less, see [Recovery].
@@ -26,18 +27,13 @@ func (s *system) sparseGPT(r Recovery) error {
 	for i, x := range s.weight {
 		mask[i] = x == 0
 	}
-	copy(s.weight, s.dense)
-	width := SparseGPTBlock
-	var quota *quota
-	if r.Choose {
-		unit := max(1, r.Granularity.Cols, r.Pattern.M)
-		width = max(1, width/unit) * unit
-		quota = s.newQuota(r, mask)
-	}
+	s.start(u, damping)
+	q := s.newQuota(r, mask)
+	width := max(1, SparseGPTBlock/q.cols) * q.cols
 	for from := 0; from < s.cols; from += width {
 		to := min(from+width, s.cols)
 		if r.Choose {
-			quota.choose(s, u, mask, from, to)
+			q.choose(s, u, mask, from, to)
 		}
 		changes := newPanels(tileRows, s.rows, to-from)
 		parallel(s.rows, func(row int) {
@@ -66,83 +62,103 @@ func (s *system) sparseGPT(r Recovery) error {
 	return nil
 }
 
+// start sets the weights to those that, with none removed, compute from the
+// inputs of the pruned model what is closest to what the dense weights compute
+// from those of the dense model: w in (H + damping)·w = C·dense + damping·dense.
+// That is the dense weights, where the inputs are the same.
+func (s *system) start(u []float64, damping float64) {
+	n := s.cols
+	parallel(s.rows, func(row int) {
+		dense, w := s.dense[row*n:][:n], s.weight[row*n:][:n]
+		b := make([]float64, n)
+		for i := range b {
+			b[i] = dot(s.cross[i*n:(i+1)*n], dense) + damping*dense[i]
+		}
+		// The inverse of H + damping is UᵀU.
+		clear(w)
+		for i := range n {
+			axpy(w[i:], dot(u[i*n+i:(i+1)*n], b[i:]), u[i*n+i:(i+1)*n])
+		}
+	})
+}
+
 // A quota says how many units of a matrix go, of those of each block of columns.
 type quota struct {
-	granularity Granularity
-	pattern     Pattern
+	rows, cols  int // of a unit
+	most        int // units of a group of a pattern that stay; 0 where there is none
 	units, gone int // of the whole matrix; that have to go
 	seen, taken int // in the blocks so far
 }
 
 // newQuota counts the units that the mask takes.
 func (s *system) newQuota(r Recovery, mask []bool) *quota {
-	q := &quota{granularity: r.Granularity, pattern: r.Pattern}
+	q := &quota{rows: max(1, min(r.Granularity.Rows, s.rows)), cols: max(1, min(r.Granularity.Cols, s.cols))}
 	if r.Pattern != (Pattern{}) {
-		return q
+		q.rows, q.cols, q.most = 1, r.Pattern.M, r.Pattern.N
 	}
-	g := q.granularity
-	g.Rows, g.Cols = max(1, g.Rows), max(1, g.Cols)
-	q.granularity = g
-	at := byRows(1, s.rows, s.cols)
-	g.each(at, func(_ int, b block) {
-		all := true
-		b.each(at, func(i int) { all = all && mask[i] })
+	q.each(s, 0, s.cols, func(cells []int) {
 		q.units++
-		if all {
+		if !slices.ContainsFunc(cells, func(i int) bool { return !mask[i] }) {
 			q.gone++
 		}
 	})
 	return q
 }
 
+// each visits the units of the columns [from, to), of which it gives the
+// elements, until the next.
+func (q *quota) each(s *system, from, to int, visit func(cells []int)) {
+	var cells []int
+	for row := 0; row < s.rows; row += q.rows {
+		for col := from; col < to; col += q.cols {
+			cells = cells[:0]
+			for r := row; r < min(row+q.rows, s.rows); r++ {
+				for c := col; c < min(col+q.cols, to); c++ {
+					cells = append(cells, r*s.cols+c)
+				}
+			}
+			visit(cells)
+		}
+	}
+}
+
 // choose decides which weights of the columns [from, to) go, by what their
 // removal costs now.
 func (q *quota) choose(s *system, u []float64, mask []bool, from, to int) {
 	cost := func(i int) float64 {
-		d := u[i%s.cols*s.cols+i%s.cols]
-		return s.weight[i] * s.weight[i] / (d * d)
+		x := s.weight[i] / u[i%s.cols*s.cols+i%s.cols]
+		return x * x
 	}
-	type unit struct {
-		block
-		cost float64
-	}
-	at := byRows(1, s.rows, s.cols)
-	part := at
-	part.cols = to - from
-	unitsOf := func(g Granularity) []unit {
-		var units []unit
-		g.each(part, func(_ int, b block) {
-			b.first += from
-			sum := 0.0
-			b.each(at, func(i int) {
-				mask[i] = false
-				sum += cost(i)
-			})
-			units = append(units, unit{b, sum})
-		})
-		return units
-	}
-	take := func(units []unit, n int) {
-		slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(a.cost, b.cost) })
-		for _, b := range units[:n] {
-			b.each(at, func(i int) { mask[i] = true })
-		}
-	}
-	if p := q.pattern; p != (Pattern{}) {
-		units := unitsOf(Granularity{1, 1})
-		width := to - from
-		for row := range s.rows {
-			for col := 0; col < width; col += p.M {
-				group := units[row*width+col : row*width+min(col+p.M, width)]
-				take(group, max(0, len(group)-p.N))
+	if q.most > 0 {
+		q.each(s, from, to, func(group []int) {
+			slices.SortStableFunc(group, func(i, j int) int { return cmp.Compare(cost(i), cost(j)) })
+			for k, i := range group {
+				mask[i] = k < len(group)-q.most
 			}
-		}
+		})
 		return
 	}
-	units := unitsOf(q.granularity)
+	type unit struct {
+		cells []int
+		cost  float64
+	}
+	var units []unit
+	q.each(s, from, to, func(cells []int) {
+		sum := 0.0
+		for _, i := range cells {
+			mask[i] = false
+			sum += cost(i)
+		}
+		units = append(units, unit{slices.Clone(cells), sum})
+	})
 	q.seen += len(units)
 	n := int(math.RoundToEven(float64(q.gone)*float64(q.seen)/float64(q.units))) - q.taken
 	n = min(max(n, 0), len(units))
 	q.taken += n
-	take(units, n)
+	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(a.cost, b.cost) })
+	for _, gone := range units[:n] {
+		for _, i := range gone.cells {
+			mask[i] = true
+		}
+	}
 }

@@ -47,7 +47,7 @@ func lenet5(batch int) *graph.Model {
 
 // MNIST returns the first 500 images of the MNIST test set, 28 x 28 pixels
 // each, and the digits they show. Pixels are normalised as the weights of
-// lenet5 expect them, see [mnist.Normalise].
+// lenet5 expect them, see [mnist.Set.Images].
 func MNIST() (images [][]float32, labels []uint8) {
 	const count = 500
 	raw := unzip(mnist500)

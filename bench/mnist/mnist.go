@@ -137,23 +137,29 @@ func (s Set) First(n int) Set {
 	return Set{s.Raw[:n*Pixels], s.Labels[:n]}
 }
 
-// Image writes the pixels of image i to dst, normalised.
-func (s Set) Image(dst []float32, i int) { Normalise(dst, s.Raw[i*Pixels:(i+1)*Pixels]) }
+// Example writes the pixels of image i to x, normalised, and returns the digit.
+func (s Set) Example(x []float32, i int) (digit int) {
+	for j, p := range s.Raw[i*Pixels : (i+1)*Pixels] {
+		x[j] = normalised[p]
+	}
+	return int(s.Labels[i])
+}
 
-// Images returns the pixels of all images, normalised.
+// Images returns the pixels of all images, normalised: (p/255 - 0.1307) / 0.3081.
 func (s Set) Images() [][]float32 {
 	images := make([][]float32, s.Len())
 	for i := range images {
 		images[i] = make([]float32, Pixels)
-		s.Image(images[i], i)
+		s.Example(images[i], i)
 	}
 	return images
 }
 
-// Normalise brings pixels to a mean of about 0 and a variance of about 1, as
-// networks for the set expect them: (p/255 - 0.1307) / 0.3081.
-func Normalise(dst []float32, raw []uint8) {
-	for i, p := range raw {
-		dst[i] = (float32(p)/255 - 0.1307) / 0.3081
+// normalised has the input for each value of a pixel, with a mean of about 0
+// and a variance of about 1 over the set, as networks for it expect.
+var normalised = func() (t [256]float32) {
+	for p := range t {
+		t[p] = (float32(p)/255 - 0.1307) / 0.3081
 	}
-}
+	return t
+}()
