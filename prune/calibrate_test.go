@@ -215,6 +215,11 @@ func TestActivations(t *testing.T) {
 	if a[0].Zeros != 2 || math.Abs(a[0].Sum-6) > 1e-4 || a[1].Zeros != 3 || math.Abs(a[1].Sum-1) > 1e-4 {
 		t.Errorf("moments %+v", a)
 	}
+	c := Calibration{Data: Sets(map[string]*graph.Tensor{"x": x})}
+	numbers, err := MeasureActivations(c, Activity)(t.Context(), m, Layers(m))
+	if err != nil || !slices.Equal(numbers[0], []float64{0.5, 0.25}) {
+		t.Errorf("activity %v, %v", numbers, err)
+	}
 }
 
 func TestSampler(t *testing.T) {

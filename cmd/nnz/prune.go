@@ -10,7 +10,7 @@ import (
 type pruneCmd struct {
 	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
 	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
-	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
+	Method      string    `default:"magnitude" enum:"magnitude,wanda,obd,obs,sparsegpt" help:"How weights are judged: ${enum}. All but magnitude look at data, see --calibrate."`
 	Scope       string    `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`
 	Granularity string    `default:"weight" help:"What goes as a whole: weight, or a block of outputs x inputs such as 4x1."`
 	Norm        string    `default:"l1" enum:"l1,l2" help:"How a block is measured: l1 or l2."`
@@ -18,6 +18,7 @@ type pruneCmd struct {
 	Exclude     []string  `placeholder:"PATTERN" help:"Not the layers that match."`
 	KeepEnds    bool      `help:"Leave the first convolution and the last layer as they are."`
 	Out         saveFlags `embed:""`
+	calibrateFlags
 	jsonFlag
 }
 
@@ -70,9 +71,19 @@ func (c *pruneCmd) Run(e *env) error {
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
+	var calibration prune.Calibration
+	if c.calibrated(c.Method) {
+		if calibration, err = c.calibration(e, m.Model, c.Method); err != nil {
+			return err
+		}
+		o.Criterion = c.criterion(c.Method, calibration, o)
+	}
 	pruned, report, err := prune.Apply(e.ctx, m.Model, o)
 	if err != nil {
 		return usageError{err} // patterns that match nothing, a model without weights
+	}
+	if pruned, err = c.recover(e, c.Method, m.Model, pruned, calibration, o); err != nil {
+		return err
 	}
 	if err := c.Out.save(e, pruned); err != nil {
 		return err
