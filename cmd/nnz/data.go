@@ -110,7 +110,7 @@ func (f dataFlags) example(path string, v *graph.Value) (*graph.Tensor, error) {
 
 // cut cuts arrays along their first axis into as many examples as a run takes.
 func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Tensor) ([]map[string]*graph.Tensor, error) {
-	examples, batch := -1, 0
+	examples, batch, open := -1, 0, true
 	for _, v := range m.Inputs {
 		t := arrays[v.Name]
 		if t.DType != v.DType || len(t.Shape) == 0 || len(v.Shape) != 0 && len(v.Shape) != len(t.Shape) {
@@ -121,7 +121,7 @@ func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Ten
 		}
 		size := dataBatch
 		if len(v.Shape) > 0 && v.Shape[0].Known() {
-			size = max(1, v.Shape[0].Size)
+			size, open = max(1, v.Shape[0].Size), false
 		}
 		if examples >= 0 && (examples != t.Shape[0] || batch != size) {
 			return nil, usagef("%s: arrays of %d and %d examples, expected as many for each input", path, examples, t.Shape[0])
@@ -129,8 +129,15 @@ func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Ten
 		examples, batch = t.Shape[0], size
 	}
 	var sets []map[string]*graph.Tensor
-	for first := 0; first+batch <= max(batch, min(examples, f.CalibrateSamples)) && first < examples; first += batch {
-		n := min(batch, examples-first)
+	most := min(examples, max(f.CalibrateSamples, batch))
+	if open {
+		most = min(examples, f.CalibrateSamples)
+	}
+	for first := 0; first < most; first += batch {
+		n := min(batch, most-first)
+		if n < batch && !open {
+			break // the model takes no fewer
+		}
 		set := make(map[string]*graph.Tensor)
 		for _, v := range m.Inputs {
 			t := arrays[v.Name]
