@@ -1,12 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/nnz-dev/nnz/graph"
-	"github.com/nnz-dev/nnz/kernels/isa"
 	"github.com/nnz-dev/nnz/prune"
-	"github.com/nnz-dev/nnz/runtime"
 )
 
 // activationFlags are the flags of prune that have layers take small activations
@@ -15,34 +11,20 @@ type activationFlags struct {
 	ActivationSparsity *float64 `placeholder:"0.5" help:"Have each Gemm and MatMul take this fraction of its inputs, those of the smallest magnitude, for zero while it runs; 0 for zeros alone."`
 }
 
-// randomSets is how many sets of random inputs stand in for data.
-const randomSets = 16
-
-// sparsify returns the model with thresholds for the activations, and what they
-// are: nil where nobody asked for any. Without data, inputs are random.
-func (f activationFlags) sparsify(e *env, m *graph.Model, data prune.Data, o prune.ActivationOptions) (*graph.Model, *prune.ActivationReport, error) {
+// sparsify returns the model with thresholds for the activations of the layers
+// that o selects, and what they are: nil where nobody asked for any.
+func (f activationFlags) sparsify(e *env, m *graph.Model, data prune.Calibration, o prune.Options) (*graph.Model, *prune.ActivationReport, error) {
 	if f.ActivationSparsity == nil {
 		return m, nil, nil
 	}
-	o.Sparsity = *f.ActivationSparsity
-	if !(o.Sparsity >= 0 && o.Sparsity <= 1) {
-		return nil, nil, usagef("--activation-sparsity %g: expected a fraction between 0 and 1, such as 0.5", o.Sparsity)
+	s := *f.ActivationSparsity
+	if !(s >= 0 && s <= 1) {
+		return nil, nil, usagef("--activation-sparsity %g: expected a fraction between 0 and 1, such as 0.5", s)
 	}
-	if o.Data = data; data == nil {
-		var err error
-		if o.Data, err = prune.RandomData(m, o.Config.Dims, randomSets, 1); err != nil {
-			return nil, nil, usageError{err}
-		}
-		fmt.Fprintln(e.err, "nnz: thresholds of activations come from random inputs, and may be far off on real ones")
-	}
-	out, r, err := prune.SparsifyActivations(e.ctx, m, o)
+	out, r, err := prune.SparsifyActivations(e.ctx, m, prune.ActivationOptions{
+		Sparsity: s, Data: data.Data, Config: data.Config, Include: o.Include, Exclude: o.Exclude,
+	})
 	return out, &r, err
-}
-
-// calibrationConfig is what models are calibrated with.
-func calibrationConfig() (runtime.Config, error) {
-	i, err := isa.FromEnv()
-	return runtime.Config{ISA: i}, err
 }
 
 // printActivations prints the thresholds of the layers.

@@ -20,6 +20,7 @@ type benchCmds struct {
 	Kernels  kernelsCmd  `cmd:"" help:"Measure single layers against the limits of this CPU."`
 	Peers    peersCmd    `cmd:"" help:"Measure single layers against other engines, whose drivers make peers builds."`
 	Networks networksCmd `cmd:"" help:"Measure whole networks against ONNX Runtime, which make peers installs."`
+	Pruning  pruningCmd  `cmd:"" help:"Compare methods of pruning by what they keep of a model."`
 }
 
 // benchCmd compares dense with sparse.

@@ -20,6 +20,7 @@ type pruneCmd struct {
 	Threshold string `group:"What goes first" placeholder:"T" help:"Take the weights, or scores, below a number, or below a multiple of the standard deviation of each layer such as 1.5std."`
 	Scores    string `group:"What goes first" placeholder:"FILE" help:"Of the method scores: .npz, .npy or .safetensors with an array for each weight, of its name."`
 	Gradients string `group:"What goes first" placeholder:"FILE" help:"Of the method taylor: the same with gradients of the loss."`
+	Statistic string `group:"What goes first" default:"mean" enum:"mean,rms,variance" help:"Of the method activation: what is taken of an output: the mean of its absolute values, or ${enum}."`
 	Seed      uint64 `group:"What goes first" default:"1" help:"Of methods that use chance."`
 
 	Granularity string `group:"What goes as a whole" default:"weight" placeholder:"G" help:"weight; RxC, a block of outputs x inputs such as 4x1; N:M, which keeps N of each M inputs; row or filter, an output; column, an input; channel, an input channel; head or head:SIZE, the outputs of an attention head; dim:AXIS, slices of the tensor."`
@@ -39,8 +40,10 @@ type pruneCmd struct {
 	Masks     string `group:"Masks" placeholder:"FILE" help:"Set to zero what masks say, instead of choosing: .npz, .npy or .safetensors with 0 and 1 for each weight, named as it is or with _mask after it as PyTorch has it; or a model, whose zeros they are."`
 	SaveMasks string `group:"Masks" placeholder:"FILE" help:"Write which weights are not zero to a .npz file, or with the weights before as PyTorch has it, NAME_mask and NAME_orig, to a .safetensors file."`
 
+	calibrateFlags  `embed:"" group:"Data"`
+	activationFlags `embed:"" group:"Data"`
+
 	Out saveFlags `embed:""`
-	activationFlags
 	jsonFlag
 }
 
@@ -212,9 +215,15 @@ func (c *pruneCmd) Run(e *env) error {
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
+	var data prune.Calibration
+	if c.looksAtData() {
+		if data, err = c.calibration(e, m.Model); err != nil {
+			return err
+		}
+	}
 	pruned, report := m.Model, prune.Report{}
 	if len(c.amounts()) > 0 {
-		closeFiles, err := c.criterion(m.Model, &o)
+		closeFiles, err := c.criterion(m.Model, data, &o)
 		if err != nil {
 			return err
 		}
@@ -222,12 +231,11 @@ func (c *pruneCmd) Run(e *env) error {
 		if pruned, report, err = prune.Apply(e.ctx, m.Model, o); err != nil {
 			return usageError{err} // patterns that match nothing, a model without weights
 		}
+		if pruned, err = c.recover(e, c.Method, m.Model, pruned, data, o); err != nil {
+			return err
+		}
 	}
-	config, err := calibrationConfig()
-	if err != nil {
-		return err
-	}
-	pruned, activations, err := c.sparsify(e, pruned, nil, prune.ActivationOptions{Config: config, Exclude: o.Exclude})
+	pruned, activations, err := c.sparsify(e, pruned, data, o)
 	if err != nil {
 		return err
 	}

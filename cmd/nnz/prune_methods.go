@@ -14,39 +14,82 @@ import (
 // A pruneMethod is what --method takes.
 type pruneMethod struct {
 	name, help string
-	criterion  makeCriterion
+	// criterion makes what scores the weights of a model, and what closes the files
+	// that it reads; nil where the method looks at data.
+	criterion func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error)
+	// calibrated makes it where it does.
+	calibrated func(c *pruneCmd, data prune.Calibration, o prune.Options) prune.Criterion
 }
-
-// makeCriterion makes what scores the weights of a model, and what closes the
-// files that it reads.
-type makeCriterion func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error)
 
 // pruneMethods are all of them, in the order of the help.
 var pruneMethods = []pruneMethod{
-	{"magnitude", "the smallest weights", always(prune.Magnitude{})},
-	{"threshold", "the weights below --threshold", always(prune.Magnitude{})},
-	{"lamp", "the smallest weights, layers compared by LAMP", always(prune.Magnitude{})},
-	{"random", "by chance", func(c *pruneCmd, _ *graph.Model) (prune.Criterion, func(), error) {
+	{name: "magnitude", help: "the smallest weights", criterion: always(prune.Magnitude{})},
+	{name: "threshold", help: "the weights below --threshold", criterion: always(prune.Magnitude{})},
+	{name: "lamp", help: "the smallest weights, layers compared by LAMP", criterion: always(prune.Magnitude{})},
+	{name: "random", help: "by chance", criterion: func(c *pruneCmd, _ *graph.Model) (prune.Criterion, func(), error) {
 		return prune.Random{Seed: c.Seed}, func() {}, nil
 	}},
-	{"scores", "the smallest --scores", func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error) {
+	{name: "scores", help: "the smallest --scores", criterion: func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error) {
 		tensors, closeFile, err := c.tensors(c.Scores, m)
 		return prune.Scores(tensors), closeFile, err
 	}},
-	{"taylor", "the smallest weight times gradient, given --gradients", func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error) {
+	{name: "taylor", help: "the smallest weight times gradient, given --gradients", criterion: func(c *pruneCmd, m *graph.Model) (prune.Criterion, func(), error) {
 		tensors, closeFile, err := c.tensors(c.Gradients, m)
 		return prune.Taylor{Gradients: tensors}, closeFile, err
 	}},
-	{"bn-scale", "filters of small BatchNormalization scale", func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) {
+	{name: "bn-scale", help: "filters of small BatchNormalization scale", criterion: func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) {
 		return prune.BNScale(), func() {}, nil
 	}},
-	{"fpgm", "filters near the geometric median of their layer", func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) {
+	{name: "fpgm", help: "filters near the geometric median of their layer", criterion: func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) {
 		return prune.FPGM(), func() {}, nil
+	}},
+	{name: "apoz", help: "filters whose outputs are mostly zeros", calibrated: func(_ *pruneCmd, data prune.Calibration, _ prune.Options) prune.Criterion {
+		return &prune.Channels{Name: "apoz", Measure: prune.MeasureActivations(data, prune.Activity)}
+	}},
+	{name: "activation", help: "filters of small outputs, see --statistic", calibrated: func(c *pruneCmd, data prune.Calibration, _ prune.Options) prune.Criterion {
+		return &prune.Channels{Name: c.Statistic + " activation", Measure: prune.MeasureActivations(data, statistics[c.Statistic])}
+	}},
+	{name: "wanda", help: "the smallest weight times norm of its input, in each row", calibrated: func(_ *pruneCmd, data prune.Calibration, o prune.Options) prune.Criterion {
+		return &prune.Wanda{Calibration: data, Rows: isLocal(o) && o.Granularity == prune.Weight{}}
+	}},
+	{name: "obd", help: "those whose square times that of the input is smallest", calibrated: func(_ *pruneCmd, data prune.Calibration, _ prune.Options) prune.Criterion {
+		return &prune.OBD{Calibration: data}
+	}},
+	{name: "obs", help: "those that the others of the row make up for best", calibrated: func(c *pruneCmd, data prune.Calibration, _ prune.Options) prune.Criterion {
+		return &prune.OBS{Calibration: data, Damping: c.Damping}
+	}},
+	// SparseGPT chooses weights itself, but not how many of each layer.
+	{name: "sparsegpt", help: "column by column those that cost least, while the rest makes up for them", calibrated: func(c *pruneCmd, data prune.Calibration, o prune.Options) prune.Criterion {
+		if isLocal(o) {
+			return prune.Magnitude{}
+		}
+		return &prune.OBS{Calibration: data, Damping: c.Damping}
 	}},
 }
 
+// statistics are what --statistic takes.
+var statistics = map[string]func(prune.Moments) float64{
+	"mean": prune.Moments.MeanAbs, "rms": prune.Moments.RMS, "variance": prune.Moments.Variance,
+}
+
+// isLocal reports whether each layer loses as much as the others.
+func isLocal(o prune.Options) bool {
+	_, local := o.Scope.(prune.Local)
+	return local || o.Scope == nil
+}
+
+// methodOf returns what --method asks for.
+func (c *pruneCmd) methodOf() pruneMethod {
+	return pruneMethods[slices.IndexFunc(pruneMethods, func(m pruneMethod) bool { return m.name == c.Method })]
+}
+
+// looksAtData reports whether the model has to run.
+func (c *pruneCmd) looksAtData() bool {
+	return c.Recover != "none" || c.ActivationSparsity != nil || c.Masks == "" && c.methodOf().calibrated != nil
+}
+
 // always makes the same criterion of any model.
-func always(c prune.Criterion) makeCriterion {
+func always(c prune.Criterion) func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) {
 	return func(*pruneCmd, *graph.Model) (prune.Criterion, func(), error) { return c, func() {}, nil }
 }
 
@@ -83,7 +126,7 @@ func (c *pruneCmd) checkMethod() error {
 
 // criterion completes the options with what scores the weights of a model. What
 // it returns closes files that the criterion reads.
-func (c *pruneCmd) criterion(m *graph.Model, o *prune.Options) (closeFiles func(), err error) {
+func (c *pruneCmd) criterion(m *graph.Model, data prune.Calibration, o *prune.Options) (closeFiles func(), err error) {
 	if c.Masks != "" {
 		masks, closeFile, err := c.masks(m)
 		if err == nil {
@@ -99,8 +142,12 @@ func (c *pruneCmd) criterion(m *graph.Model, o *prune.Options) (closeFiles func(
 		o.Criterion, o.Scope = masked.Criterion, masked.Scope
 		return closeFile, nil
 	}
-	i := slices.IndexFunc(pruneMethods, func(m pruneMethod) bool { return m.name == c.Method })
-	o.Criterion, closeFiles, err = pruneMethods[i].criterion(c, m)
+	method := c.methodOf()
+	if method.calibrated != nil {
+		o.Criterion = method.calibrated(c, data, *o)
+		return func() {}, nil
+	}
+	o.Criterion, closeFiles, err = method.criterion(c, m)
 	return closeFiles, err
 }
 
