@@ -64,9 +64,12 @@ type Report struct {
 	Threads  int     `json:"threads"`
 	Batch    int     `json:"batch"`
 	Sparsity float64 `json:"sparsity"` // zeros of all weights of the layers
-	Dense    Latency `json:"dense"`
-	Sparse   Latency `json:"sparse"`
-	Speedup  float64 `json:"speedup"` // median of dense over median of sparse
+	// Imposed says how the model was pruned only to be measured; empty where it
+	// is as it came.
+	Imposed string  `json:"imposed,omitempty"`
+	Dense   Latency `json:"dense"`
+	Sparse  Latency `json:"sparse"`
+	Speedup float64 `json:"speedup"` // median of dense over median of sparse
 	// MaxAbsDiff is the largest difference of an output element between the
 	// two plans on the same inputs.
 	MaxAbsDiff  float64       `json:"max_abs_diff"`

@@ -129,6 +129,11 @@ func TestMistakes(t *testing.T) {
 		{"profile of a matrix", []string{"bench", file("bad.smtx"), "--profile"}, exitUsage, "matrices"},
 		{"two things at once", []string{"bench", file("relu.onnx"), "--profile", "--break-even"}, exitUsage, "--break-even"},
 		{"break-even of a mode", []string{"bench", file("relu.onnx"), "--break-even", "--mode", "dense"}, exitUsage, "--mode"},
+		{"imposed percent", []string{"bench", "builtin:lenet5", "--impose", "90"}, exitUsage, "--impose 90"},
+		{"imposed pattern", []string{"bench", "builtin:lenet5", "--impose", "4:2"}, exitUsage, "N:M"},
+		{"imposed on a matrix", []string{"bench", file("bad.smtx"), "--impose", "0.9"}, exitUsage, "matrices"},
+		{"imposed break-even", []string{"bench", "builtin:lenet5", "--impose", "0.9", "--break-even"}, exitUsage, "--impose"},
+		{"imposed without weights", []string{"bench", file("relu.onnx"), "--impose", "0.9"}, exitFile, "no constant"},
 		{"break-even without weights", []string{"bench", file("relu.onnx"), "--break-even"}, exitFile, "no constant"},
 		{"unknown mode", []string{"bench", file("relu.onnx"), "--mode", "fast"}, exitUsage, "fast"},
 		{"unknown peer", []string{"bench", file("relu.onnx"), "--peer", "abacus"}, exitUsage, "abacus"},
@@ -195,6 +200,29 @@ func TestMistakes(t *testing.T) {
 	left, err := filepath.Glob(file("*out*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("files were left behind: %v, %v", left, err)
+	}
+}
+
+// TestBenchImpose measures a model as it would be pruned: as the builtin network
+// that is pruned so, of the same name.
+func TestBenchImpose(t *testing.T) {
+	for _, spec := range []string{"0.9", "0.9:4x1", "2:4"} {
+		sparsity := func(args ...string) (sparsity float64, imposed string) {
+			var r bench.Report
+			out := succeed(t, append([]string{"bench", "--runs=1", "--json=-"}, args...)...)
+			if err := json.Unmarshal([]byte(out), &r); err != nil {
+				t.Fatal(err)
+			}
+			return r.Sparsity, r.Imposed
+		}
+		want, none := sparsity("builtin:lenet5@" + spec)
+		got, imposed := sparsity("builtin:lenet5", "--impose", spec)
+		if got != want || got == 0 || imposed != spec || none != "" {
+			t.Errorf("%s: %v zeros imposed as %q, want %v; %q of what is pruned already", spec, got, imposed, want, none)
+		}
+		if out := succeed(t, "bench", "builtin:lenet5", "--runs=1", "--impose", spec); !strings.Contains(out, "accuracy is not considered") {
+			t.Errorf("%s: nothing about accuracy in %s", spec, out)
+		}
 	}
 }
 
