@@ -51,6 +51,7 @@ var dependencies = map[string][]string{
 	"bench/kernels":   {"graph", "sparse", "runtime", "kernels/..."},
 	"bench/peers":     {"graph", "loader", "bench", "bench/kernels", "kernels/isa", "runtime"},
 	"bench/reference": {"graph"},
+	"bench/report":    {"github.com/go-echarts/go-echarts/v2/charts", "github.com/go-echarts/go-echarts/v2/opts"},
 	"bench/verify":    {"graph", "loader", "runtime"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 

@@ -1,0 +1,122 @@
+package report
+
+import (
+	"math"
+
+	"github.com/go-echarts/go-echarts/v2/charts"
+	"github.com/go-echarts/go-echarts/v2/opts"
+)
+
+// A Chart shows series as lines, or as bars in groups.
+type Chart struct {
+	Title  string
+	X, Y   Axis
+	Bars   bool
+	Series []Series
+}
+
+// An Axis is a scale. That of X has labels or numbers, that of Y numbers.
+type Axis struct {
+	Name   string   // with its unit
+	Labels []string // of the places along X that Series.Y has values for; none for numbers
+	Log    bool     // of numbers that are positive
+	// Min and Max are where numbers begin and end; where both are 0, the values
+	// decide.
+	Min, Max float64
+}
+
+// A Series is points of one kind. One that is not finite is left out.
+type Series struct {
+	Name   string
+	X, Y   []float64 // X is not looked at where the axis has labels
+	Dashed bool      // of lines
+}
+
+// Option describes the chart to ECharts.
+func (c Chart) Option() map[string]any {
+	global := []charts.GlobalOpts{
+		charts.WithAnimation(false),
+		charts.WithLegendOpts(opts.Legend{Type: "scroll", Top: "0"}),
+		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}),
+		charts.WithGridOpts(opts.Grid{Left: "75", Right: "30", Top: "40", Bottom: "60"}),
+		charts.WithXAxisOpts(c.X.x()),
+		charts.WithYAxisOpts(c.Y.y()),
+	}
+	if c.Bars {
+		chart := charts.NewBar()
+		chart.SetGlobalOptions(global...)
+		chart.SetXAxis(c.X.Labels)
+		for _, s := range c.Series {
+			var data []opts.BarData
+			for _, v := range c.values(s) {
+				data = append(data, opts.BarData{Value: v})
+			}
+			chart.AddSeries(s.Name, data)
+		}
+		chart.Validate()
+		return chart.JSON()
+	}
+	chart := charts.NewLine()
+	chart.SetGlobalOptions(global...)
+	if c.X.Labels != nil {
+		chart.SetXAxis(c.X.Labels)
+	}
+	for _, s := range c.Series {
+		var data []opts.LineData
+		for _, v := range c.values(s) {
+			data = append(data, opts.LineData{Value: v})
+		}
+		kind := "solid"
+		if s.Dashed {
+			kind = "dashed"
+		}
+		chart.AddSeries(s.Name, data,
+			charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true)}),
+			charts.WithLineStyleOpts(opts.LineStyle{Type: kind}))
+	}
+	chart.Validate()
+	return chart.JSON()
+}
+
+// values returns the points of a series as ECharts takes them.
+func (c Chart) values(s Series) []any {
+	var values []any
+	for i, y := range s.Y {
+		switch {
+		case !finite(y) || c.X.Labels == nil && !finite(s.X[i]):
+			values = append(values, "-") // how ECharts writes a gap
+		case c.X.Labels == nil:
+			values = append(values, []float64{s.X[i], y})
+		default:
+			values = append(values, y)
+		}
+	}
+	return values
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func (a Axis) x() opts.XAxis {
+	kind, low, high := a.scale()
+	return opts.XAxis{Type: kind, Name: a.Name, NameLocation: "center", NameGap: 32, Scale: opts.Bool(true), Min: low, Max: high}
+}
+
+func (a Axis) y() opts.YAxis {
+	kind, low, high := a.scale()
+	return opts.YAxis{Type: kind, Name: a.Name, NameLocation: "center", NameGap: 55, Scale: opts.Bool(true), Min: low, Max: high}
+}
+
+// scale returns the kind of the axis, and where it begins and ends: nil where
+// the values decide.
+func (a Axis) scale() (kind string, low, high any) {
+	if a.Min != 0 || a.Max != 0 {
+		low, high = a.Min, a.Max
+	}
+	switch {
+	case a.Labels != nil:
+		return "category", nil, nil
+	case a.Log:
+		return "log", low, high
+	}
+	return "value", low, high
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// hostile is what a name out of a file may be.
+const hostile = `</script><script>alert("1")</script>`
+
+func page() Page {
+	return Page{Title: "Pages & " + hostile, Parts: []Part{
+		Heading("Heading " + hostile),
+		Text("Text " + hostile),
+		Table{Header: []string{"layer", hostile}, Rows: [][]string{{hostile, "1"}}},
+		Chart{
+			Title: "Lines", X: Axis{Name: "x"}, Y: Axis{Name: hostile, Log: true},
+			Series: []Series{{Name: hostile, X: []float64{1, 2, 3}, Y: []float64{1, math.NaN(), 3}, Dashed: true}},
+		},
+		Chart{
+			Title: "Bars", Bars: true, X: Axis{Labels: []string{"a", hostile}}, Y: Axis{Max: 1},
+			Series: []Series{{Name: "one", Y: []float64{.5, math.Inf(1)}}, {Name: "two", Y: []float64{.25, .75}}},
+		},
+	}}
+}
+
+func TestWrite(t *testing.T) {
+	var b, again bytes.Buffer
+	if err := page().Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := page().Write(&again); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
+		t.Error("the same page gives other bytes")
+	}
+	library, err := echarts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), string(library)) {
+		t.Error("the page lacks the library that draws")
+	}
+	text := strings.ReplaceAll(b.String(), string(library), "")
+	if n := strings.Count(text, "<script"); n != 2 {
+		t.Errorf("%d scripts, want the library and the calls", n)
+	}
+	if strings.Contains(text, `alert("1")`) {
+		t.Error("a name is not escaped")
+	}
+	if m := regexp.MustCompile(`<[^>]+(src|href)=`).FindString(text); m != "" {
+		t.Errorf("the page asks for another file: %s", m)
+	}
+	for _, want := range []string{"<h2>Heading", "<p>Text", "<td>1</td>", `draw("chart3", {`, `draw("chart4", {`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+// TestOption holds what ECharts is given for the points.
+func TestOption(t *testing.T) {
+	parts := page().Parts
+	tests := []struct {
+		chart Chart
+		axes  [2]string
+		kind  string
+		data  []any
+	}{
+		{parts[3].(Chart), [2]string{"value", "log"}, "line", []any{[]any{1., 1.}, "-", []any{3., 3.}}},
+		{parts[4].(Chart), [2]string{"category", "value"}, "bar", []any{.5, "-"}},
+	}
+	for _, test := range tests {
+		b, err := json.Marshal(test.chart.Option())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			XAxis, YAxis []struct{ Type string }
+			Series       []struct {
+				Type string
+				Data []struct{ Value any }
+			}
+		}
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		if axes := [2]string{got.XAxis[0].Type, got.YAxis[0].Type}; axes != test.axes {
+			t.Errorf("%s: axes %v, want %v", test.chart.Title, axes, test.axes)
+		}
+		var data []any
+		for _, d := range got.Series[0].Data {
+			data = append(data, d.Value)
+		}
+		if len(got.Series) != len(test.chart.Series) || got.Series[0].Type != test.kind || !reflect.DeepEqual(data, test.data) {
+			t.Errorf("%s: %s", test.chart.Title, b)
+		}
+	}
+}
