@@ -185,10 +185,17 @@ type contender struct {
 	session *runtime.Session
 }
 
-func newContender(ctx context.Context, m *graph.Model, o Options, mode runtime.Mode) (*contender, error) {
-	plan, err := runtime.Compile(ctx, m, runtime.Config{
+// Config is how the model that the options are of is compiled.
+func (o Options) Config() runtime.Config { return o.configIn(o.Mode) }
+
+func (o Options) configIn(mode runtime.Mode) runtime.Config {
+	return runtime.Config{
 		Threads: o.Threads, ISA: o.ISA, Mode: mode, Shapes: o.Shapes, Dims: o.Dims, SkipPasses: o.SkipPasses,
-	})
+	}
+}
+
+func newContender(ctx context.Context, m *graph.Model, o Options, mode runtime.Mode) (*contender, error) {
+	plan, err := runtime.Compile(ctx, m, o.configIn(mode))
 	if err != nil {
 		return nil, err
 	}
