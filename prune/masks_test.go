@@ -92,14 +92,14 @@ func checkMask(t *testing.T, name string, want mask) {
 		for _, l := range prune.Layers(before) {
 			n += before.Weights[l.Weight].Len()
 		}
-		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, n), Scope: prune.Global})
+		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, n), Scope: prune.Global{}})
 	case want.Method == "global_unstructured(L1)" && strings.HasPrefix(want.Weight, "trained/lenet5_dense.safetensors:"):
 		var err error
 		if before, err = builtin.Load("lenet5"); err != nil {
 			t.Fatal(err)
 		}
 		_, weight, _ = strings.Cut(want.Weight, ":")
-		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, want.Total), Scope: prune.Global})
+		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, want.Total), Scope: prune.Global{}})
 	case want.Scores != "":
 		t.Skip("no criterion of given scores yet")
 	default:

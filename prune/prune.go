@@ -9,36 +9,9 @@ package prune
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/nnz-dev/nnz/graph"
 )
-
-// Scope says which weights compete with each other.
-type Scope uint8
-
-// The scopes.
-const (
-	Local  Scope = iota // every layer loses the same fraction
-	Global              // the smallest of all layers together go, wherever they are
-)
-
-func (s Scope) String() string {
-	if s == Global {
-		return "global"
-	}
-	return "local"
-}
-
-// ParseScope reads what Scope.String writes.
-func ParseScope(s string) (Scope, error) {
-	for _, v := range []Scope{Local, Global} {
-		if s == v.String() {
-			return v, nil
-		}
-	}
-	return Local, fmt.Errorf("scope %q: expected local or global", s)
-}
 
 // Norm is how a block of several weights is measured. For single weights every
 // norm is the absolute value.
@@ -75,7 +48,8 @@ type Options struct {
 	Sparsity float64
 	// Criterion scores the weights; nil is [Magnitude].
 	Criterion Criterion
-	Scope     Scope
+	// Scope says which weights compete; nil is [Local].
+	Scope Scope
 	// Granularity is what goes or stays as a whole; the zero value is single
 	// weights.
 	Granularity Granularity
@@ -124,7 +98,10 @@ func Apply(ctx context.Context, m *graph.Model, o Options) (*graph.Model, Report
 	if err != nil {
 		return nil, Report{}, err
 	}
-	erase := o.eraser(layers, scores)
+	erase, err := o.eraser(layers, scores)
+	if err != nil {
+		return nil, Report{}, err
+	}
 	out := m.Clone()
 	var r Report
 	for i, l := range layers {
@@ -143,19 +120,29 @@ func Apply(ctx context.Context, m *graph.Model, o Options) (*graph.Model, Report
 
 // eraser returns what sets values of the i-th layer to zero, once for each
 // layer, and returns the largest score that went.
-func (o Options) eraser(layers []Layer, scores [][]float32) func(i int, values []float32) float32 {
+func (o Options) eraser(layers []Layer, scores [][]float32) (func(i int, values []float32) float32, error) {
 	if o.Pattern != (Pattern{}) {
-		return func(i int, values []float32) float32 { return o.Pattern.erase(layers[i].at, values, scores[i]) }
+		return func(i int, values []float32) float32 { return o.Pattern.erase(layers[i].at, values, scores[i]) }, nil
 	}
 	for i, l := range layers {
 		scores[i] = o.Granularity.scores(l.at, scores[i], o.Norm)
 	}
-	cuts := o.cuts(scores)
+	counts, err := o.scope().counts(layers, scores, o.Sparsity)
+	if err != nil {
+		return nil, err
+	}
 	return func(i int, values []float32) float32 {
 		s := scores[i]
 		scores[i] = nil // a view of a large weight, or as large as one
-		return o.Granularity.erase(layers[i].at, values, s, cuts[i])
+		return o.Granularity.erase(layers[i].at, values, s, cutAt([][]float32{s}, counts[i]))
+	}, nil
+}
+
+func (o Options) scope() Scope {
+	if o.Scope == nil {
+		return Local{}
 	}
+	return o.Scope
 }
 
 // layers checks the options and selects the layers they name.
@@ -163,13 +150,16 @@ func (o Options) layers(m *graph.Model) ([]Layer, error) {
 	if !(o.Sparsity >= 0 && o.Sparsity <= 1) {
 		return nil, fmt.Errorf("sparsity %v: expected a fraction between 0 and 1", o.Sparsity)
 	}
+	if err := o.scope().check(o); err != nil {
+		return nil, err
+	}
 	if err := o.Granularity.check(); err != nil {
 		return nil, err
 	}
 	if err := o.Pattern.check(); err != nil {
 		return nil, err
 	}
-	if o.Pattern != (Pattern{}) && (o.Sparsity != 0 || o.Scope != Local || o.Granularity != Granularity{} || o.Norm != L1) {
+	if o.Pattern != (Pattern{}) && (o.Sparsity != 0 || o.scope() != Scope(Local{}) || o.Granularity != Granularity{} || o.Norm != L1) {
 		return nil, fmt.Errorf("the pattern %v decides what goes, beside it there is no sparsity, scope, granularity or norm", o.Pattern)
 	}
 	all := Layers(m)
@@ -184,31 +174,4 @@ func (o Options) layers(m *graph.Model) ([]Layer, error) {
 		return nil, fmt.Errorf("none of the %d layers matches include %q without exclude %q", len(all), o.Include, o.Exclude)
 	}
 	return chosen, nil
-}
-
-// cuts decides for each layer which units go, given the scores of its units.
-func (o Options) cuts(scores [][]float32) []cut {
-	cuts := make([]cut, len(scores))
-	if o.Scope == Local {
-		for i := range scores {
-			cuts[i] = smallest(scores[i:i+1], o.Sparsity)
-		}
-		return cuts
-	}
-	// The ties at the common threshold are given to the layers in order.
-	c := smallest(scores, o.Sparsity)
-	for i, s := range scores {
-		cuts[i] = cut{key: c.key, ties: min(c.ties, countKey(s, c.key))}
-		c.ties -= cuts[i].ties
-	}
-	return cuts
-}
-
-// smallest makes the cut that takes round(sparsity·n) of all n scores.
-func smallest(scores [][]float32, sparsity float64) cut {
-	n := 0
-	for _, s := range scores {
-		n += len(s)
-	}
-	return cutAt(scores, int(math.RoundToEven(sparsity*float64(n))))
 }

@@ -78,8 +78,8 @@ func TestMagnitude(t *testing.T) {
 		{"NaN and infinity are large", []testLayer{gemm("a", nan, inf, 1, 2)}, Options{Sparsity: 0.75}, [][]float32{{nan, 0, 0, 0}}},
 		{"subnormal", []testLayer{gemm("a", 1e-40, 2e-40, -3e-40, 1)}, Options{Sparsity: 0.5}, [][]float32{{0, 0, -3e-40, 1}}},
 		{"local", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5}, [][]float32{{0, 2}, {0, 4}}},
-		{"global", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Scope: Global}, [][]float32{{0, 0}, {3, 4}}},
-		{"global ties go by layer", []testLayer{gemm("a", 1, 2), gemm("b", 1, 1)}, Options{Sparsity: 0.5, Scope: Global}, [][]float32{{0, 2}, {0, 1}}},
+		{"global", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Scope: Global{}}, [][]float32{{0, 0}, {3, 4}}},
+		{"global ties go by layer", []testLayer{gemm("a", 1, 2), gemm("b", 1, 1)}, Options{Sparsity: 0.5, Scope: Global{}}, [][]float32{{0, 2}, {0, 1}}},
 		{"blocks along rows of out x in", []testLayer{attr(matrix("Gemm", "a", 2, 3, 1, 9, 2, 1, 0, 3), "transB", 1)},
 			Options{Sparsity: 0.7, Granularity: Granularity{2, 1}}, [][]float32{{0, 9, 0, 0, 0, 0}}},
 		{"blocks along columns of in x out", []testLayer{matrix("MatMul", "a", 3, 2, 1, 1, 9, 0, 2, 3)},
@@ -158,7 +158,7 @@ func TestApplyOnLargeLayers(t *testing.T) {
 	conv := testLayer{node: graph.Node{Name: "conv", Op: "Conv"}, weight: random(1, 32, 16, 3, 3)}
 	m := newModel(conv, testLayer{node: graph.Node{Name: "fc", Op: "MatMul"}, weight: random(2, 200, 300)})
 	for _, s := range []float64{0.1, 0.5, 0.9, 0.999} {
-		for _, scope := range []Scope{Local, Global} {
+		for _, scope := range []Scope{Local{}, Global{}} {
 			got, r, err := Apply(t.Context(), m, Options{Sparsity: s, Scope: scope})
 			if err != nil {
 				t.Fatal(err)
@@ -176,7 +176,7 @@ func TestApplyOnLargeLayers(t *testing.T) {
 						t.Fatalf("%s[%d] changed", l.Weight, i)
 					}
 				}
-				if scope == Local {
+				if scope == (Local{}) {
 					checkLargest(t, before, left, s)
 				}
 				for _, x := range left {
@@ -186,7 +186,7 @@ func TestApplyOnLargeLayers(t *testing.T) {
 				}
 				all, kept = append(all, before...), append(kept, left...)
 			}
-			if scope == Global {
+			if scope == (Global{}) {
 				checkLargest(t, all, kept, s)
 			}
 		}
@@ -317,8 +317,8 @@ func TestParse(t *testing.T) {
 			t.Errorf("granularity %q reads as %v, error %v", s, g, err)
 		}
 	}
-	for _, s := range []string{"local", "global"} {
-		if v, err := ParseScope(s); err != nil || v.String() != s {
+	for _, s := range []string{"local", "global", "global-normalized", "erk"} {
+		if v, err := ParseScope(s, 0); err != nil || v.String() != s {
 			t.Errorf("scope %q reads as %v, error %v", s, v, err)
 		}
 	}
@@ -337,7 +337,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("pattern %q was accepted", s)
 		}
 	}
-	if _, err := ParseScope("layer"); err == nil {
+	if _, err := ParseScope("layer", 0); err == nil {
 		t.Error("scope \"layer\" was accepted")
 	}
 	if _, err := ParseNorm("l3"); err == nil {
@@ -349,7 +349,7 @@ func BenchmarkMagnitudeGlobal(b *testing.B) {
 	m := newModel(testLayer{node: graph.Node{Name: "a", Op: "MatMul"}, weight: random(1, 4096, 4096)})
 	b.SetBytes(int64(m.Weights["a.weight"].Bytes()))
 	for b.Loop() {
-		if _, _, err := Apply(b.Context(), m, Options{Sparsity: 0.9, Scope: Global}); err != nil {
+		if _, _, err := Apply(b.Context(), m, Options{Sparsity: 0.9, Scope: Global{}}); err != nil {
 			b.Fatal(err)
 		}
 	}

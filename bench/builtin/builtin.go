@@ -116,7 +116,7 @@ func parseSpec(spec string) (prune.Options, error) {
 	if err != nil || !(s >= 0 && s <= 1) {
 		return prune.Options{}, fmt.Errorf("sparsity %q: expected a fraction between 0 and 1, such as 0.9", fraction)
 	}
-	o := prune.Options{Sparsity: s, Scope: prune.Local}
+	o := prune.Options{Sparsity: s, Scope: prune.Local{}}
 	if blocks {
 		o.Granularity, err = prune.ParseGranularity(block)
 	}

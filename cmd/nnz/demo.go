@@ -71,7 +71,7 @@ func (c *demoCmd) accuracy(e *env, config runtime.Config, r *demoReport, say fun
 	}
 	var pruned []*graph.Model
 	for _, sparsity := range demoSparsities {
-		m, _, err := prune.Apply(e.ctx, trained, prune.Options{Sparsity: sparsity, Scope: prune.Global})
+		m, _, err := prune.Apply(e.ctx, trained, prune.Options{Sparsity: sparsity, Scope: prune.Global{}})
 		if err != nil {
 			return err
 		}

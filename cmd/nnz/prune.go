@@ -11,7 +11,8 @@ type pruneCmd struct {
 	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
 	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
 	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
-	Scope       string    `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`
+	Scope       string    `default:"global" enum:"global,global-normalized,local,erk" help:"Which weights compete: those of all layers (global), the same with each layer's scores divided by their mean (global-normalized), those of a layer, of which each loses the same fraction (local) or the larger ones more (erk)."`
+	Floor       float64   `placeholder:"0.01" help:"Fraction of each layer that a global scope leaves whatever it scores."`
 	Granularity string    `default:"weight" help:"What goes as a whole: weight, or a block of outputs x inputs such as 4x1."`
 	Norm        string    `default:"l1" enum:"l1,l2" help:"How a block is measured: l1 or l2."`
 	Include     []string  `placeholder:"PATTERN" help:"Only layers whose weight, node or operator matches; * stands for anything."`
@@ -45,7 +46,7 @@ func (c *pruneCmd) options() (prune.Options, error) {
 		return o, usagef("--sparsity %g: expected a fraction between 0 and 1, such as 0.9", c.Sparsity)
 	}
 	var err error
-	if o.Scope, err = prune.ParseScope(c.Scope); err != nil {
+	if o.Scope, err = prune.ParseScope(c.Scope, c.Floor); err != nil {
 		return o, usageError{err}
 	}
 	if o.Granularity, err = prune.ParseGranularity(c.Granularity); err != nil {
