@@ -53,7 +53,7 @@ var dependencies = map[string][]string{
 	"bench/reference": {"graph"},
 	"bench/report":    {"github.com/go-echarts/go-echarts/v2/charts", "github.com/go-echarts/go-echarts/v2/opts"},
 	"bench/verify":    {"graph", "loader", "runtime"},
-	"bench/sweep":     {"graph", "prune", "runtime", "bench", "bench/verify"},
+	"bench/sweep":     {"graph", "prune", "runtime", "bench", "bench/report", "bench/verify"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
 	".": {"graph", "loader", "runtime"},

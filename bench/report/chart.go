@@ -12,6 +12,8 @@ type Chart struct {
 	Title  string
 	X, Y   Axis
 	Bars   bool
+	Stacks bool // of bars: the series on one another
+	Tall   bool
 	Series []Series
 }
 
@@ -44,6 +46,11 @@ func (c Chart) Option() map[string]any {
 	}
 	if c.Bars {
 		chart := charts.NewBar()
+		var stack string
+		if c.Stacks {
+			stack = "all"
+			global = append(global, charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "item"}))
+		}
 		chart.SetGlobalOptions(global...)
 		chart.SetXAxis(c.X.Labels)
 		for _, s := range c.Series {
@@ -51,7 +58,7 @@ func (c Chart) Option() map[string]any {
 			for _, v := range c.values(s) {
 				data = append(data, opts.BarData{Value: v})
 			}
-			chart.AddSeries(s.Name, data)
+			chart.AddSeries(s.Name, data, charts.WithBarChartOpts(opts.BarChart{Stack: stack}))
 		}
 		chart.Validate()
 		return chart.JSON()

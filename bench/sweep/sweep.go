@@ -6,7 +6,6 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
@@ -97,8 +96,9 @@ type Whole struct {
 	// what is beside them on the front. Where nothing was measured it is the sum
 	// of what is predicted of the layers.
 	MS float64 `json:"ms"`
-	// Error is measured of uniform models, where there is data, and the root of
-	// the sum of squares of the layers' errors on the front and elsewhere.
+	// Error is measured of uniform models, where there is data. Else it comes of
+	// the layers' errors: the root of the sum of squares, or of the mean square
+	// where they are those of weights.
 	Error    float64  `json:"error"`
 	Accuracy *float64 `json:"accuracy,omitempty"` // of uniform models
 }
@@ -161,6 +161,7 @@ type table struct {
 	plan       runtime.Report // of the base
 	runs       []float64      // of the variants, in microseconds; nil where nothing was measured
 	rest       float64        // of a run, beside the layers, in microseconds
+	ofWeights  bool           // errors are
 	scale      float64        // what times turned out to be, over what the table says
 }
 
@@ -171,10 +172,10 @@ func newTable(ctx context.Context, m *graph.Model, o Options) (*table, error) {
 	if sparsities == nil {
 		sparsities = Sparsities()
 	}
-	if err := check(sparsities); err != nil {
+	if err := CheckSparsities(sparsities); err != nil {
 		return nil, err
 	}
-	t := &table{sparsities: append([]float64{0}, sparsities...), scale: 1}
+	t := &table{sparsities: append([]float64{0}, sparsities...), scale: 1, ofWeights: o.Data == nil}
 	var taken []prune.Layer
 	t.base, taken = m, nil
 	for _, s := range t.sparsities {
@@ -210,7 +211,8 @@ func newTable(ctx context.Context, m *graph.Model, o Options) (*table, error) {
 	return t, nil
 }
 
-func check(sparsities []float64) error {
+// CheckSparsities reports what is wrong with sparsities to try.
+func CheckSparsities(sparsities []float64) error {
 	last := 0.0
 	for _, s := range sparsities {
 		if !(s > last && s <= 1) {
@@ -435,9 +437,18 @@ func (t *table) whole(picks []int) Whole {
 		all += float64(l.Size)
 	}
 	w.MS *= t.scale / 1e3
-	w.Error = math.Sqrt(squares)
+	w.Error = t.sum(squares)
 	w.Zeros = zeros / max(1, all)
 	return w
+}
+
+// sum is the error of a model whose layers' errors have a sum of squares. Errors
+// of outputs add up as independent ones do; those of weights are averaged.
+func (t *table) sum(squares float64) float64 {
+	if t.ofWeights {
+		squares /= float64(len(t.layers))
+	}
+	return math.Sqrt(squares)
 }
 
 // wholeMS is the latency of the variant at the k-th sparsity.
@@ -486,8 +497,8 @@ func (t *table) options(of func(Point) option) [][]option {
 
 // sparsity names what the weights of the layers are pruned to; those that stay
 // dense are left out.
-func (t *table) sparsity(picks []int) map[string]float64 {
-	s := make(map[string]float64)
+func (t *table) sparsity(picks []int) prune.Layerwise {
+	s := make(prune.Layerwise)
 	for i, l := range t.layers {
 		for _, w := range l.Weights {
 			if k := picks[i]; k > 0 {
@@ -495,5 +506,5 @@ func (t *table) sparsity(picks []int) map[string]float64 {
 			}
 		}
 	}
-	return maps.Clone(s)
+	return s
 }

@@ -9,7 +9,7 @@ import (
 // pruneCmd sets weights of a model to zero.
 type pruneCmd struct {
 	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
-	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
+	Sparsity    float64   `required:"" xor:"amount" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
 	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
 	Scope       string    `default:"global" enum:"global,global-normalized,local,erk" help:"Which weights compete: those of all layers (global), the same with each layer's scores divided by their mean (global-normalized), those of a layer, of which each loses the same fraction (local) or the larger ones more (erk)."`
 	Floor       float64   `placeholder:"0.01" help:"Fraction of each layer that a global scope leaves whatever it scores."`
@@ -19,6 +19,7 @@ type pruneCmd struct {
 	Exclude     []string  `placeholder:"PATTERN" help:"Not the layers that match."`
 	KeepEnds    bool      `help:"Leave the first convolution and the last layer as they are."`
 	Out         saveFlags `embed:""`
+	budgetFlags
 	jsonFlag
 }
 
@@ -71,6 +72,13 @@ func (c *pruneCmd) Run(e *env) error {
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
+	var plan *planned // where a budget decides
+	if c.asked() {
+		if plan, err = c.choose(e, c.Model, m.Model, o); err != nil {
+			return err
+		}
+		o.Exclude, o.Scope, o.Sparsity = plan.options.Prune.Exclude, plan.Sparsity, 0
+	}
 	pruned, report, err := prune.Apply(e.ctx, m.Model, o)
 	if err != nil {
 		return usageError{err} // patterns that match nothing, a model without weights
@@ -78,7 +86,15 @@ func (c *pruneCmd) Run(e *env) error {
 	if err := c.Out.save(e, pruned); err != nil {
 		return err
 	}
-	if err := c.write(e, report); err != nil || c.stdout() {
+	if plan != nil {
+		if err := plan.measure(e, m.Model, pruned); err != nil {
+			return err
+		}
+		if err := c.HTML.write(plan.Page()); err != nil {
+			return err
+		}
+	}
+	if err := c.write(e, prunedReport{report, plan.choice()}); err != nil || c.stdout() {
 		return err
 	}
 	t := newTable("layer<", "op<", "shape", "parameters", "zeros before", "zeros", "sparsity", "largest removed")
@@ -87,5 +103,8 @@ func (c *pruneCmd) Run(e *env) error {
 			percent(ratio(l.ZerosAfter, l.Weights)), number(float64(l.Threshold))))
 	}
 	t.AppendFooter(row("total", "", "", count(report.Weights), count(report.ZerosBefore), count(report.ZerosAfter), percent(report.Sparsity), ""))
-	return e.print(t)
+	if err := e.print(t); err != nil || plan == nil {
+		return err
+	}
+	return plan.print(e)
 }
