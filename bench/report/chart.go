@@ -32,6 +32,7 @@ type Series struct {
 	Name   string
 	X, Y   []float64 // X is not looked at where the axis has labels
 	Dashed bool      // of lines
+	Points bool      // larger, and without a line between
 }
 
 // Option describes the chart to ECharts.
@@ -73,13 +74,16 @@ func (c Chart) Option() map[string]any {
 		for _, v := range c.values(s) {
 			data = append(data, opts.LineData{Value: v})
 		}
-		kind := "solid"
-		if s.Dashed {
+		kind, width, size := "solid", float32(2), 4
+		switch {
+		case s.Dashed:
 			kind = "dashed"
+		case s.Points:
+			width, size = 0, 12
 		}
 		chart.AddSeries(s.Name, data,
-			charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true)}),
-			charts.WithLineStyleOpts(opts.LineStyle{Type: kind}))
+			charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true), SymbolSize: size}),
+			charts.WithLineStyleOpts(opts.LineStyle{Type: kind, Width: width}))
 	}
 	chart.Validate()
 	return chart.JSON()

@@ -68,8 +68,8 @@ func (e *UnreachableError) Error() string {
 }
 
 const (
-	maxTries = 4    // choices that are measured for a budget
-	nearby   = 0.02 // how near to the budget is near enough, as a share of it
+	maxTries = 5    // choices that are measured for a budget
+	nearby   = 0.01 // how near to the budget is near enough, as a share of it
 	drops    = 10   // choices that are judged for a drop
 )
 
@@ -89,45 +89,41 @@ func ForLatency(ctx context.Context, m *graph.Model, budget time.Duration, o Opt
 		return nil, err
 	}
 	c.BudgetMS = float64(budget) / 1e6
-	var best, last []int
-	bestMS := 0.0
+	var picks []int
+	var scales []float64
 	for c.Tried = 0; c.Tried < maxTries; c.Tried++ {
-		picks, err := t.within(c.BudgetMS)
+		next, err := t.within(c.BudgetMS)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Equal(picks, last) {
+		if slices.Equal(next, picks) {
 			break
 		}
-		last = picks
+		picks = next
 		o.Bench.Progress = part(progress, .7+.3*float64(c.Tried)/maxTries, .7+.3*float64(c.Tried+1)/maxTries)
 		timed, err := bench.TimeInTurns(ctx, []*graph.Model{t.model(picks)}, false, o.Bench)
 		if err != nil {
 			return nil, err
 		}
-		got := timed[0].Run.P50
-		t.scale *= got / t.whole(picks).MS
-		if best == nil || better(got, bestMS, c.BudgetMS) {
-			best, bestMS = picks, got
-		}
-		if math.Abs(got/c.BudgetMS-1) <= nearby || !slices.ContainsFunc(picks, func(k int) bool { return k > 0 }) {
+		scales = append(scales, t.scale*timed[0].Run.P50/t.whole(picks).MS)
+		t.scale = mean(scales)
+		if math.Abs(t.whole(picks).MS/c.BudgetMS-1) <= nearby {
 			c.Tried++
 			break
 		}
 	}
-	t.scale *= bestMS / t.whole(best).MS // of the choice that is taken
-	c.take(t, best, j)
+	c.take(t, picks, j)
 	return c, nil
 }
 
-// better reports whether a latency is better than another for a budget: within
-// it the larger one, which prunes less, else the one that exceeds it by less.
-func better(got, than, budget float64) bool {
-	limit := budget * (1 + nearby)
-	if (got <= limit) != (than <= limit) {
-		return got <= limit
+// mean is that of all tries: choices for one budget are alike, and what each
+// tells of the machine is noisy.
+func mean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x
 	}
-	return math.Abs(got-budget) < math.Abs(than-budget)
+	return sum / float64(len(v))
 }
 
 // within chooses the least error for a latency in milliseconds, as far as the
@@ -141,7 +137,7 @@ func (t *table) within(budget float64) ([]int, error) {
 			fastest[i] = cheapest(options[i])
 		}
 		return nil, &UnreachableError{
-			BudgetMS: budget, FastestMS: t.whole(fastest).MS, DenseMS: t.wholeMS(0) * t.scale,
+			BudgetMS: budget, FastestMS: t.whole(fastest).MS, DenseMS: t.whole(make([]int, len(options))).MS,
 			Sparsity: t.sparsities[len(t.sparsities)-1],
 		}
 	}

@@ -101,8 +101,8 @@ func (c *Choice) Page() report.Page {
 		report.Chart{Title: "What a latency costs, as expected, and what was chosen", X: report.Axis{Name: "latency, ms"}, Y: report.Axis{Name: "error, " + ErrorText(c.ErrorOf)},
 			Series: []report.Series{
 				line("best choices, as expected", c.Front),
-				{Name: "chosen, as expected", X: []float64{c.Expected.MS}, Y: []float64{c.Expected.Error}},
-				{Name: "chosen, as measured", X: []float64{c.Measured.MS}, Y: []float64{c.Measured.Error}},
+				{Name: "chosen, as expected", Points: true, X: []float64{c.Expected.MS}, Y: []float64{c.Expected.Error}},
+				{Name: "chosen, as measured", Points: true, X: []float64{c.Measured.MS}, Y: []float64{c.Measured.Error}},
 			}},
 		report.Heading("Layers"), table)
 	return p
@@ -121,9 +121,16 @@ func (r *Report) Measured() bool {
 	return len(r.Layers) > 0 && r.Layers[0].Points[0].MeasuredUS > 0
 }
 
+func on(isa string, threads int) string {
+	if threads == 1 {
+		return isa + ", one thread"
+	}
+	return fmt.Sprintf("%s, %d threads", isa, threads)
+}
+
 // Summary says in a sentence or two what was measured.
 func (r *Report) Summary() string {
-	s := fmt.Sprintf("%s, %d threads.", r.ISA, r.Threads)
+	s := on(r.ISA, r.Threads) + "."
 	switch {
 	case r.Accuracy != nil:
 		s += fmt.Sprintf(" Errors are of the outputs on %d examples, of which the dense model has %.2f %% right.", r.Examples, 100**r.Accuracy)
@@ -140,7 +147,7 @@ func (r *Report) Summary() string {
 
 // Summary says in a sentence or two what was chosen.
 func (c *Choice) Summary() string {
-	s := fmt.Sprintf("%s, %d threads. ", c.ISA, c.Threads)
+	s := on(c.ISA, c.Threads) + ". "
 	if c.BudgetMS > 0 {
 		s += fmt.Sprintf("Asked for %.4g ms, ", c.BudgetMS)
 	} else {

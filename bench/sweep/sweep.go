@@ -162,7 +162,7 @@ type table struct {
 	runs       []float64      // of the variants, in microseconds; nil where nothing was measured
 	rest       float64        // of a run, beside the layers, in microseconds
 	ofWeights  bool           // errors are
-	scale      float64        // what times turned out to be, over what the table says
+	scale      float64        // what runs take over the sum of their steps
 }
 
 // newTable prunes all layers to each of the sparsities and finds out what they
@@ -175,9 +175,8 @@ func newTable(ctx context.Context, m *graph.Model, o Options) (*table, error) {
 	if err := CheckSparsities(sparsities); err != nil {
 		return nil, err
 	}
-	t := &table{sparsities: append([]float64{0}, sparsities...), scale: 1, ofWeights: o.Data == nil}
+	t := &table{base: m, sparsities: append([]float64{0}, sparsities...), scale: 1, ofWeights: o.Data == nil}
 	var taken []prune.Layer
-	t.base, taken = m, nil
 	for _, s := range t.sparsities {
 		p := o.Prune
 		p.Sparsity = s
@@ -340,19 +339,29 @@ func (t *table) point(l Layer, k int, plan bench.Timed) Point {
 	return p
 }
 
-// split tells what of the runs is beside the layers.
+// split tells what of the runs is beside the layers. What a run takes over the
+// sum of the medians of its steps is shared out: where other processes interrupt,
+// they rarely hit the same step and often a run.
 func (t *table) split(plans []bench.Timed) {
-	var rests []float64
+	var rests, factors []float64
 	for k, p := range plans {
-		us := p.Run.P50 * 1e3
-		t.runs = append(t.runs, us)
-		for _, l := range t.layers {
-			us -= l.Points[k].MeasuredUS
+		sum := 0.0
+		for _, us := range p.US {
+			sum += us
 		}
-		rests = append(rests, us)
+		t.runs = append(t.runs, p.Run.P50*1e3)
+		factors = append(factors, p.Run.P50*1e3/sum)
+		for _, l := range t.layers {
+			sum -= l.Points[k].MeasuredUS
+		}
+		rests = append(rests, sum)
 	}
-	slices.Sort(rests)
-	t.rest = max(0, rests[len(rests)/2])
+	t.rest, t.scale = median(rests), median(factors)
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
 }
 
 // errors fills in the errors of all points.
@@ -480,6 +489,9 @@ func (t *table) front() []Whole {
 		if n := len(front); n == 0 || w.MS > front[n-1].MS && w.Error < front[n-1].Error {
 			front = append(front, w)
 		}
+	}
+	if dense := t.whole(make([]int, len(t.layers))); len(front) == 0 || dense.Error < front[len(front)-1].Error {
+		front = append(front, dense) // which rounding to the grid may leave out
 	}
 	return front
 }

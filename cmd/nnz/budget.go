@@ -18,6 +18,7 @@ import (
 type budgetFlags struct {
 	Budget  time.Duration `required:"" xor:"amount" placeholder:"10ms" help:"Choose a sparsity for each layer so that an inference takes this long and errors are least. Without --data errors are those of the weights, and the first convolution and the last layer stay as they are."`
 	MaxDrop string        `required:"" xor:"amount" placeholder:"1%" help:"Choose the fastest sparsities that lose at most this share of accuracy, where labels are known, or make at most this error relative to the outputs."`
+	Runs    int           `placeholder:"N" help:"Runs of each measurement for a budget. Default: as many as fit into three seconds, and at least 10."`
 	HTML    htmlFlag      `embed:""`
 	dataFlags
 	compileFlags
@@ -48,12 +49,18 @@ func (p *planned) choice() *sweep.Choice {
 // choose chooses the sparsities of the layers of a model, of which o says how
 // they are pruned otherwise.
 func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Options) (*planned, error) {
+	if o.Scope != (prune.Global{}) {
+		return nil, usagef("--scope %v: a budget chooses the sparsity of each layer, expected none beside it", o.Scope)
+	}
 	drop, err := f.drop()
 	if err != nil {
 		return nil, err
 	}
-	if f.Budget < 0 {
+	switch {
+	case f.Budget < 0:
 		return nil, usagef("--budget %v: expected a positive time", f.Budget)
+	case f.Runs < 0:
+		return nil, usagef("--runs %d: expected a positive number", f.Runs)
 	}
 	if err := f.check(); err != nil {
 		return nil, err
@@ -88,7 +95,7 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	defer bar.end()
 	p.options.Bench = bench.Options{
 		Name: name, Threads: config.Threads, ISA: config.ISA, Shapes: config.Shapes, Dims: config.Dims,
-		SkipPasses: config.SkipPasses, Progress: bar.update,
+		SkipPasses: config.SkipPasses, Runs: f.Runs, Progress: bar.update,
 	}
 	if f.Budget > 0 {
 		p.Choice, err = sweep.ForLatency(e.ctx, m, f.Budget, p.options)

@@ -20,6 +20,7 @@ type sweepCmd struct {
 	Include     []string  `placeholder:"PATTERN" help:"Only layers whose weight, node or operator matches; * stands for anything."`
 	Exclude     []string  `placeholder:"PATTERN" help:"Not the layers that match."`
 	Measure     bool      `help:"Time the layers at each sparsity, in turns, instead of only predicting it."`
+	Runs        int       `placeholder:"N" help:"Runs of each with --measure. Default: as many as fit into three seconds, and at least 10."`
 	HTML        htmlFlag  `embed:""`
 	dataFlags
 	compileFlags
@@ -46,6 +47,9 @@ func (c *sweepCmd) Run(e *env) error {
 	}
 	if err := c.check(); err != nil {
 		return err
+	}
+	if c.Runs < 0 {
+		return usagef("--runs %d: expected a positive number", c.Runs)
 	}
 	o := sweep.Options{Sparsities: c.Sparsities, Measure: c.Measure, Prune: prune.Options{Include: c.Include, Exclude: c.Exclude}}
 	if err := sweep.CheckSparsities(c.Sparsities); err != nil {
@@ -77,7 +81,7 @@ func (c *sweepCmd) Run(e *env) error {
 	defer p.end()
 	o.Bench = bench.Options{
 		Name: c.Model, Threads: config.Threads, ISA: config.ISA, Shapes: config.Shapes, Dims: config.Dims,
-		SkipPasses: config.SkipPasses, Progress: p.update,
+		SkipPasses: config.SkipPasses, Runs: c.Runs, Progress: p.update,
 	}
 	r, err := sweep.Run(e.ctx, m.Model, o)
 	p.end()
