@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,8 +73,16 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	bind(&config, m)
 	p := &planned{options: sweep.Options{Prune: o}}
 	p.options.Prune.Scope, p.options.Prune.Sparsity = nil, 0
+	measured := drop > 0 || f.given(name) // errors are
 	kept := false
-	if drop > 0 || f.given(name) {
+	if ends := builtin.Kept(m); !measured && len(o.Include) == 0 && len(ends) > 0 {
+		p.options.Prune.Exclude = append(slices.Clone(o.Exclude), ends...)
+		kept = true
+	}
+	if _, _, err := prune.Apply(e.ctx, m, p.options.Prune); err != nil { // to nothing
+		return nil, usagef("%s: %w", name, err)
+	}
+	if measured {
 		random := false
 		if p.options.Data, random, err = f.read(name, m, config); err != nil {
 			return nil, err
@@ -83,13 +92,6 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 		}
 	} else {
 		fmt.Fprintln(e.err, "nnz: warning: no --data, errors are taken to be those of the weights")
-		if ends := builtin.Kept(m); len(o.Include) == 0 && len(ends) > 0 {
-			p.options.Prune.Exclude = append(p.options.Prune.Exclude, ends...)
-			kept = true
-		}
-	}
-	if _, _, err := prune.Apply(e.ctx, m, p.options.Prune); err != nil { // to nothing
-		return nil, usagef("%s: %w", name, err)
 	}
 	bar := newProgress(e, name)
 	defer bar.end()

@@ -159,6 +159,27 @@ func TestMistakes(t *testing.T) {
 		{"no layer matches", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--include=nope"}, exitUsage, "nope"},
 		{"output into nowhere", []string{"prune", file("lenet5.onnx"), "-o", file("none/out.onnx"), "--sparsity=0.5"}, exitFile, "none"},
 
+		{"sparsity and a budget", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--sparsity=0.5", "--budget=1ms"}, exitUsage, "--budget"},
+		{"budget and drop", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=1%", "--budget=1ms"}, exitUsage, "--max-drop"},
+		{"budget without a unit", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=10"}, exitUsage, "--budget"},
+		{"negative budget", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=-1ms"}, exitUsage, "--budget -1ms"},
+		{"budget out of reach", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ns", "--runs=1"}, exitUsage, "cannot be reached"},
+		{"budget and scope", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ms", "--scope=local"}, exitUsage, "--scope local"},
+		{"budget without weights", []string{"prune", file("relu.onnx"), "-o", file("out.onnx"), "--budget=1ms"}, exitUsage, "no constant"},
+		{"drop in words", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=little"}, exitUsage, "--max-drop little"},
+		{"drop of all", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=100%"}, exitUsage, "--max-drop 100%"},
+		{"falling sparsities", []string{"sweep", "builtin:lenet5", "--sparsities=0.9,0.5"}, exitUsage, "--sparsities"},
+		{"sparsities in per cent", []string{"sweep", "builtin:lenet5", "--sparsities=90"}, exitUsage, "--sparsities"},
+		{"sweep of no weights", []string{"sweep", file("relu.onnx")}, exitUsage, "no constant"},
+		{"sweep of no layer", []string{"sweep", "builtin:lenet5", "--include=nope"}, exitUsage, "nope"},
+		{"sweep on no data", []string{"sweep", "builtin:lenet5", "--data", file("none.npz")}, exitFile, "none.npz"},
+		{"sweep on garbage", []string{"sweep", "builtin:lenet5", "--data", file("garbage.npy")}, exitFile, "garbage.npy"},
+		{"sweep on an empty folder", []string{"sweep", "builtin:lenet5", "--data", file("nothing")}, exitFile, "test_data_set_0"},
+		{"sweep on data of another rank", []string{"sweep", "builtin:lenet5", "--data", file("four.npy")}, exitUsage, "rank"},
+		{"sweep on pictures", []string{"sweep", "builtin:lenet5", "--data", file("picture.png")}, exitUsage, "picture.png"},
+		{"labels without data", []string{"sweep", "builtin:lenet5", "--labels", file("four.npy")}, exitUsage, "--labels"},
+		{"page into nowhere", []string{"sweep", "builtin:lenet5", "--sparsities=0.5", "--examples=1", "--html", file("none/x.html")}, exitFile, "none"},
+
 		{"missing input", []string{"run", file("relu.onnx")}, exitUsage, "x float32 1x4"},
 		{"unknown input", []string{"run", file("relu.onnx"), "-i", "z=" + file("four.npy")}, exitUsage, "x float32 1x4"},
 		{"input twice", []string{"run", file("relu.onnx"), "-i", file("four.npy"), "-i", "x=" + file("four.npy")}, exitUsage, "second"},
@@ -257,7 +278,7 @@ func TestInspectOps(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"-h"}} {
 		out := succeed(t, args...)
-		for _, name := range []string{"inspect", "prune", "run", "bench", "verify", "export", "cpu", "demo"} {
+		for _, name := range []string{"inspect", "prune", "sweep", "run", "bench", "verify", "export", "cpu", "demo"} {
 			if !strings.Contains(out, "\n  "+name) {
 				t.Errorf("the help for %v lacks %s", args, name)
 			}
@@ -281,6 +302,8 @@ func TestInterrupted(t *testing.T) {
 		{"inspect", "builtin:lenet5"},
 		{"export", "lenet5", "-o", filepath.Join(dir, "out.onnx")},
 		{"prune", "builtin:lenet5", "--sparsity=0.5", "-o", filepath.Join(dir, "out.onnx")},
+		{"prune", "builtin:lenet5", "--max-drop=1%", "-o", filepath.Join(dir, "out.onnx")},
+		{"sweep", "builtin:lenet5"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(ctx, args, io.Discard, &stderr); code != exitInterrupted || stderr.String() != "nnz: interrupted\n" {
