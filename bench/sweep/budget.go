@@ -70,7 +70,7 @@ func (e *UnreachableError) Error() string {
 const (
 	maxTries = 5    // choices that are measured for a budget
 	nearby   = 0.01 // how near to the budget is near enough, as a share of it
-	drops    = 10   // choices that are judged for a drop
+	drops    = 10   // choices that are judged for a drop, about
 )
 
 // ForLatency chooses the sparsities of the least error that bring the latency
@@ -161,6 +161,37 @@ func ForDrop(ctx context.Context, m *graph.Model, drop float64, o Options) (*Cho
 		return nil, err
 	}
 	c.MaxDrop = drop
+	results := make(map[string]Found) // by picks
+	picks, err := t.search(drop, func(picks []int) (float64, error) {
+		key := fmt.Sprint(picks)
+		if _, known := results[key]; !known {
+			found, err := j.judge(ctx, t.model(picks))
+			if err != nil {
+				return 0, err
+			}
+			results[key] = found
+			part(progress, .7, 1)(min(1, float64(len(results))/drops))
+		}
+		return j.lost(results[key]), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Tried = len(results)
+	c.take(t, picks, j)
+	found, ok := results[fmt.Sprint(picks)]
+	if !ok { // nothing holds but the dense model
+		found.Accuracy = j.accuracy
+	}
+	c.Expected.Error, c.Expected.Accuracy = found.Error, found.Accuracy
+	return c, nil
+}
+
+// search finds the fastest choice that loses at most drop. It bisects the
+// logarithm of the sum of squares that the errors of layers may come to, from
+// where errors of outputs would be as large as drop if those of layers were
+// independent.
+func (t *table) search(drop float64, lost func(picks []int) (float64, error)) ([]int, error) {
 	options := t.options(func(p Point) option { return option{p.Error * p.Error, p.us()} })
 	most := 0.0
 	for _, list := range options {
@@ -170,49 +201,27 @@ func ForDrop(ctx context.Context, m *graph.Model, drop float64, o Options) (*Cho
 		}
 		most += top
 	}
-	if most == 0 {
-		return nil, errors.New("no sparsity that was tried changes the outputs on the data, so there is nothing to choose by")
-	}
 	best := make([]int, len(t.layers)) // dense
-	found := Found{Accuracy: j.accuracy}
-	// The logarithm of the sum of squares that layers may come to, between what
-	// is too little to prune anything and all there is.
-	low, high := math.Log(most)-20, math.Log(most)
-	at := high
-	if j.accuracy == nil {
-		at = min(high, 2*math.Log(drop)) // where errors of layers are independent
+	if most == 0 {
+		return best, nil
 	}
-	seen := map[string]bool{}
-	for c.Tried = 0; c.Tried < drops && high-low > .01; c.Tried++ {
-		part(progress, .7, 1)(float64(c.Tried) / drops)
-		picks, ok := choose(options, math.Exp(at))
-		key := fmt.Sprint(picks)
-		if ok && !seen[key] {
-			seen[key] = true
-			got, err := j.judge(ctx, t.model(picks))
-			if err != nil {
-				return nil, err
-			}
-			if ok = j.lost(got) <= drop; ok && t.whole(picks).MS <= t.whole(best).MS {
-				best, found = picks, got
-			}
-		} else if ok {
-			ok = slices.Equal(picks, best)
+	high := math.Log(most) + .05 // which rounding to the grid takes less than
+	low := high - 20
+	for at := min(max(2*math.Log(drop), low), high); high-low > .05; at = (low + high) / 2 {
+		picks, _ := choose(options, math.Exp(at)) // dense layers have no error
+		l, err := lost(picks)
+		if err != nil {
+			return nil, err
 		}
-		if ok {
-			low = at
-		} else {
+		if l > drop {
 			high = at
-		}
-		if at == low && c.Tried == 0 && j.accuracy == nil {
-			at = min(high, at+1) // a first guess that held: near it rather than half-way up
 			continue
 		}
-		at = (low + high) / 2
+		if low = at; t.whole(picks).MS < t.whole(best).MS {
+			best = picks
+		}
 	}
-	c.take(t, best, j)
-	c.Expected.Error, c.Expected.Accuracy = found.Error, found.Accuracy
-	return c, nil
+	return best, nil
 }
 
 // lost is what a model loses of accuracy where labels are known, else its error.

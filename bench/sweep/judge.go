@@ -33,8 +33,11 @@ type Found struct {
 
 // A judge compares models with the dense one.
 type judge struct {
-	data     *Data // nil where errors are those of weights
-	config   runtime.Config
+	data   *Data // nil where errors are those of weights
+	config runtime.Config
+	// packed is the dense model with its weights packed for the first set, so
+	// that of a model that differs in a layer only that is packed again.
+	packed   *graph.Model
 	outputs  []string
 	dense    [][][]float64 // values by set and output
 	integer  []bool        // by output
@@ -58,7 +61,18 @@ func (o Options) judge(ctx context.Context, dense *graph.Model) (*judge, error) 
 		return nil, err
 	}
 	j.accuracy = found.Accuracy
-	return j, nil
+	c := j.config
+	c.Shapes = shapesOf(o.Data.Sets[0])
+	j.packed, err = runtime.Pack(ctx, dense, c)
+	return j, err
+}
+
+func shapesOf(set map[string]*graph.Tensor) map[string][]int {
+	shapes := make(map[string][]int)
+	for name, t := range set {
+		shapes[name] = t.Shape
+	}
+	return shapes
 }
 
 // judge runs a model on the data. The first that it judges is the dense one.
@@ -114,15 +128,12 @@ func (j *judge) judge(ctx context.Context, m *graph.Model) (Found, error) {
 // run runs a model on one set of inputs and returns the values of the outputs.
 // classify is given the rows of the first one, where labels are known.
 func (j *judge) run(ctx context.Context, m *graph.Model, plans *runtime.Plans, set map[string]*graph.Tensor, classify func([][]float64) error) ([][]float64, error) {
-	shapes := make(map[string][]int)
 	for _, v := range m.Inputs {
-		t := set[v.Name]
-		if t == nil {
+		if set[v.Name] == nil {
 			return nil, fmt.Errorf("no data for input %q", v.Name)
 		}
-		shapes[v.Name] = t.Shape
 	}
-	s, err := plans.Session(ctx, shapes)
+	s, err := plans.Session(ctx, shapesOf(set))
 	if err != nil {
 		return nil, err
 	}

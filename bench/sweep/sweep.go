@@ -392,7 +392,7 @@ func (t *table) pointError(ctx context.Context, j *judge, weights []string, k in
 	if k == 0 {
 		return Found{Accuracy: j.accuracy}, nil
 	}
-	m := t.base.Clone()
+	m := j.packed.Clone()
 	for _, w := range weights {
 		m.Weights[w] = t.variants[k].Weights[w]
 	}
