@@ -21,9 +21,43 @@ func (t *Tensor) Compact() *Tensor {
 	if t.later != nil || t.matrix != nil || t.DType != Float32 || len(t.Shape) < 2 || t.Len() == 0 {
 		return t
 	}
-	rows, cols := t.Shape[0], t.Len()/t.Shape[0]
-	nonzero := newMask(rows, cols, t.raw)
-	height, size := 0, t.Bytes() // 0 is dense
+	if m := newMask(t.Shape[0], t.Len()/t.Shape[0], t.raw).compact(t.raw); m != nil {
+		c := *t
+		c.raw, c.matrix = nil, m
+		return &c
+	}
+	return t
+}
+
+// Masked returns the float32 tensor of at least two dimensions that has the
+// values whose bit is set, of bits of 64 in each word, and zeros for all others:
+// what [Tensor.Compact] makes of it, without a dense copy where that is sparse.
+// Bits of values that are zero must not be set.
+func Masked(shape []int, values []float32, set []uint64) *Tensor {
+	raw := floatBytes(values)
+	rows, cols := shape[0], len(values)/max(1, shape[0])
+	if m := newMaskOf(rows, cols, set).compact(raw); m != nil {
+		t, err := NewSparse(shape, m)
+		if err != nil {
+			panic("graph: " + err.Error())
+		}
+		return t
+	}
+	dense := huge.Make[float32](len(values))
+	for w, word := range set {
+		for ; word != 0; word &= word - 1 {
+			i := w*64 + bits.TrailingZeros64(word)
+			dense[i] = values[i]
+		}
+	}
+	return FromFloats(shape, dense)
+}
+
+// compact returns the elements of the mask as the matrix that takes the least
+// memory, nil where it is not less than that of all elements.
+func (nonzero *mask) compact(raw []byte) sparse.Matrix {
+	rows := nonzero.rows
+	height, size := 0, len(raw) // 0 is dense
 	units := nonzero.units()
 	for i, h := range unitHeights {
 		// A unit has a column index and its values, a row of units an offset.
@@ -32,18 +66,16 @@ func (t *Tensor) Compact() *Tensor {
 		}
 	}
 	if height == 0 {
-		return t
+		return nil
 	}
-	csr, err := nonzero.csr(t.raw, units[0])
+	csr, err := nonzero.csr(raw, units[0])
 	if err != nil {
-		return t // more columns than an index can name
+		return nil // more columns than an index can name
 	}
-	c := *t
-	c.raw, c.matrix = nil, csr
 	if height > 1 {
-		c.matrix = csr.BSR(height, 1)
+		return csr.BSR(height, 1)
 	}
-	return &c
+	return csr
 }
 
 // unitHeights are the rows of the units that [Tensor.Compact] chooses from:
@@ -79,6 +111,29 @@ func newMask(rows, cols int, raw []byte) *mask {
 				out[w] |= 1 << ((cols - 1) % 64)
 			}
 		}
+	}
+	return m
+}
+
+// newMaskOf takes bits without gaps between the rows.
+func newMaskOf(rows, cols int, set []uint64) *mask {
+	m := &mask{rows: rows, cols: cols, words: (cols + 63) / 64}
+	if cols%64 == 0 {
+		m.bits = set
+		return m
+	}
+	m.bits = make([]uint64, rows*m.words)
+	for i := range rows {
+		out := m.bits[i*m.words : (i+1)*m.words]
+		for w := range out {
+			at := i*cols + 64*w
+			word := set[at/64] >> (at % 64)
+			if at%64 != 0 && at/64+1 < len(set) {
+				word |= set[at/64+1] << (64 - at%64)
+			}
+			out[w] = word
+		}
+		out[len(out)-1] &= 1<<(cols%64) - 1
 	}
 	return m
 }

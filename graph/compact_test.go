@@ -55,6 +55,19 @@ func TestCompact(t *testing.T) {
 			if got.Bytes() > c.t.Bytes() || height > 0 && got.Bytes() == c.t.Bytes() {
 				t.Errorf("%d bytes became %d", c.t.Bytes(), got.Bytes())
 			}
+			if v := c.t.Floats(); len(c.t.Shape) == 2 && c.t.DType == Float32 {
+				all, set := make([]float32, len(v)), make([]uint64, (len(v)+63)/64)
+				for i, x := range v {
+					all[i] = float32(i + 1)
+					if x != 0 {
+						set[i/64] |= 1 << (i % 64)
+					}
+				}
+				m := Masked(c.t.Shape, all, set)
+				if !slices.Equal(m.Floats(), v) || m.Bytes() != got.Bytes() || (m.Sparse() == nil) != (got.Sparse() == nil) {
+					t.Errorf("masked it is %d bytes, want %d with the same elements", m.Bytes(), got.Bytes())
+				}
+			}
 			if got.Compact() != got {
 				t.Error("a compact tensor changed form again")
 			}

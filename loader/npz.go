@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/atomicfile"
 	"github.com/nnz-dev/nnz/internal/mmap"
 	"github.com/nnz-dev/nnz/internal/npy"
 )
@@ -98,6 +101,34 @@ func parseNPZ(data []byte, maxBytes int64) (map[string]*graph.Tensor, error) {
 		}
 	}
 	return tensors, nil
+}
+
+// WriteArrays writes tensors of numbers as the arrays of a .npz file, which
+// appears complete or not at all. Sparse ones are written dense.
+func WriteArrays(path string, tensors map[string]*graph.Tensor) error {
+	return atomicfile.Write(path, func(w io.Writer) error {
+		archive := zip.NewWriter(w)
+		for _, name := range slices.Sorted(maps.Keys(tensors)) {
+			t := tensors[name]
+			a := npy.Array{Shape: t.Shape, Data: t.Raw()}
+			if s := t.Sparse(); s != nil {
+				a.Data = graph.FromFloats(t.Shape, s.Dense(nil)).Raw()
+			}
+			for typ, dt := range npyTypes {
+				if dt == t.DType {
+					a.Type = typ
+				}
+			}
+			entry, err := archive.Create(name + ".npy")
+			if err == nil {
+				err = npy.Encode(entry, a)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: array %q: %w", path, name, err)
+			}
+		}
+		return archive.Close()
+	})
 }
 
 // unpack returns the contents of a file in an archive, of at most maxBytes.

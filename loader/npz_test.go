@@ -182,3 +182,48 @@ func FuzzSciPy(f *testing.F) {
 		}
 	})
 }
+
+func TestWriteArrays(t *testing.T) {
+	rare, err := graph.NewTensor(graph.Bool, []int{2, 2}, []byte{1, 0, 0, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dense := make([]float32, 200)
+	dense[7] = -1.5
+	want := map[string]*graph.Tensor{
+		"layer/weight": rare,
+		"sparse":       graph.FromFloats([]int{10, 20}, dense).Compact(),
+		"scalar":       graph.FromFloats(nil, []float32{3}),
+	}
+	if want["sparse"].Sparse() == nil {
+		t.Fatal("the sparse tensor is dense")
+	}
+	path := filepath.Join(t.TempDir(), "a.npz")
+	if err := WriteArrays(path, want); err != nil {
+		t.Fatal(err)
+	}
+	f, err := ReadArrays(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Tensors) != len(want) {
+		t.Errorf("%d arrays, want %d", len(f.Tensors), len(want))
+	}
+	for name, w := range want {
+		got := f.Tensors[name]
+		if got == nil || got.DType != w.DType || !slices.Equal(got.Shape, w.Shape) || !slices.Equal(got.Floats(), w.Floats()) || !slices.Equal(got.Ints(), w.Ints()) {
+			t.Errorf("%s is %v, want %v", name, got, w)
+		}
+	}
+	strings, err := graph.NewStrings([]int{1}, []string{"x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "b.npz")
+	if err := WriteArrays(path, map[string]*graph.Tensor{"s": strings}); err == nil {
+		t.Error("strings were written")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file that failed is there")
+	}
+}

@@ -27,7 +27,11 @@ func build(fill func(m *message)) *message {
 }
 
 func (m *message) contents() []byte {
-	return slices.Concat(slices.Concat(m.parts...), m.tail)
+	var b bytes.Buffer
+	if err := m.writeTo(&b); err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return b.Bytes()
 }
 
 // onnxModel returns the bytes of a model with one graph.

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -49,19 +50,54 @@ func WriteTensor(path, name string, t *graph.Tensor) error {
 }
 
 // A message is a protocol buffer in the making. Long values are kept by
-// reference, so that a model is not copied to be written.
+// reference, and sparse ones as they are, so that a model is not copied, nor
+// made dense as a whole, to be written.
 type message struct {
-	parts [][]byte // complete
-	tail  []byte   // what comes after them
+	parts []part // complete
+	tail  []byte // what comes after them
 	size  int
+}
+
+// A part of a message is bytes or the elements of a sparse matrix, all of them.
+type part struct {
+	bytes  []byte
+	matrix sparse.Matrix
 }
 
 // byReference is the length from which a value is not copied.
 const byReference = 4096
 
 func (m *message) writeTo(w io.Writer) error {
-	for _, p := range append(slices.Clone(m.parts), m.tail) {
-		if _, err := w.Write(p); err != nil {
+	for _, p := range append(slices.Clone(m.parts), part{bytes: m.tail}) {
+		if p.matrix != nil {
+			if err := writeDense(w, p.matrix); err != nil {
+				return err
+			}
+		} else if _, err := w.Write(p.bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeDense writes all elements of a matrix, row by row.
+func writeDense(w io.Writer, m sparse.Matrix) error {
+	var csr *sparse.CSR
+	switch m := m.(type) {
+	case *sparse.CSR:
+		csr = m
+	case interface{ CSR() *sparse.CSR }:
+		csr = m.CSR()
+	}
+	rows, cols := csr.Dims()
+	row := make([]byte, 4*cols)
+	for i := range rows {
+		clear(row)
+		col, val := csr.Row(i)
+		for k, j := range col {
+			binary.LittleEndian.PutUint32(row[4*j:], math.Float32bits(val[k]))
+		}
+		if _, err := w.Write(row); err != nil {
 			return err
 		}
 	}
@@ -73,8 +109,23 @@ func (m *message) append(b []byte) {
 		m.tail = append(m.tail, b...)
 		return
 	}
-	m.parts = append(m.parts, m.tail, b)
+	m.parts = append(m.parts, part{bytes: m.tail}, part{bytes: b})
 	m.tail = nil
+}
+
+// dense writes the elements of a sparse matrix.
+func (m *message) dense(num protowire.Number, s sparse.Matrix) {
+	rows, cols := s.Dims()
+	m.key(num, protowire.BytesType)
+	m.append(protowire.AppendVarint(nil, uint64(4*rows*cols)))
+	m.appendMatrix(s)
+}
+
+func (m *message) appendMatrix(s sparse.Matrix) {
+	rows, cols := s.Dims()
+	m.parts = append(m.parts, part{bytes: m.tail}, part{matrix: s})
+	m.tail = nil
+	m.size += 4 * rows * cols
 }
 
 func (m *message) key(num protowire.Number, typ protowire.Type) {
@@ -110,7 +161,11 @@ func (m *message) message(num protowire.Number, sub *message) {
 	m.key(num, protowire.BytesType)
 	m.append(protowire.AppendVarint(nil, uint64(sub.size)))
 	for _, p := range sub.parts {
-		m.append(p)
+		if p.matrix == nil {
+			m.append(p.bytes)
+			continue
+		}
+		m.appendMatrix(p.matrix)
 	}
 	m.append(sub.tail)
 }
@@ -294,7 +349,7 @@ func encodeTensor(name string, t *graph.Tensor) *message {
 			out.str(6, s)
 		}
 	case t.Sparse() != nil:
-		out.bytes(9, graph.FromFloats(t.Shape, t.Floats()).Raw())
+		out.dense(9, t.Sparse())
 	default:
 		out.bytes(9, t.Raw())
 	}

@@ -154,11 +154,11 @@ func writeTensors(w io.Writer, header []byte, list []namedTensor) error {
 		return err
 	}
 	for _, t := range list {
-		raw := t.Raw()
-		if t.Sparse() != nil {
-			raw = graph.FromFloats(t.Shape, t.Floats()).Raw()
-		}
-		if _, err := w.Write(raw); err != nil {
+		if s := t.Sparse(); s != nil {
+			if err := writeDense(w, s); err != nil {
+				return err
+			}
+		} else if _, err := w.Write(t.Raw()); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@ type Layer struct {
 	Kind  string `json:"kind"`
 	Shape []int  `json:"shape"`
 	at    placement
+	head  int        // outputs of an attention head, 0 where it has none or nobody looked
+	work  *workspace // of the call of Apply
 }
 
 // A placement says where the matrices of a weight, each of outputs x inputs,
@@ -143,29 +145,16 @@ func zeroable(dt graph.DType) bool {
 	return false
 }
 
-// prune returns the layer's weight t after erase has set elements to zero and
-// returned the largest magnitude that went.
-func (l Layer) prune(t *graph.Tensor, erase func(values []float32) float32) (*graph.Tensor, LayerReport) {
-	r := LayerReport{Layer: l, Weights: t.Len()}
-	values := slices.Clone(t.Floats())
-	r.ZerosBefore = countKey(values, 0)
-	r.Threshold = erase(values)
-	r.ZerosAfter = countKey(values, 0)
-	if t.DType == graph.Float32 {
-		return graph.FromFloats(t.Shape, values).Compact(), r
-	}
-	// A weight of another type keeps it: what stays is not rounded twice.
-	raw, size := slices.Clone(t.Raw()), t.DType.Bits()/8
-	for i, x := range values {
-		if x == 0 {
-			clear(raw[i*size : (i+1)*size])
-		}
-	}
-	out, err := graph.NewTensor(t.DType, t.Shape, raw)
-	if err != nil {
-		panic("prune: " + err.Error()) // same type, shape and bytes as t
-	}
-	return out, r
+// size returns the elements of the layer's weight.
+func (l Layer) size() int { return l.at.groups * l.at.rows * l.at.cols }
+
+// conv reports whether the layer is a convolution.
+func (l Layer) conv() bool { return l.Kind == "Conv" || l.Kind == "DepthwiseConv" }
+
+// Select returns the layers of a model that [Options.Include] and
+// [Options.Exclude] select.
+func Select(m *graph.Model, include, exclude []string) ([]Layer, error) {
+	return choose(Layers(m), include, exclude)
 }
 
 // choose selects the layers that a pattern of include matches, or all where

@@ -21,14 +21,17 @@ type mask struct {
 	Weight string `json:"weight"` // file of the weight, or of the model and its name
 	Method string `json:"method"`
 	Amount any    `json:"amount"` // a fraction, or a count where it is whole
+	N      string `json:"n"`      // norm
+	Dim    int    `json:"dim"`
 	Kept   int    `json:"kept"`
 	Total  int    `json:"total"`
 	Packed string `json:"packed"`            // how bits are packed, empty for a byte each
 	Scores string `json:"importance_scores"` // file, for a criterion other than magnitude
+	Note   string `json:"note"`
+	Shape  []int  `json:"shape"`
 }
 
-// TestMasks compares with every mask of the reference that a method we have
-// makes.
+// TestMasks compares with every mask of the reference.
 func TestMasks(t *testing.T) {
 	file, err := os.ReadFile(testdata.Path(t, "prune_masks", "index.json"))
 	if err != nil {
@@ -46,6 +49,7 @@ func TestMasks(t *testing.T) {
 			var want mask
 			d := json.NewDecoder(bytes.NewReader(entry))
 			d.UseNumber()
+			d.DisallowUnknownFields()
 			if err := d.Decode(&want); err != nil {
 				t.Fatal(err)
 			}
@@ -54,56 +58,98 @@ func TestMasks(t *testing.T) {
 	}
 }
 
-// fraction returns an amount as a share of n weights.
-func (m mask) fraction(t *testing.T, n int) float64 {
+// options returns the amount of the mask as options.
+func (m mask) options(t *testing.T) prune.Options {
 	t.Helper()
 	amount, ok := m.Amount.(json.Number)
 	if !ok {
 		t.Fatalf("amount %v", m.Amount)
 	}
+	if n, err := amount.Int64(); err == nil {
+		return prune.Options{Count: int(n)}
+	}
 	f, err := amount.Float64()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(amount.String(), ".") {
-		f /= float64(n)
-	}
-	return f
+	return prune.Options{Sparsity: f}
 }
 
 func checkMask(t *testing.T, name string, want mask) {
-	const globalOver = "global_unstructured(L1Unstructured) over [fc, conv, ties] in that order"
-	var before, after *graph.Model
-	var weight string
-	switch {
-	case want.Method == "L1Unstructured" && want.Scores == "":
-		before = chain(t, want.Weight)
-		weight = want.Weight
-		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, want.Total)})
-	case want.Method == "L1Unstructured x2 (PruningContainer)":
-		before = chain(t, want.Weight)
-		weight = want.Weight
-		after = apply(t, before, prune.Options{Sparsity: 0.5})
-		after = apply(t, after, prune.Options{Sparsity: 0.75}) // half of what is left
-	case want.Method == globalOver:
-		before = chain(t, "weight_fc.npy", "weight_conv.npy", "weight_ties.npy")
-		weight = want.Weight
-		n := 0
-		for _, l := range prune.Layers(before) {
-			n += before.Weights[l.Weight].Len()
+	weight := want.Weight
+	var before *graph.Model
+	var steps []prune.Options
+	units := prune.Granularity(prune.Weight{}) // that the first step prunes
+	random := false
+	switch want.Method {
+	case "L1Unstructured":
+		o := want.options(t)
+		if want.Scores != "" {
+			a := readArray(t, want.Scores)
+			scores, err := graph.NewTensor(graph.Float32, a.Shape, a.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Criterion = prune.Scores{weight: scores}
 		}
-		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, n), Scope: prune.Global{}})
-	case want.Method == "global_unstructured(L1)" && strings.HasPrefix(want.Weight, "trained/lenet5_dense.safetensors:"):
+		before, steps = chain(t, weight), []prune.Options{o}
+	case "LnStructured":
+		o := want.options(t)
+		norm := want.N
+		if !strings.HasSuffix(norm, "inf") {
+			norm = "l" + norm
+		}
+		var err error
+		if o.Norm, err = prune.ParseNorm(norm); err != nil {
+			t.Fatal(err)
+		}
+		units = prune.Dim(want.Dim)
+		o.Granularity = units
+		before, steps = chain(t, weight), []prune.Options{o}
+	case "RandomUnstructured", "RandomStructured":
+		o := want.options(t)
+		o.Criterion = prune.Random{Seed: 5}
+		if want.Method == "RandomStructured" {
+			units = prune.Dim(want.Dim)
+			o.Granularity = units
+		}
+		before, steps, random = chain(t, weight), []prune.Options{o}, true
+		// What the weights are makes no difference, but that zeros count as gone.
+		ones := slices.Repeat([]float32{1}, want.Total)
+		before.Weights[weight] = graph.FromFloats(before.Weights[weight].Shape, ones)
+	case "L1Unstructured x2 (PruningContainer)":
+		if want.Amount != "0.5 then 0.5 of remaining" {
+			t.Fatalf("amount %v", want.Amount)
+		}
+		before, steps = chain(t, weight), []prune.Options{{Sparsity: 0.5}, {Sparsity: 0.5, OfLeft: true}}
+	case "LnStructured(0.25,n=2,dim=0) then L1Unstructured(0.5)":
+		before, steps = chain(t, weight), []prune.Options{
+			{Sparsity: 0.25, Granularity: prune.Dim(0), Norm: prune.L2},
+			{Sparsity: 0.5, OfLeft: true},
+		}
+	case "global_unstructured(L1Unstructured) over [fc, conv, ties] in that order":
+		o := want.options(t)
+		o.Scope = prune.Global{}
+		before, steps = chain(t, "weight_fc.npy", "weight_conv.npy", "weight_ties.npy"), []prune.Options{o}
+	case "global_unstructured(L1)":
+		network, tensor, _ := strings.Cut(weight, ":")
+		if network != "trained/lenet5_dense.safetensors" {
+			t.Fatalf("weights of %s", network)
+		}
 		var err error
 		if before, err = builtin.Load("lenet5"); err != nil {
 			t.Fatal(err)
 		}
-		_, weight, _ = strings.Cut(want.Weight, ":")
-		after = apply(t, before, prune.Options{Sparsity: want.fraction(t, want.Total), Scope: prune.Global{}})
-	case want.Scores != "":
-		t.Skip("no criterion of given scores yet")
+		weight = tensor
+		o := want.options(t)
+		o.Scope = prune.Global{}
+		steps = []prune.Options{o}
 	default:
-		t.Skipf("no method %s yet", want.Method)
+		t.Fatalf("no method %s", want.Method)
+	}
+	after := before
+	for _, o := range steps {
+		after = apply(t, after, o)
 	}
 
 	keep := readMask(t, name, want)
@@ -111,20 +157,41 @@ func checkMask(t *testing.T, name string, want mask) {
 	if len(keep) != len(values) || len(got) != len(values) || want.Total != len(values) {
 		t.Fatalf("a mask of %d elements, a weight of %d before and %d after", len(keep), len(values), len(got))
 	}
-	if strings.Contains(weight, "ties") {
-		// Which of equal magnitudes go is not specified by torch.topk. A zero
-		// that is kept cannot be told from one that is not.
-		masked := make([]float32, len(values))
-		for i, k := range keep {
-			if k {
-				masked[i] = values[i]
+	masked := make([]float32, len(values))
+	for i, k := range keep {
+		if k {
+			masked[i] = values[i]
+		}
+	}
+	parts := slicesOf(before.Weights[weight].Shape, units)
+	switch {
+	case random:
+		// Which are kept is chance. How many is not, and slices go as a whole.
+		for i, n := range partNorms(parts, "0", got) {
+			if n != 0 && int(n) != len(parts[i]) {
+				t.Errorf("%g of the %d elements of slice %d are kept", n, len(parts[i]), i)
 			}
 		}
-		if a, b := magnitudes(masked), magnitudes(got); !slices.Equal(a, b) {
-			t.Errorf("magnitudes %v are kept, want %v", b, a)
+		if kept := nonzero(partNorms(slicesOf([]int{len(got)}, prune.Weight{}), "0", got)); kept != want.Kept {
+			t.Errorf("%d elements are kept, want %d", kept, want.Kept)
 		}
-		return
+	case strings.Contains(weight, "ties") || want.N == "0":
+		// Which of equal magnitudes go is not specified by torch.topk. A zero
+		// that is kept cannot be told from one that is not.
+		a, b := partNorms(parts, want.N, masked), partNorms(parts, want.N, got)
+		if slices.Sort(a); !slices.Equal(a, sorted(b)) {
+			t.Errorf("magnitudes %v are kept, want %v", sorted(b), a)
+		}
+		if kept, want := nonzero(partNorms(parts, "inf", got)), nonzero(partNorms(parts, "inf", masked)); kept != want {
+			t.Errorf("%d slices are kept, want %d", kept, want)
+		}
+	default:
+		compareKept(t, want, values, got, keep)
 	}
+}
+
+// compareKept checks that the same elements are kept.
+func compareKept(t *testing.T, want mask, values, got []float32, keep []bool) {
 	kept, wrong := 0, 0
 	for i, k := range keep {
 		if k {
@@ -138,6 +205,66 @@ func checkMask(t *testing.T, name string, want mask) {
 		t.Errorf("%d of %d elements differ, %d are kept, want %d", wrong, len(keep), kept, want.Kept)
 	}
 }
+
+// slicesOf lists the elements of each unit of a weight: single elements, or
+// slices along an axis.
+func slicesOf(shape []int, g prune.Granularity) [][]int {
+	n, _ := graph.Elements(shape)
+	count, inner := n, 1
+	if d, ok := g.(prune.Dim); ok {
+		axis := (int(d) + len(shape)) % len(shape)
+		count = shape[axis]
+		for _, e := range shape[axis+1:] {
+			inner *= e
+		}
+	}
+	parts := make([][]int, count)
+	for i := range n {
+		at := i / inner % count
+		parts[at] = append(parts[at], i)
+	}
+	return parts
+}
+
+// partNorms measures parts of v, by the name that torch has for a norm.
+func partNorms(parts [][]int, norm string, v []float32) []float64 {
+	out := make([]float64, len(parts))
+	for p, elements := range parts {
+		least := math.Inf(1)
+		for _, i := range elements {
+			x := math.Abs(float64(v[i]))
+			least = min(least, x)
+			switch norm {
+			case "0":
+				if x != 0 {
+					out[p]++
+				}
+			case "1":
+				out[p] += x
+			case "2":
+				out[p] += x * x
+			default:
+				out[p] = max(out[p], x)
+			}
+		}
+		if norm == "-inf" {
+			out[p] = least
+		}
+	}
+	return out
+}
+
+func nonzero(v []float64) int {
+	n := 0
+	for _, x := range v {
+		if x != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func sorted(v []float64) []float64 { return slices.Sorted(slices.Values(v)) }
 
 // chain makes a model of a product with each of the weights, named by file.
 func chain(t *testing.T, files ...string) *graph.Model {
@@ -190,14 +317,4 @@ func readMask(t *testing.T, name string, m mask) []bool {
 		}
 	}
 	return keep
-}
-
-// magnitudes returns the absolute values in ascending order.
-func magnitudes(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = math.Abs(float64(x))
-	}
-	slices.Sort(out)
-	return out
 }

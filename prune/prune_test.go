@@ -81,28 +81,28 @@ func TestMagnitude(t *testing.T) {
 		{"global", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Scope: Global{}}, [][]float32{{0, 0}, {3, 4}}},
 		{"global ties go by layer", []testLayer{gemm("a", 1, 2), gemm("b", 1, 1)}, Options{Sparsity: 0.5, Scope: Global{}}, [][]float32{{0, 2}, {0, 1}}},
 		{"blocks along rows of out x in", []testLayer{attr(matrix("Gemm", "a", 2, 3, 1, 9, 2, 1, 0, 3), "transB", 1)},
-			Options{Sparsity: 0.7, Granularity: Granularity{2, 1}}, [][]float32{{0, 9, 0, 0, 0, 0}}},
+			Options{Sparsity: 0.7, Granularity: Block{2, 1}}, [][]float32{{0, 9, 0, 0, 0, 0}}},
 		{"blocks along columns of in x out", []testLayer{matrix("MatMul", "a", 3, 2, 1, 1, 9, 0, 2, 3)},
-			Options{Sparsity: 0.7, Granularity: Granularity{2, 1}}, [][]float32{{0, 0, 9, 0, 0, 0}}},
+			Options{Sparsity: 0.7, Granularity: Block{2, 1}}, [][]float32{{0, 0, 9, 0, 0, 0}}},
 		{"a weight on the left", []testLayer{{node: graph.Node{Name: "a", Op: "MatMul"}, left: true,
 			weight: graph.FromFloats([]int{2, 3}, []float32{1, 9, 2, 1, 0, 3})}},
-			Options{Sparsity: 0.7, Granularity: Granularity{2, 1}}, [][]float32{{0, 9, 0, 0, 0, 0}}},
+			Options{Sparsity: 0.7, Granularity: Block{2, 1}}, [][]float32{{0, 9, 0, 0, 0, 0}}},
 		{"L1 keeps two middling weights", []testLayer{matrix("MatMul", "a", 2, 2, 3, 3, 5, 0)},
-			Options{Sparsity: 0.5, Granularity: Granularity{2, 1}, Norm: L1}, [][]float32{{3, 3, 0, 0}}},
+			Options{Sparsity: 0.5, Granularity: Block{2, 1}, Norm: L1}, [][]float32{{3, 3, 0, 0}}},
 		{"L2 keeps one large weight", []testLayer{matrix("MatMul", "a", 2, 2, 3, 3, 5, 0)},
-			Options{Sparsity: 0.5, Granularity: Granularity{2, 1}, Norm: L2}, [][]float32{{0, 0, 5, 0}}},
+			Options{Sparsity: 0.5, Granularity: Block{2, 1}, Norm: L2}, [][]float32{{0, 0, 5, 0}}},
 		{"a ragged block", []testLayer{matrix("MatMul", "a", 1, 3, 1, 1, 3)},
-			Options{Sparsity: 0.5, Granularity: Granularity{2, 1}}, [][]float32{{0, 0, 3}}},
+			Options{Sparsity: 0.5, Granularity: Block{2, 1}}, [][]float32{{0, 0, 3}}},
 		{"blocks stay inside a group", []testLayer{attr(testLayer{node: graph.Node{Name: "a", Op: "Conv"},
 			weight: graph.FromFloats([]int{2, 1, 1, 2}, []float32{1, 4, 2, 3})}, "group", 2)},
-			Options{Sparsity: 0.5, Granularity: Granularity{2, 1}}, [][]float32{{0, 4, 0, 3}}},
+			Options{Sparsity: 0.5, Granularity: Block{2, 1}}, [][]float32{{0, 4, 0, 3}}},
 		{"blocks stay inside a matrix of a batch", []testLayer{{node: graph.Node{Name: "a", Op: "MatMul"},
 			weight: graph.FromFloats([]int{2, 2, 2}, []float32{1, 1, 5, 5, 6, 6, 2, 2})}},
-			Options{Sparsity: 0.5, Granularity: Granularity{2, 2}}, [][]float32{{0, 0, 0, 0, 6, 6, 2, 2}}},
+			Options{Sparsity: 0.5, Granularity: Block{2, 2}}, [][]float32{{0, 0, 0, 0, 6, 6, 2, 2}}},
 		{"2:4 along rows of out x in", []testLayer{attr(matrix("Gemm", "a", 2, 6, 1, -9, 2, 1, 3, 4, 5, 5, -5, 5, 0, nan), "transB", 1)},
-			Options{Pattern: Pattern{2, 4}}, [][]float32{{0, -9, 2, 0, 3, 4, 0, 0, -5, 5, 0, nan}}},
+			Options{Granularity: Pattern{2, 4}}, [][]float32{{0, -9, 2, 0, 3, 4, 0, 0, -5, 5, 0, nan}}},
 		{"1:2 along columns of in x out", []testLayer{matrix("MatMul", "a", 3, 2, 1, 2, 3, 1, 4, 5)},
-			Options{Pattern: Pattern{1, 2}}, [][]float32{{0, 2, 3, 0, 4, 5}}},
+			Options{Granularity: Pattern{1, 2}}, [][]float32{{0, 2, 3, 0, 4, 5}}},
 		{"include", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Include: []string{"b.w*"}}, [][]float32{{1, 2}, {0, 4}}},
 		{"everything excluded", []testLayer{gemm("a", 1, 2), gemm("b", 3, 4)}, Options{Sparsity: 0.5, Exclude: []string{"?"}}, nil},
 		{"exclude by kind", []testLayer{gemm("a", 1, 2), matrix("MatMul", "b", 1, 2, 3, 4)}, Options{Sparsity: 0.5, Exclude: []string{"MatMul"}}, [][]float32{{0, 2}, {3, 4}}},
@@ -195,7 +195,7 @@ func TestApplyOnLargeLayers(t *testing.T) {
 	if _, ok := got.Weights["conv.weight"].Sparse().(*sparse.CSR); !ok {
 		t.Error("a weight of 90 % zeros is not stored as CSR")
 	}
-	got, _, _ = Apply(t.Context(), m, Options{Sparsity: 0.9, Granularity: Granularity{4, 1}})
+	got, _, _ = Apply(t.Context(), m, Options{Sparsity: 0.9, Granularity: Block{4, 1}})
 	if _, ok := got.Weights["conv.weight"].Sparse().(*sparse.BSR); !ok {
 		t.Error("a weight of 4x1 blocks is not stored in blocks")
 	}
@@ -298,9 +298,9 @@ func TestMagnitudeRefuses(t *testing.T) {
 		{"sparsity in percent", m, Options{Sparsity: 90}, "fraction"},
 		{"negative sparsity", m, Options{Sparsity: -0.1}, "fraction"},
 		{"NaN", m, Options{Sparsity: math.NaN()}, "fraction"},
-		{"half a block", m, Options{Sparsity: 0.5, Granularity: Granularity{Rows: 4}}, "block"},
-		{"no pattern", m, Options{Pattern: Pattern{4, 4}}, "M-1"},
-		{"a pattern and a sparsity", m, Options{Pattern: Pattern{2, 4}, Sparsity: 0.5}, "beside it"},
+		{"half a block", m, Options{Sparsity: 0.5, Granularity: Block{Rows: 4}}, "block"},
+		{"no pattern", m, Options{Granularity: Pattern{4, 4}}, "M-1"},
+		{"a pattern and a sparsity", m, Options{Granularity: Pattern{2, 4}, Sparsity: 0.5}, "beside it"},
 		{"nothing included", m, Options{Sparsity: 0.5, Include: []string{"b*"}}, "matches"},
 		{"nothing to prune", newModel(), Options{Sparsity: 0.5}, "Conv, Gemm or MatMul"},
 	}
@@ -312,17 +312,17 @@ func TestMagnitudeRefuses(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for _, s := range []string{"weight", "4x1", "1x4", "8x8"} {
+	for _, s := range []string{"weight", "4x1", "1x4", "8x8", "2:4", "row", "filter", "column", "channel", "head", "head:64", "dim:-1"} {
 		if g, err := ParseGranularity(s); err != nil || g.String() != s {
 			t.Errorf("granularity %q reads as %v, error %v", s, g, err)
 		}
 	}
-	for _, s := range []string{"local", "global", "global-normalized", "erk"} {
+	for _, s := range []string{"local", "global", "global-normalized", "lamp", "erk", "owl"} {
 		if v, err := ParseScope(s, 0); err != nil || v.String() != s {
 			t.Errorf("scope %q reads as %v, error %v", s, v, err)
 		}
 	}
-	for _, s := range []string{"l1", "l2"} {
+	for _, s := range []string{"l0", "l1", "l2", "inf", "-inf"} {
 		if v, err := ParseNorm(s); err != nil || v.String() != s {
 			t.Errorf("norm %q reads as %v, error %v", s, v, err)
 		}

@@ -24,34 +24,41 @@ func (c *cut) takes(key uint32) bool {
 // sign.
 func scoreKey(score float32) uint32 { return math.Float32bits(score) &^ (1 << 31) }
 
+// A stream visits scores in order, some at a time, and the same every time.
+type stream func(visit func(scores []float32)) error
+
 // cutAt makes the cut below which exactly k scores lie, 0 <= k <= all of them.
 //
 // It counts keys by their upper 16 bits, then those inside the bin that holds
-// the k-th by their lower 15: two passes that copy nothing, so that the weights
-// of a whole network can be selected from in place.
-func cutAt(scores [][]float32, k int) cut {
-	const low = 15
+// the k-th by their lower 15: two passes that copy nothing.
+func cutAt(each stream, k int) (cut, error) {
 	if k == 0 {
-		return cut{}
+		return cut{}, nil
 	}
-	bins := make([]int, 1<<(31-low))
-	for _, s := range scores {
-		for _, x := range s {
-			bins[scoreKey(x)>>low]++
+	bins := make([]int, 1<<(31-lowBits))
+	err := each(func(scores []float32) {
+		for _, x := range scores {
+			bins[scoreKey(x)>>lowBits]++
 		}
+	})
+	if err != nil {
+		return cut{}, err
 	}
 	upper, left := locate(bins, k)
 	clear(bins)
-	for _, s := range scores {
-		for _, x := range s {
-			if key := scoreKey(x); int(key>>low) == upper {
-				bins[key&(1<<low-1)]++
+	err = each(func(scores []float32) {
+		for _, x := range scores {
+			if key := scoreKey(x); int(key>>lowBits) == upper {
+				bins[key&(1<<lowBits-1)]++
 			}
 		}
-	}
+	})
 	lower, left := locate(bins, left)
-	return cut{key: uint32(upper)<<low | uint32(lower), ties: left}
+	return cut{key: uint32(upper)<<lowBits | uint32(lower), ties: left}, err
 }
+
+// lowBits are the bits of a key that the first of two passes passes over.
+const lowBits = 15
 
 // locate finds the bin that holds the k-th element, counted from 1, and how
 // many elements of that bin it takes to get there.

@@ -110,13 +110,13 @@ func parseSpec(spec string) (prune.Options, error) {
 	_, errN := strconv.Atoi(fraction)
 	if _, errM := strconv.Atoi(block); errN == nil && errM == nil {
 		p, err := prune.ParsePattern(spec)
-		return prune.Options{Pattern: p}, err
+		return prune.Options{Granularity: p}, err
 	}
 	s, err := strconv.ParseFloat(fraction, 64)
 	if err != nil || !(s >= 0 && s <= 1) {
 		return prune.Options{}, fmt.Errorf("sparsity %q: expected a fraction between 0 and 1, such as 0.9", fraction)
 	}
-	o := prune.Options{Sparsity: s, Scope: prune.Local{}}
+	o := prune.Options{Sparsity: s}
 	if blocks {
 		o.Granularity, err = prune.ParseGranularity(block)
 	}

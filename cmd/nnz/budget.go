@@ -17,8 +17,8 @@ import (
 
 // budgetFlags have the sparsity of each layer chosen, in place of one for all.
 type budgetFlags struct {
-	Budget  time.Duration `required:"" xor:"amount" placeholder:"10ms" help:"Choose a sparsity for each layer so that an inference takes this long and errors are least. Without --data errors are those of the weights, and the first convolution and the last layer stay as they are."`
-	MaxDrop string        `required:"" xor:"amount" placeholder:"1%" help:"Choose the fastest sparsities that lose at most this share of accuracy, where labels are known, or make at most this error relative to the outputs."`
+	Budget  time.Duration `group:"How much" placeholder:"10ms" help:"Choose a sparsity for each layer so that an inference takes this long and errors are least. Without --data errors are those of the weights, and the first convolution and the last layer stay as they are."`
+	MaxDrop string        `group:"How much" placeholder:"1%" help:"Choose the fastest sparsities that lose at most this share of accuracy, where labels are known, or make at most this error relative to the outputs."`
 	Runs    int           `placeholder:"N" help:"Runs of each measurement for a budget. Default: as many as fit into three seconds, and at least 10."`
 	HTML    htmlFlag      `embed:""`
 	dataFlags
@@ -50,9 +50,6 @@ func (p *planned) choice() *sweep.Choice {
 // choose chooses the sparsities of the layers of a model, of which o says how
 // they are pruned otherwise.
 func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Options) (*planned, error) {
-	if o.Scope != (prune.Global{}) {
-		return nil, usagef("--scope %v: a budget chooses the sparsity of each layer, expected none beside it", o.Scope)
-	}
 	drop, err := f.drop()
 	if err != nil {
 		return nil, err
@@ -72,7 +69,6 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	}
 	bind(&config, m)
 	p := &planned{options: sweep.Options{Prune: o}}
-	p.options.Prune.Scope, p.options.Prune.Sparsity = nil, 0
 	measured := drop > 0 || f.given(name) // errors are
 	kept := false
 	if ends := builtin.Kept(m); !measured && len(o.Include) == 0 && len(ends) > 0 {

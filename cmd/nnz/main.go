@@ -62,12 +62,13 @@ func main() {
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	exited := false
+	methods, methodHelp := methodVars()
 	parser, err := kong.New(&commands{},
 		kong.Name("nnz"),
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { exited = true }),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version(), "methods": methods, "method_help": methodHelp},
 		kong.WithHyphenPrefixedParameters(true), // as in --passes -gelu
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)

@@ -164,7 +164,7 @@ func TestMistakes(t *testing.T) {
 		{"budget without a unit", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=10"}, exitUsage, "--budget"},
 		{"negative budget", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=-1ms"}, exitUsage, "--budget -1ms"},
 		{"budget out of reach", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ns", "--runs=1"}, exitUsage, "cannot be reached"},
-		{"budget and scope", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ms", "--scope=local"}, exitUsage, "--scope local"},
+		{"budget and scope", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ms", "--scope=local"}, exitUsage, "--scope or --floor with --budget"},
 		{"budget without weights", []string{"prune", file("relu.onnx"), "-o", file("out.onnx"), "--budget=1ms"}, exitUsage, "no constant"},
 		{"drop in words", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=little"}, exitUsage, "--max-drop little"},
 		{"drop of all", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=100%"}, exitUsage, "--max-drop 100%"},
