@@ -21,7 +21,7 @@ type budgetFlags struct {
 	MaxDrop string        `group:"How much" placeholder:"1%" help:"Choose the fastest sparsities that lose at most this share of accuracy, where labels are known, or make at most this error relative to the outputs."`
 	Runs    int           `placeholder:"N" help:"Runs of each measurement for a budget. Default: as many as fit into three seconds, and at least 10."`
 	HTML    htmlFlag      `embed:""`
-	dataFlags
+	exampleFlags
 	compileFlags
 }
 

@@ -22,7 +22,7 @@ type sweepCmd struct {
 	Measure     bool      `help:"Time the layers at each sparsity, in turns, instead of only predicting it."`
 	Runs        int       `placeholder:"N" help:"Runs of each with --measure. Default: as many as fit into three seconds, and at least 10."`
 	HTML        htmlFlag  `embed:""`
-	dataFlags
+	exampleFlags
 	compileFlags
 	jsonFlag
 }

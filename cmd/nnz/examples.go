@@ -14,8 +14,8 @@ import (
 	"github.com/nnz-dev/nnz/runtime"
 )
 
-// dataFlags say what errors are measured on.
-type dataFlags struct {
+// exampleFlags say what errors are measured on.
+type exampleFlags struct {
 	Data     string `placeholder:"PATH" help:"Inputs that errors are measured on: an .npz file with an array for each input, an .npy file for the only one, both with examples along the first axis; or a folder of test_data_set_K or of input_J.pb. builtin:lenet5 has images of its own."`
 	Labels   string `placeholder:"FILE" help:"Classes of the examples, an .npy file of whole numbers: errors are then of accuracy, too. The array labels of an .npz file of data is taken as well."`
 	Examples int    `placeholder:"N" help:"Take the first N examples. Default: all, and 4 at random."`
@@ -28,7 +28,7 @@ const (
 )
 
 // check finds mistakes that need no model.
-func (f dataFlags) check() error {
+func (f exampleFlags) check() error {
 	switch {
 	case f.Examples < 0:
 		return usagef("--examples %d: expected a positive number", f.Examples)
@@ -39,12 +39,12 @@ func (f dataFlags) check() error {
 }
 
 // given reports whether there is real data for a model.
-func (f dataFlags) given(name string) bool { return f.Data != "" || isLeNet(name) }
+func (f exampleFlags) given(name string) bool { return f.Data != "" || isLeNet(name) }
 
 func isLeNet(name string) bool { return name == builtinPrefix+"lenet5" }
 
 // read reads the data, or makes some up; random says so.
-func (f dataFlags) read(name string, m *graph.Model, c runtime.Config) (d *sweep.Data, random bool, err error) {
+func (f exampleFlags) read(name string, m *graph.Model, c runtime.Config) (d *sweep.Data, random bool, err error) {
 	switch {
 	case f.Data != "":
 		d, err = f.readFile(m)
@@ -68,7 +68,7 @@ func (f dataFlags) read(name string, m *graph.Model, c runtime.Config) (d *sweep
 }
 
 // lenet takes the images that come with the network.
-func (f dataFlags) lenet(m *graph.Model) *sweep.Data {
+func (f exampleFlags) lenet(m *graph.Model) *sweep.Data {
 	d := &sweep.Data{}
 	images, labels := builtin.MNIST()
 	for i, image := range images {
@@ -103,7 +103,7 @@ func randomData(m *graph.Model, c runtime.Config, n int) (*sweep.Data, error) {
 	return d, nil
 }
 
-func (f dataFlags) readFile(m *graph.Model) (*sweep.Data, error) {
+func (f exampleFlags) readFile(m *graph.Model) (*sweep.Data, error) {
 	info, err := os.Stat(f.Data)
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (f dataFlags) readFile(m *graph.Model) (*sweep.Data, error) {
 
 // cut cuts an array of examples into sets, as many examples in each as an input
 // takes.
-func (f dataFlags) cut(d *sweep.Data, in *graph.Value, t *graph.Tensor) error {
+func (f exampleFlags) cut(d *sweep.Data, in *graph.Value, t *graph.Tensor) error {
 	if len(t.Shape) == 0 || len(t.Shape) != len(in.Shape) {
 		return usagef("an array of shape %v for input %s, expected one of its rank with examples along the first axis", t.Shape, describeInput(in))
 	}
