@@ -68,7 +68,8 @@ func (e *UnreachableError) Error() string {
 }
 
 const (
-	maxTries = 5    // choices that are measured for a budget
+	minTries = 3    // choices that are measured for a budget
+	maxTries = 6    // and how many at most
 	nearby   = 0.01 // how near to the budget is near enough, as a share of it
 	drops    = 10   // choices that are judged for a drop, about
 )
@@ -92,38 +93,26 @@ func ForLatency(ctx context.Context, m *graph.Model, budget time.Duration, o Opt
 	var picks []int
 	var scales []float64
 	for c.Tried = 0; c.Tried < maxTries; c.Tried++ {
-		next, err := t.within(c.BudgetMS)
-		if err != nil {
+		if picks, err = t.within(c.BudgetMS); err != nil {
 			return nil, err
 		}
-		if slices.Equal(next, picks) {
-			break
-		}
-		picks = next
 		o.Bench.Progress = part(progress, .7+.3*float64(c.Tried)/maxTries, .7+.3*float64(c.Tried+1)/maxTries)
 		timed, err := bench.TimeInTurns(ctx, []*graph.Model{t.model(picks)}, false, o.Bench)
 		if err != nil {
 			return nil, err
 		}
 		scales = append(scales, t.scale*timed[0].Run.P50/t.whole(picks).MS)
-		t.scale = mean(scales)
-		if math.Abs(t.whole(picks).MS/c.BudgetMS-1) <= nearby {
+		// Choices for one budget are alike, and what each tells of the machine is
+		// noisy.
+		t.scale = median(scales)
+		dense := !slices.ContainsFunc(picks, func(k int) bool { return k > 0 })
+		if dense || len(scales) >= minTries && math.Abs(t.whole(picks).MS/c.BudgetMS-1) <= nearby {
 			c.Tried++
 			break
 		}
 	}
 	c.take(t, picks, j)
 	return c, nil
-}
-
-// mean is that of all tries: choices for one budget are alike, and what each
-// tells of the machine is noisy.
-func mean(v []float64) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += x
-	}
-	return sum / float64(len(v))
 }
 
 // within chooses the least error for a latency in milliseconds, as far as the
