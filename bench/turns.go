@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	stdruntime "runtime"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/runtime"
@@ -34,6 +35,7 @@ func TimeInTurns(ctx context.Context, models []*graph.Model, steps bool, o Optio
 			turns[i].run = profilers[i].run
 		}
 	}
+	stdruntime.GC() // of what compiling left, which would run beside the first rounds
 	if err := o.measure(ctx, turns); err != nil {
 		return nil, err
 	}
