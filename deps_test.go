@@ -55,6 +55,7 @@ var dependencies = map[string][]string{
 	"bench/report":    {"github.com/go-echarts/go-echarts/v2/charts", "github.com/go-echarts/go-echarts/v2/opts"},
 	"bench/train":     {"graph", "kernels/isa", "kernels/spmm", "kernels/vec", "internal/parallel"},
 	"bench/verify":    {"graph", "loader", "runtime"},
+	"bench/sweep":     {"graph", "prune", "runtime", "bench", "bench/report", "bench/verify"},
 	"bench":           {"graph", "loader", "sparse", "prune", "runtime", "kernels/...", "bench/...", "internal/..."},
 
 	".":             {"graph", "loader", "runtime"},

@@ -64,9 +64,12 @@ type Report struct {
 	Threads  int     `json:"threads"`
 	Batch    int     `json:"batch"`
 	Sparsity float64 `json:"sparsity"` // zeros of all weights of the layers
-	Dense    Latency `json:"dense"`
-	Sparse   Latency `json:"sparse"`
-	Speedup  float64 `json:"speedup"` // median of dense over median of sparse
+	// Imposed says how the model was pruned only to be measured; empty where it
+	// is as it came.
+	Imposed string  `json:"imposed,omitempty"`
+	Dense   Latency `json:"dense"`
+	Sparse  Latency `json:"sparse"`
+	Speedup float64 `json:"speedup"` // median of dense over median of sparse
 	// MaxAbsDiff is the largest difference of an output element between the
 	// two plans on the same inputs.
 	MaxAbsDiff  float64       `json:"max_abs_diff"`
@@ -182,10 +185,17 @@ type contender struct {
 	session *runtime.Session
 }
 
-func newContender(ctx context.Context, m *graph.Model, o Options, mode runtime.Mode) (*contender, error) {
-	plan, err := runtime.Compile(ctx, m, runtime.Config{
+// Config is how the model that the options are of is compiled.
+func (o Options) Config() runtime.Config { return o.configIn(o.Mode) }
+
+func (o Options) configIn(mode runtime.Mode) runtime.Config {
+	return runtime.Config{
 		Threads: o.Threads, ISA: o.ISA, Mode: mode, Shapes: o.Shapes, Dims: o.Dims, SkipPasses: o.SkipPasses,
-	})
+	}
+}
+
+func newContender(ctx context.Context, m *graph.Model, o Options, mode runtime.Mode) (*contender, error) {
+	plan, err := runtime.Compile(ctx, m, o.configIn(mode))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/nnz-dev/nnz/bench/builtin"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/prune"
 	"github.com/nnz-dev/nnz/runtime"
@@ -48,10 +49,7 @@ type Rung struct {
 // no more than the one before, as the model has more zeros, are left out.
 func FindBreakEven(ctx context.Context, m *graph.Model, ladder []float64, o Options) (*BreakEven, error) {
 	r := &BreakEven{Model: o.name(m)}
-	exclude := prune.Ends(m)
-	if len(exclude) == len(prune.Layers(m)) {
-		exclude = nil
-	}
+	exclude := builtin.Kept(m)
 	progress := o.Progress
 	for i, sparsity := range ladder {
 		pruned, done, err := prune.Apply(ctx, m, prune.Options{Sparsity: sparsity, Exclude: exclude})

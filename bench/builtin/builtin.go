@@ -57,10 +57,8 @@ func LoadBatch(name string, batch int) (*graph.Model, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("builtin:%s: no such network, there are %s", base, strings.Join(Names(), ", "))
 	}
-	var o prune.Options
 	if pruned {
-		var err error
-		if o, err = parseSpec(spec); err != nil {
+		if err := CheckSpec(spec); err != nil {
 			return nil, fmt.Errorf("builtin:%s: %w", name, err)
 		}
 	}
@@ -68,13 +66,34 @@ func LoadBatch(name string, batch int) (*graph.Model, error) {
 	if !pruned {
 		return m, nil
 	}
-	o.Exclude = prune.Ends(m)
 	// Magnitude needs no activations, so there is nothing to interrupt.
-	m, _, err := prune.Apply(context.Background(), m, o)
+	m, err := Impose(context.Background(), m, spec)
 	if err != nil {
 		return nil, fmt.Errorf("builtin:%s: %w", name, err)
 	}
 	return m, nil
+}
+
+// Impose prunes any model as what follows the @ of a name says. Whether it is of
+// use afterwards is not considered.
+func Impose(ctx context.Context, m *graph.Model, spec string) (*graph.Model, error) {
+	o, err := parseSpec(spec)
+	if err != nil {
+		return nil, err
+	}
+	o.Exclude = Kept(m)
+	m, _, err = prune.Apply(ctx, m, o)
+	return m, err
+}
+
+// Kept lists the weights that pruning leaves as they are where only speed
+// counts: the ends of a network, and none where it has nothing else.
+func Kept(m *graph.Model) []string {
+	ends := prune.Ends(m)
+	if len(ends) == len(prune.Layers(m)) {
+		return nil
+	}
+	return ends
 }
 
 // CheckSpec reports what is wrong with what follows the @ of a name.

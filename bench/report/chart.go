@@ -12,6 +12,8 @@ type Chart struct {
 	Title  string
 	X, Y   Axis
 	Bars   bool
+	Stacks bool // of bars: the series on one another
+	Tall   bool
 	Series []Series
 }
 
@@ -30,6 +32,8 @@ type Series struct {
 	Name   string
 	X, Y   []float64 // X is not looked at where the axis has labels
 	Paired bool      // has the colour of the series before, and its line is dashed
+	Dashed bool      // of lines
+	Points bool      // larger, and without a line between
 }
 
 // colors are clear of white, and of each other for most who do not see all
@@ -50,16 +54,26 @@ func (c Chart) Option() map[string]any {
 	}
 	color := -1
 	style := func(s Series) (all, line charts.SeriesOpts) {
-		kind := "dashed"
+		kind, width := "solid", float32(2)
+		if s.Dashed || s.Paired && color >= 0 {
+			kind = "dashed"
+		}
+		if s.Points {
+			width = 0
+		}
 		if !s.Paired || color < 0 {
 			color++
-			kind = "solid"
 		}
 		of := colors[color%len(colors)]
-		return charts.WithItemStyleOpts(opts.ItemStyle{Color: of}), charts.WithLineStyleOpts(opts.LineStyle{Color: of, Type: kind})
+		return charts.WithItemStyleOpts(opts.ItemStyle{Color: of}), charts.WithLineStyleOpts(opts.LineStyle{Color: of, Type: kind, Width: width})
 	}
 	if c.Bars {
 		chart := charts.NewBar()
+		var stack string
+		if c.Stacks {
+			stack = "all"
+			global = append(global, charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "item"}))
+		}
 		chart.SetGlobalOptions(global...)
 		chart.SetXAxis(c.X.Labels)
 		for _, s := range c.Series {
@@ -68,7 +82,7 @@ func (c Chart) Option() map[string]any {
 				data = append(data, opts.BarData{Value: v})
 			}
 			all, _ := style(s)
-			chart.AddSeries(s.Name, data, all)
+			chart.AddSeries(s.Name, data, all, charts.WithBarChartOpts(opts.BarChart{Stack: stack}))
 		}
 		chart.Validate()
 		return chart.JSON()
@@ -84,7 +98,11 @@ func (c Chart) Option() map[string]any {
 			data = append(data, opts.LineData{Value: v})
 		}
 		all, line := style(s)
-		chart.AddSeries(s.Name, data, charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true)}), all, line)
+		size := 4
+		if s.Points {
+			size = 12
+		}
+		chart.AddSeries(s.Name, data, charts.WithLineChartOpts(opts.LineChart{ShowSymbol: opts.Bool(true), SymbolSize: size}), all, line)
 	}
 	chart.Validate()
 	return chart.JSON()

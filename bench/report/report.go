@@ -40,7 +40,7 @@ type Page struct {
 	Parts []Part
 }
 
-// A Part is a [Heading], a [Text], a [Table] or a [Chart].
+// A Part is a [Heading], a [Text], a [Table], a [Heat] or a [Chart].
 type Part interface {
 	// Kind tells the template which of them.
 	Kind() string

@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,9 @@ func page() Page {
 			Title: "Bars", Bars: true, X: Axis{Labels: []string{"a", hostile}}, Y: Axis{Max: 1},
 			Series: []Series{{Name: "one", Y: []float64{.5, math.Inf(1)}}, {Name: "two", Y: []float64{.25, .75}}},
 		},
+		Heat{Title: "Heat " + hostile, Corner: hostile, Columns: []string{hostile, "b"}, Rows: []HeatRow{
+			{Name: hostile, Values: []float64{0, .25}, Texts: []string{hostile, "0.25"}},
+		}},
 	}}
 }
 
@@ -54,7 +58,7 @@ func TestWrite(t *testing.T) {
 	if m := regexp.MustCompile(`<[^>]+(src|href)=`).FindString(text); m != "" {
 		t.Errorf("the page asks for another file: %s", m)
 	}
-	for _, want := range []string{"<h2>Heading", "<p>Text", "<td>1</td>", `draw("chart3", {`, `draw("chart4", {`} {
+	for _, want := range []string{"<h2>Heading", "<p>Text", "<td>1</td>", `draw("chart3", {`, `draw("chart4", {`, ">0.25</td>"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -103,6 +107,53 @@ func TestOption(t *testing.T) {
 		paired := test.chart.Series[1].Paired
 		if a, b := got.Series[0], got.Series[1]; (a.ItemStyle == b.ItemStyle) != paired || (b.LineStyle.Type == "dashed") != paired || a.LineStyle.Type == "dashed" {
 			t.Errorf("%s: colours and lines %+v and %+v", test.chart.Title, a, b)
+		}
+	}
+}
+
+// TestStyle holds the colours of a heat map: none where there is nothing, and
+// the darker the more.
+func TestStyle(t *testing.T) {
+	h := Heat{Rows: []HeatRow{{Values: []float64{0, -1, math.NaN(), math.Inf(1), .01, .5, 1, 2}}}}
+	lightness := func(column int) float64 {
+		m := regexp.MustCompile(`hsl\((\d+) \d+% (\d+)%\)`).FindStringSubmatch(string(h.Style(0, column)))
+		if m == nil {
+			return 100
+		}
+		v, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	last := 100.0
+	for column := range h.Rows[0].Values {
+		l := lightness(column)
+		if column < 4 && l != 100 || column >= 4 && l >= last {
+			t.Errorf("%v: lightness %v after %v", h.Rows[0].Values[column], l, last)
+		}
+		last = l
+	}
+	h.Top = 1
+	if lightness(6) != lightness(7) {
+		t.Error("what is above the top is not coloured as the top")
+	}
+}
+
+// TestStacks puts the series of bars on one another where that is asked for.
+func TestStacks(t *testing.T) {
+	for _, stacks := range []bool{false, true} {
+		c := Chart{Bars: true, Stacks: stacks, X: Axis{Labels: []string{"a"}}, Series: []Series{{Name: "one", Y: []float64{1}}, {Name: "two", Y: []float64{2}}}}
+		b, err := json.Marshal(c.Option())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Series []struct{ Stack string } }
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := got.Series[0].Stack, got.Series[1].Stack; a != b || (a != "") != stacks {
+			t.Errorf("stacks %v: %q and %q", stacks, a, b)
 		}
 	}
 }

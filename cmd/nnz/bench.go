@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nnz-dev/nnz/bench"
+	"github.com/nnz-dev/nnz/bench/builtin"
 	"github.com/nnz-dev/nnz/bench/peers"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
@@ -32,6 +33,7 @@ type benchCmd struct {
 	Mode      string   `default:"auto" enum:"auto,dense,sparse" help:"What dense is compared with, or what is profiled: sparse kernels where they are faster (auto), nowhere (dense) or everywhere (sparse)."`
 	Profile   bool     `help:"Show instead where the time goes: each step against its bound on this CPU, and what keeps the network from its ideal time."`
 	BreakEven bool     `help:"Prune by magnitude to rising sparsities instead, and show from where on sparse kernels are faster than dense ones."`
+	Impose    string   `placeholder:"0.9" help:"Prune in memory first, to see what speed that would give: a sparsity, in blocks as 0.9:4x1, or a pattern such as 2:4. By magnitude, in all layers but the first convolution and the last; what it does to accuracy is not considered."`
 	Trace     string   `placeholder:"FILE" help:"Write the profile for chrome://tracing and Perfetto to FILE, too."`
 	compileFlags
 	jsonFlag
@@ -51,17 +53,24 @@ func (c *benchCmd) Run(e *env) error {
 		return usagef("--trace %s: expected --profile, too", c.Trace)
 	case c.Profile && c.BreakEven:
 		return usagef("--break-even: expected no --profile beside it")
+	case c.BreakEven && c.Impose != "":
+		return usagef("--break-even: prunes by itself, expected no --impose")
 	case c.BreakEven && o.Mode != runtime.Auto:
 		return usagef("--break-even: measures all modes, expected no --mode")
 	case (c.Profile || c.BreakEven) && len(c.Peer) > 0:
 		return usagef("--peer: takes part in comparisons only")
 	}
+	if c.Impose != "" {
+		if err := builtin.CheckSpec(c.Impose); err != nil {
+			return usagef("--impose %s: %w", c.Impose, err)
+		}
+	}
 	files, matrices, err := matrixFiles(c.Model)
 	switch {
 	case err != nil:
 		return err
-	case matrices && (c.Profile || c.BreakEven):
-		return usagef("--profile, --break-even: expected a model, got matrices")
+	case matrices && (c.Profile || c.BreakEven || c.Impose != ""):
+		return usagef("--profile, --break-even, --impose: expected a model, got matrices")
 	case matrices:
 		return c.products(e, files, o)
 	case len(c.Model) > 1:
@@ -78,10 +87,18 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	}
 	defer m.Close()
 	bound := bind(&config, m.Model)
+	if c.Impose != "" {
+		if m.Model, err = builtin.Impose(e.ctx, m.Model, c.Impose); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	p := newProgress(e, name)
 	defer p.end()
 	o.Name, o.Shapes, o.Dims, o.Progress = name, config.Shapes, config.Dims, p.update
 	o.SkipPasses = config.SkipPasses
+	if c.Impose != "" && !c.stdout() {
+		defer fmt.Fprintf(e.out, "\n%s was imposed by magnitude to measure the speed: accuracy is not considered, and nothing is written\n", c.Impose)
+	}
 	if len(bound) > 0 && !c.stdout() {
 		defer fmt.Fprintf(e.out, "\nopen extents taken as 1: %s\n", strings.Join(bound, ", "))
 	}
@@ -92,7 +109,11 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 		return c.breakEven(e, m.Model, o, p)
 	}
 	if len(c.Peer) > 0 {
-		path, remove, err := modelFile(name, m.Model)
+		file := name
+		if c.Impose != "" {
+			file = "" // what is measured is in no file
+		}
+		path, remove, err := modelFile(file, m.Model)
 		if err != nil {
 			return err
 		}
@@ -105,6 +126,7 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	if err != nil {
 		return err
 	}
+	r.Imposed = c.Impose
 	if err := c.write(e, r); err != nil || c.stdout() {
 		return err
 	}
@@ -112,9 +134,10 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 }
 
 // modelFile returns the path of a file of the model for another engine to
-// load, and what removes it where it was made for that.
+// load, and what removes it where it was made for that; name is empty where the
+// model came from no file.
 func modelFile(name string, m *graph.Model) (path string, remove func(), err error) {
-	if !strings.HasPrefix(name, builtinPrefix) && m.Packed == nil { // .nnz has it
+	if name != "" && !strings.HasPrefix(name, builtinPrefix) && m.Packed == nil { // .nnz has it
 		return name, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "nnz")

@@ -129,6 +129,11 @@ func TestMistakes(t *testing.T) {
 		{"profile of a matrix", []string{"bench", file("bad.smtx"), "--profile"}, exitUsage, "matrices"},
 		{"two things at once", []string{"bench", file("relu.onnx"), "--profile", "--break-even"}, exitUsage, "--break-even"},
 		{"break-even of a mode", []string{"bench", file("relu.onnx"), "--break-even", "--mode", "dense"}, exitUsage, "--mode"},
+		{"imposed percent", []string{"bench", "builtin:lenet5", "--impose", "90"}, exitUsage, "--impose 90"},
+		{"imposed pattern", []string{"bench", "builtin:lenet5", "--impose", "4:2"}, exitUsage, "N:M"},
+		{"imposed on a matrix", []string{"bench", file("bad.smtx"), "--impose", "0.9"}, exitUsage, "matrices"},
+		{"imposed break-even", []string{"bench", "builtin:lenet5", "--impose", "0.9", "--break-even"}, exitUsage, "--impose"},
+		{"imposed without weights", []string{"bench", file("relu.onnx"), "--impose", "0.9"}, exitFile, "no constant"},
 		{"break-even without weights", []string{"bench", file("relu.onnx"), "--break-even"}, exitFile, "no constant"},
 		{"unknown mode", []string{"bench", file("relu.onnx"), "--mode", "fast"}, exitUsage, "fast"},
 		{"unknown peer", []string{"bench", file("relu.onnx"), "--peer", "abacus"}, exitUsage, "abacus"},
@@ -153,6 +158,27 @@ func TestMistakes(t *testing.T) {
 		{"nothing to prune", []string{"prune", file("relu.onnx"), "-o", file("out.onnx"), "--sparsity=0.5"}, exitUsage, "no constant"},
 		{"no layer matches", []string{"prune", file("lenet5.onnx"), "-o", file("out.onnx"), "--sparsity=0.5", "--include=nope"}, exitUsage, "nope"},
 		{"output into nowhere", []string{"prune", file("lenet5.onnx"), "-o", file("none/out.onnx"), "--sparsity=0.5"}, exitFile, "none"},
+
+		{"sparsity and a budget", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--sparsity=0.5", "--budget=1ms"}, exitUsage, "--budget"},
+		{"budget and drop", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=1%", "--budget=1ms"}, exitUsage, "--max-drop"},
+		{"budget without a unit", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=10"}, exitUsage, "--budget"},
+		{"negative budget", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=-1ms"}, exitUsage, "--budget -1ms"},
+		{"budget out of reach", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ns", "--runs=1"}, exitUsage, "cannot be reached"},
+		{"budget and scope", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--budget=1ms", "--scope=local"}, exitUsage, "--scope or --floor with --budget"},
+		{"budget without weights", []string{"prune", file("relu.onnx"), "-o", file("out.onnx"), "--budget=1ms"}, exitUsage, "no constant"},
+		{"drop in words", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=little"}, exitUsage, "--max-drop little"},
+		{"drop of all", []string{"prune", "builtin:lenet5", "-o", file("out.onnx"), "--max-drop=100%"}, exitUsage, "--max-drop 100%"},
+		{"falling sparsities", []string{"sweep", "builtin:lenet5", "--sparsities=0.9,0.5"}, exitUsage, "--sparsities"},
+		{"sparsities in per cent", []string{"sweep", "builtin:lenet5", "--sparsities=90"}, exitUsage, "--sparsities"},
+		{"sweep of no weights", []string{"sweep", file("relu.onnx")}, exitUsage, "no constant"},
+		{"sweep of no layer", []string{"sweep", "builtin:lenet5", "--include=nope"}, exitUsage, "nope"},
+		{"sweep on no data", []string{"sweep", "builtin:lenet5", "--data", file("none.npz")}, exitFile, "none.npz"},
+		{"sweep on garbage", []string{"sweep", "builtin:lenet5", "--data", file("garbage.npy")}, exitFile, "garbage.npy"},
+		{"sweep on an empty folder", []string{"sweep", "builtin:lenet5", "--data", file("nothing")}, exitFile, "test_data_set_0"},
+		{"sweep on data of another rank", []string{"sweep", "builtin:lenet5", "--data", file("four.npy")}, exitUsage, "rank"},
+		{"sweep on pictures", []string{"sweep", "builtin:lenet5", "--data", file("picture.png")}, exitUsage, "picture.png"},
+		{"labels without data", []string{"sweep", "builtin:lenet5", "--labels", file("four.npy")}, exitUsage, "--labels"},
+		{"page into nowhere", []string{"sweep", "builtin:lenet5", "--sparsities=0.5", "--examples=1", "--html", file("none/x.html")}, exitFile, "none"},
 
 		{"missing input", []string{"run", file("relu.onnx")}, exitUsage, "x float32 1x4"},
 		{"unknown input", []string{"run", file("relu.onnx"), "-i", "z=" + file("four.npy")}, exitUsage, "x float32 1x4"},
@@ -198,6 +224,29 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestBenchImpose measures a model as it would be pruned: as the builtin network
+// that is pruned so, of the same name.
+func TestBenchImpose(t *testing.T) {
+	for _, spec := range []string{"0.9", "0.9:4x1", "2:4"} {
+		sparsity := func(args ...string) (sparsity float64, imposed string) {
+			var r bench.Report
+			out := succeed(t, append([]string{"bench", "--runs=1", "--json=-"}, args...)...)
+			if err := json.Unmarshal([]byte(out), &r); err != nil {
+				t.Fatal(err)
+			}
+			return r.Sparsity, r.Imposed
+		}
+		want, none := sparsity("builtin:lenet5@" + spec)
+		got, imposed := sparsity("builtin:lenet5", "--impose", spec)
+		if got != want || got == 0 || imposed != spec || none != "" {
+			t.Errorf("%s: %v zeros imposed as %q, want %v; %q of what is pruned already", spec, got, imposed, want, none)
+		}
+		if out := succeed(t, "bench", "builtin:lenet5", "--runs=1", "--impose", spec); !strings.Contains(out, "accuracy is not considered") {
+			t.Errorf("%s: nothing about accuracy in %s", spec, out)
+		}
+	}
+}
+
 func TestUnknownISAInTheEnvironment(t *testing.T) {
 	t.Setenv("NNZ_ISA", "mmx")
 	for _, args := range [][]string{{"cpu"}, {"bench", "builtin:lenet5"}} {
@@ -229,7 +278,7 @@ func TestInspectOps(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"-h"}} {
 		out := succeed(t, args...)
-		for _, name := range []string{"inspect", "prune", "run", "bench", "verify", "export", "cpu", "demo"} {
+		for _, name := range []string{"inspect", "prune", "sweep", "run", "bench", "verify", "export", "cpu", "demo"} {
 			if !strings.Contains(out, "\n  "+name) {
 				t.Errorf("the help for %v lacks %s", args, name)
 			}
@@ -253,6 +302,8 @@ func TestInterrupted(t *testing.T) {
 		{"inspect", "builtin:lenet5"},
 		{"export", "lenet5", "-o", filepath.Join(dir, "out.onnx")},
 		{"prune", "builtin:lenet5", "--sparsity=0.5", "-o", filepath.Join(dir, "out.onnx")},
+		{"prune", "builtin:lenet5", "--max-drop=1%", "-o", filepath.Join(dir, "out.onnx")},
+		{"sweep", "builtin:lenet5"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(ctx, args, io.Discard, &stderr); code != exitInterrupted || stderr.String() != "nnz: interrupted\n" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nnz-dev/nnz/bench/sweep"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
 	"github.com/nnz-dev/nnz/prune"
@@ -44,6 +45,7 @@ type pruneCmd struct {
 	activationFlags `embed:"" group:"Data"`
 
 	Out saveFlags `embed:""`
+	budgetFlags
 	jsonFlag
 }
 
@@ -103,6 +105,8 @@ func (c *pruneCmd) amounts() []string {
 		{"--granularity " + c.Granularity, c.pattern()},
 		{"--layer", c.Layer != nil},
 		{"--masks", c.Masks != ""},
+		{"--budget", c.Budget != 0},
+		{"--max-drop", c.MaxDrop != ""},
 	} {
 		if f.given {
 			given = append(given, f.name)
@@ -123,7 +127,7 @@ func (c *pruneCmd) checkAmount() error {
 		return usagef("--method threshold: expected --threshold with a number, or a multiple such as 1.5std")
 	case len(given) == 0 && c.ActivationSparsity != nil: // weights stay
 	case len(given) == 0:
-		return usagef("expected how much goes: --sparsity 0.9, or one of --count, --threshold, --layer, --granularity 2:4 and --masks")
+		return usagef("expected how much goes: --sparsity 0.9, or one of --count, --threshold, --layer, --granularity 2:4, --masks, --budget and --max-drop")
 	case len(given) > 1:
 		return usagef("%s: expected one of them, as each says how much goes", strings.Join(given, " and "))
 	case c.Count < 0:
@@ -155,6 +159,10 @@ func (c *pruneCmd) scope() (prune.Scope, error) {
 		fixed = "--threshold"
 	case c.Masks != "":
 		fixed = "--masks"
+	case c.Budget != 0:
+		fixed = "--budget"
+	case c.MaxDrop != "":
+		fixed = "--max-drop"
 	case c.pattern():
 		fixed = "--granularity " + c.Granularity
 	}
@@ -197,6 +205,7 @@ func (c *pruneCmd) scope() (prune.Scope, error) {
 type pruneReport struct {
 	prune.Report
 	Activations *prune.ActivationReport `json:"activations,omitempty"`
+	Choice      *sweep.Choice           `json:"choice,omitempty"` // where a budget decided
 }
 
 func (c *pruneCmd) Run(e *env) error {
@@ -222,12 +231,19 @@ func (c *pruneCmd) Run(e *env) error {
 		}
 	}
 	pruned, report := m.Model, prune.Report{}
+	var plan *planned // where a budget decides
 	if len(c.amounts()) > 0 {
 		closeFiles, err := c.criterion(m.Model, data, &o)
 		if err != nil {
 			return err
 		}
 		defer closeFiles()
+		if c.asked() {
+			if plan, err = c.choose(e, c.Model, m.Model, o); err != nil {
+				return err
+			}
+			o.Exclude, o.Scope, o.Sparsity = plan.options.Prune.Exclude, plan.Sparsity, 0
+		}
 		if pruned, report, err = prune.Apply(e.ctx, m.Model, o); err != nil {
 			return usageError{err} // patterns that match nothing, a model without weights
 		}
@@ -247,7 +263,15 @@ func (c *pruneCmd) Run(e *env) error {
 			return err
 		}
 	}
-	if err := c.write(e, pruneReport{report, activations}); err != nil || c.stdout() {
+	if plan != nil {
+		if err := plan.measure(e, m.Model, pruned); err != nil {
+			return err
+		}
+		if err := c.HTML.write(plan.Page()); err != nil {
+			return err
+		}
+	}
+	if err := c.write(e, pruneReport{report, activations, plan.choice()}); err != nil || c.stdout() {
 		return err
 	}
 	if activations != nil {
@@ -263,5 +287,8 @@ func (c *pruneCmd) Run(e *env) error {
 			percent(ratio(l.ZerosAfter, l.Weights)), number(float64(l.Threshold)), percent(l.Error)))
 	}
 	t.AppendFooter(row("total", "", "", count(report.Weights), count(report.ZerosBefore), count(report.ZerosAfter), percent(report.Sparsity), "", ""))
-	return e.print(t)
+	if err := e.print(t); err != nil || plan == nil {
+		return err
+	}
+	return plan.print(e)
 }
