@@ -50,7 +50,7 @@ func (c Chart) Option() map[string]any {
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "axis"}),
 		charts.WithGridOpts(opts.Grid{Left: "75", Right: "30", Top: "40", Bottom: "60"}),
 		charts.WithXAxisOpts(c.X.x()),
-		charts.WithYAxisOpts(c.Y.y()),
+		charts.WithYAxisOpts(c.Y.y(c.Bars)),
 	}
 	color := -1
 	style := func(s Series) (all, line charts.SeriesOpts) {
@@ -131,9 +131,10 @@ func (a Axis) x() opts.XAxis {
 	return opts.XAxis{Type: kind, Name: a.Name, NameLocation: "center", NameGap: 32, Scale: opts.Bool(true), Min: low, Max: high}
 }
 
-func (a Axis) y() opts.YAxis {
+// y is the scale of heights, which begins at 0 where they are those of bars.
+func (a Axis) y(bars bool) opts.YAxis {
 	kind, low, high := a.scale()
-	return opts.YAxis{Type: kind, Name: a.Name, NameLocation: "center", NameGap: 55, Scale: opts.Bool(true), Min: low, Max: high}
+	return opts.YAxis{Type: kind, Name: a.Name, NameLocation: "center", NameGap: 55, Scale: opts.Bool(!bars), Min: low, Max: high}
 }
 
 // scale returns the kind of the axis, and where it begins and ends: nil where

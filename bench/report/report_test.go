@@ -83,8 +83,11 @@ func TestOption(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got struct {
-			XAxis, YAxis []struct{ Type string }
-			Series       []struct {
+			XAxis, YAxis []struct {
+				Type  string
+				Scale bool
+			}
+			Series []struct {
 				Type      string
 				Data      []struct{ Value any }
 				ItemStyle struct{ Color string }
@@ -96,6 +99,9 @@ func TestOption(t *testing.T) {
 		}
 		if axes := [2]string{got.XAxis[0].Type, got.YAxis[0].Type}; axes != test.axes {
 			t.Errorf("%s: axes %v, want %v", test.chart.Title, axes, test.axes)
+		}
+		if got.YAxis[0].Scale == test.chart.Bars {
+			t.Errorf("%s: begins at 0: %t", test.chart.Title, test.chart.Bars)
 		}
 		var data []any
 		for _, d := range got.Series[0].Data {

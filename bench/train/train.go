@@ -101,6 +101,9 @@ func Run(ctx context.Context, n *Network, d Data, o Options) (Report, error) {
 			r.Steps++
 		}
 		r.Loss = loss / float64(perEpoch)
+		if math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) {
+			return r, fmt.Errorf("training has diverged in epoch %d: the loss is %v", epoch+1, r.Loss)
+		}
 		if o.Epoch != nil {
 			if err := o.Epoch(epoch + 1); err != nil {
 				return r, err

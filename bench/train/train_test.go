@@ -379,6 +379,7 @@ func TestRunRefuses(t *testing.T) {
 		{"NaN dropout", d, func(o *Options) { o.Dropout = nan }, false},
 		{"negative rate", d, func(o *Options) { o.Rate = -1 }, false},
 		{"NaN rate", d, func(o *Options) { o.Rate = nan }, false},
+		{"a rate that diverges", d, func(o *Options) { o.Rate, o.Epochs = 1e30, 5 }, false},
 		{"momentum of one", d, func(o *Options) { o.Momentum = 1 }, false},
 	} {
 		o := good
