@@ -136,23 +136,29 @@ func (c *compiler) columnCost(w *weight, f format, density float64) float64 {
 	if !f.dense {
 		bytes, work = 4*float64(w.nnz)+positions/8, positions*k.masked+float64(w.nnz)*k.nonzero
 	}
-	return (density*max(bytes/bandwidth(bytes), work) + float64(w.cols)*pickCost) / 1e3
+	speed := bandwidth(bytes)
+	if speed == memory {
+		speed *= k.picking
+	}
+	return (density*max(bytes/speed, work) + float64(w.cols)*pickCost) / 1e3
 }
 
 // pickCost is the nanoseconds that finding out whether an activation counts takes.
 const pickCost = 0.8
 
 // A columnKernel is the nanoseconds that an element of a weight by columns takes,
-// stored or not, and one that is stored under masks besides.
-type columnKernel struct{ dense, masked, nonzero float64 }
+// stored or not, and one that is stored under masks besides; and the share of the
+// bandwidth of memory that picking columns gets, which come in runs of 1 KiB on
+// AVX-512 and of 256 bytes on AVX2 and NEON.
+type columnKernel struct{ dense, masked, nonzero, picking float64 }
 
 // columnKernels were measured as vectorKernels were, on Zen 5; those of NEON are
 // guessed from how many instructions its kernels have.
 var columnKernels = map[isa.ISA]columnKernel{
-	isa.AVX512:  {0.043, 0.044, 0},
-	isa.AVX2:    {0.045, 0.09, 0},
-	isa.NEON:    {0.05, 0.18, 0},
-	isa.Generic: {0.05, 0.01, 0.18},
+	isa.AVX512:  {0.043, 0.044, 0, 0.9},
+	isa.AVX2:    {0.045, 0.09, 0, 0.5},
+	isa.NEON:    {0.05, 0.18, 0, 0.5},
+	isa.Generic: {0.05, 0.01, 0.18, 1},
 }
 
 // bandwidth is how many bytes a nanosecond come from where weights of a size
@@ -165,9 +171,12 @@ func bandwidth(bytes float64) float64 {
 	case bytes <= 16<<20:
 		return 70
 	default:
-		return 35
+		return memory
 	}
 }
+
+// memory is the bandwidth of memory, in bytes a nanosecond.
+const memory = 35
 
 // A vectorKernel is what a stored value takes in matrix-vector kernels: bytes,
 // and nanoseconds for the first column of x and for each one more.

@@ -66,7 +66,12 @@ func PackColumns(i isa.ISA, rows, cols int, w []float32) (*Weight, error) {
 	if len(w) != rows*cols {
 		return nil, fmt.Errorf("spmv: %d weights for %d x %d", len(w), rows, cols)
 	}
-	return newWeight(rows, cols, rows*cols, panels(i, FormColumns, rows, func(p *part) {
+	return packColumns(panelHeights(i, FormColumns, rows), rows, cols, w), nil
+}
+
+// packColumns packs panels of the given heights, descending.
+func packColumns(heights []int, rows, cols int, w []float32) *Weight {
+	return newWeight(rows, cols, rows*cols, panels(FormColumns, heights, rows, func(p *part) {
 		if p.val == nil {
 			p.val = aligned(cap(p.entries) * p.r * cols)
 		}
@@ -81,7 +86,7 @@ func PackColumns(i isa.ISA, rows, cols int, w []float32) (*Weight, error) {
 				}
 			}
 		}
-	})...), nil
+	})...)
 }
 
 // PackMasked packs an unstructured matrix by columns for the kernels of an
@@ -91,13 +96,20 @@ func PackMasked(i isa.ISA, m *sparse.CSR) (*Weight, error) {
 	if err := checkDims(rows, cols); err != nil {
 		return nil, err
 	}
-	at := make([]int, slices.Max(panelHeights(i, FormMasked))) // the next weight of each row of a panel
-	parts := panels(i, FormMasked, rows, func(p *part) {
+	return packMasked(panelHeights(i, FormMasked, rows), m), nil
+}
+
+// packMasked packs panels of the given heights, descending.
+func packMasked(heights []int, m *sparse.CSR) *Weight {
+	rows, cols := m.Dims()
+	at := make([]int, heights[0]) // the next weight of each row of a panel
+	parts := panels(FormMasked, heights, rows, func(p *part) {
 		e := p.entries[len(p.entries)-1]
 		clear(at)
 		for k := range cols {
 			p.starts = append(p.starts, uint32(len(p.val)))
-			mask := make([]uint8, maskBytes(p.r))
+			p.index = append(p.index, make([]uint8, maskBytes(p.r))...)
+			mask := p.index[len(p.index)-maskBytes(p.r):]
 			for j := range int(e.count) {
 				if col, val := m.Row(int(e.row) + j); at[j] < len(col) && int(col[at[j]]) == k {
 					mask[j/8] |= 1 << (j % 8)
@@ -105,7 +117,6 @@ func PackMasked(i isa.ISA, m *sparse.CSR) (*Weight, error) {
 					at[j]++
 				}
 			}
-			p.index = append(p.index, mask...)
 		}
 		p.starts = append(p.starts, uint32(len(p.val)))
 	})
@@ -113,7 +124,7 @@ func PackMasked(i isa.ISA, m *sparse.CSR) (*Weight, error) {
 		p := &parts[i]
 		p.val = append(append(aligned(len(p.val)+maskedSlack), p.val...), make([]float32, maskedSlack)...)
 	}
-	return newWeight(rows, cols, m.NNZ(), parts...), nil
+	return newWeight(rows, cols, m.NNZ(), parts...)
 }
 
 // maskedSlack is how many values there are behind the last one, as kernels load
@@ -124,8 +135,9 @@ const maskedSlack = 16
 func maskBytes(r int) int { return (r + 7) / 8 }
 
 // panelHeights lists the heights of panels that an instruction set has kernels
-// for, descending, those of the portable kernels where it has none.
-func panelHeights(i isa.ISA, form Form) []int {
+// for, descending, those of the portable kernels where it has none. The highest
+// is left out where rows are too few for it.
+func panelHeights(i isa.ISA, form Form, rows int) []int {
 	var list []int
 	for _, set := range []isa.ISA{i, isa.Generic} {
 		for _, k := range Kernels() {
@@ -138,6 +150,9 @@ func panelHeights(i isa.ISA, form Form) []int {
 		}
 	}
 	slices.SortFunc(list, func(a, b int) int { return b - a })
+	if rows/list[0] < minPanels {
+		list = list[1:]
+	}
 	return list
 }
 
@@ -148,16 +163,12 @@ const minPanels = 4
 // panels cuts rows into panels, the highest first, a part for each height. fill
 // is called for each panel when its entry is the last of the part: it appends
 // what the panel holds.
-func panels(i isa.ISA, form Form, rows int, fill func(*part)) []part {
+func panels(form Form, heights []int, rows int, fill func(*part)) []part {
 	var parts []part
 	row := 0
-	heights := panelHeights(i, form)
 	for n, r := range heights {
 		count := (rows - row) / r
-		switch {
-		case n == 0 && count < minPanels:
-			count = 0
-		case n == len(heights)-1:
+		if n == len(heights)-1 {
 			count = (rows - row + r - 1) / r
 		}
 		p := part{form: form, r: r, entries: make([]entry, 0, count)}

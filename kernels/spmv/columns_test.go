@@ -94,7 +94,7 @@ func TestRunActive(t *testing.T) {
 // would.
 func TestPieces(t *testing.T) {
 	eachColumnForm(t, func(t *testing.T, k Kernel, rng *rand.Rand) {
-		rows := panelHeights(k.ISA, k.Form)[0]
+		rows := panelHeights(k.ISA, k.Form, math.MaxInt)[0]
 		cols := 2*denseBytes/(4*rows) + 100
 		w := random(rng, rows, cols, 1, 0.5)
 		e := Epilogue{Clamp: true, Min: 0, Max: 1}
@@ -114,6 +114,32 @@ func TestPieces(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPanelHeights checks that rows are cut into high panels where there are enough
+// for threads to share, and that all are there.
+func TestPanelHeights(t *testing.T) {
+	for _, i := range isa.Supported() {
+		all := panelHeights(i, FormColumns, math.MaxInt)
+		for _, rows := range []int{1, all[0], minPanels*all[0] - 1, minPanels * all[0], minPanels*all[0] + 3} {
+			w, err := PackColumns(i, rows, 2, make([]float32, 2*rows))
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := 0
+			for _, p := range w.parts {
+				for _, e := range p.entries {
+					if int(e.row) != next || int(e.count) > p.r || int(e.count) < p.r && int(e.row+e.count) != rows {
+						t.Fatalf("%d rows on %v: entry %+v of a panel of %d rows", rows, i, e, p.r)
+					}
+					next += int(e.count)
+				}
+			}
+			if high := w.parts[0].r == all[0]; next != rows || high != (rows >= minPanels*all[0]) {
+				t.Errorf("%d rows on %v: the first panel is of %d, %d rows in all", rows, i, w.parts[0].r, next)
+			}
+		}
+	}
 }
 
 // TestSpecial checks what becomes of NaN and Inf: as activations they are above
