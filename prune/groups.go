@@ -1,0 +1,373 @@
+package prune
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/runtime/ops"
+)
+
+// Role is what an axis of a weight does in its layer.
+type Role uint8
+
+// The roles.
+const (
+	Out       Role = iota // it makes channels: rows of a weight of out x in
+	In                    // it reads them
+	Bias                  // it is added to them
+	Scale                 // they are multiplied by it, in a BatchNormalization
+	Statistic             // mean or variance of a BatchNormalization
+)
+
+func (r Role) String() string { return [...]string{"out", "in", "bias", "scale", "statistic"}[r] }
+
+// MarshalText writes the role's name.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// A Part is an axis of a constant that belongs to a group.
+type Part struct {
+	Role Role `json:"role"`
+	// Value is the constant: a weight of the model, or what a Constant or a
+	// Transpose makes of one.
+	Value string `json:"value"`
+	Node  string `json:"node"` // that uses it
+	Op    string `json:"op"`
+	Axis  int    `json:"axis"`
+	// Channel has, for each index along the axis, the channel of the group that
+	// it belongs to, or -1.
+	Channel []int  `json:"-"`
+	output  string // first output of the node
+}
+
+// A Group is channels that can leave a model, each with all that is coupled to
+// it: the outputs of one layer, or of several whose outputs are added or
+// otherwise tied.
+type Group struct {
+	Name     string `json:"name"` // the weight of its first layer
+	Channels int    `json:"channels"`
+	// Width is how many outputs of the first layer a channel is: the size of a
+	// head, or 1.
+	Width int `json:"width"`
+	// Reason says why no channel can leave; empty for those that can.
+	Reason string `json:"reason,omitempty"`
+	// Parts are the constants that lose elements with a channel.
+	Parts []Part `json:"parts"`
+
+	classes []label
+}
+
+// Shapes says for which sizes of open extents a model is analysed: those of
+// [graph.InferOptions]. What they leave open gets two sizes in turn, and only
+// what is right for both is done.
+type Shapes struct {
+	Inputs map[string][]int // shapes of inputs by name
+	Dims   map[string]int   // sizes of symbolic extents
+}
+
+// Groups lists the channels of a model that can leave it, and those of layers
+// that cannot, with the reason. What no rule understands is taken for coupled
+// to something that stays.
+func Groups(m *graph.Model, s Shapes) ([]Group, error) {
+	a, err := analyse(m, s)
+	if err != nil {
+		return nil, err
+	}
+	return a.groups, nil
+}
+
+// An analysis is a model with what is coupled in it.
+type analysis struct {
+	*coupling
+	other  map[string]graph.Type // types for other sizes of what the model leaves open, nil where it leaves nothing
+	groups []Group
+}
+
+// analyse prepares a copy of the model and ties it. Nodes whose sizes cannot be
+// put right after channels are gone are found by a trial, and stay as they are.
+func analyse(m *graph.Model, s Shapes) (*analysis, error) {
+	m = prepared(m)
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	types, other, err := inferBoth(m, s)
+	if err != nil {
+		return nil, err
+	}
+	opaque := make(map[*graph.Node]string)
+	for {
+		a := &analysis{coupling: newCoupling(m, types, opaque), other: other}
+		a.group()
+		removed := make(map[label]bool)
+		for _, g := range a.groups {
+			if len(g.classes) > 1 {
+				removed[g.classes[0]] = true
+			}
+		}
+		a.spare(removed, nil)
+		err := a.trial(removed)
+		if err == nil {
+			return a, nil
+		}
+		if !a.giveUp(opaque, err) {
+			return nil, err
+		}
+	}
+}
+
+// giveUp adds to opaque the node whose sizes cannot be put right, and those
+// that tell the sizes that it was computed from. It reports failure where all
+// are there already.
+func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
+	if err.node == nil {
+		return false
+	}
+	before := len(opaque)
+	producer := make(map[string]*graph.Node)
+	for _, n := range a.m.Nodes {
+		for _, name := range n.Outputs {
+			producer[name] = n
+		}
+	}
+	opaque[err.node] = err.reason
+	seen := make(map[*graph.Node]bool)
+	var up func(n *graph.Node)
+	up = func(n *graph.Node) {
+		if n == nil || seen[n] {
+			return
+		}
+		seen[n] = true
+		if n.Op == "Shape" || n.Op == "Size" {
+			opaque[n] = fmt.Sprintf("%s depends on it: %s", err.node, err.reason)
+			return
+		}
+		for _, name := range n.Inputs {
+			if a.types[name].Const != nil {
+				up(producer[name])
+			}
+		}
+	}
+	up(err.node)
+	return len(opaque) > before
+}
+
+// prepared copies a model and makes weights of its Constant nodes.
+func prepared(m *graph.Model) *graph.Model {
+	m = m.Clone()
+	m.Packed = nil
+	m.Nodes = slices.DeleteFunc(m.Nodes, func(n *graph.Node) bool {
+		if n.Op != "Constant" || n.Domain != "" || len(n.Outputs) != 1 {
+			return false
+		}
+		t, err := n.Constant()
+		if err != nil || t.Sparse() != nil {
+			return false // inference says so, or leaves it
+		}
+		if m.Weights == nil {
+			m.Weights = make(map[string]*graph.Tensor)
+		}
+		m.Weights[n.Outputs[0]] = t
+		delete(m.Values, n.Outputs[0])
+		return true
+	})
+	return m
+}
+
+// inferBoth infers the types of a model, and where it leaves sizes open those
+// for other sizes.
+func inferBoth(m *graph.Model, s Shapes) (types, other map[string]graph.Type, err error) {
+	// Sizes to try: of the first axis, and of others.
+	tries := [][2]int{{2, 16}, {3, 24}, {2, 64}, {3, 96}, {1, 16}, {1, 24}, {1, 64}, {1, 96}, {1, 512}, {1, 576}}
+	open := false
+	for _, size := range tries {
+		o := graph.InferOptions{Shapes: maps.Clone(s.Inputs), Dims: s.Dims, Fold: ops.Eval, Open: true}
+		if o.Shapes == nil {
+			o.Shapes = make(map[string][]int)
+		}
+		open = bindOpen(m, &o, size)
+		t, e := graph.Infer(m, o)
+		switch {
+		case e != nil:
+			if err == nil {
+				err = e
+			}
+			if !open {
+				return nil, nil, e
+			}
+		case !open:
+			return t, nil, nil
+		case types == nil:
+			types = t
+		default:
+			return types, t, nil
+		}
+	}
+	if types == nil {
+		return nil, nil, fmt.Errorf("%w (no sizes that were tried for extents that the model leaves open fit: give them)", err)
+	}
+	return types, types, nil
+}
+
+// bindOpen gives sizes to extents of inputs that have none.
+func bindOpen(m *graph.Model, o *graph.InferOptions, size [2]int) (open bool) {
+	for _, v := range m.Inputs {
+		if o.Shapes[v.Name] != nil || v.Shape == nil {
+			continue
+		}
+		extents := make([]int, len(v.Shape))
+		for a, d := range v.Shape {
+			n, given := o.Dims[d.Symbol]
+			switch {
+			case d.Known():
+				extents[a] = d.Size
+			case given && d.Symbol != "":
+				extents[a] = n
+			default:
+				extents[a], open = size[min(a, 1)], true
+				if d.Symbol != "" && slices.ContainsFunc(m.Inputs, func(w *graph.Value) bool { return len(w.Shape) > 0 && w.Shape[0] == d }) {
+					extents[a] = size[0] // a batch may stand elsewhere in a state
+				}
+			}
+		}
+		o.Shapes[v.Name] = extents
+	}
+	return open
+}
+
+// group makes groups of the classes: outputs of layers that share one belong
+// together.
+func (a *analysis) group() {
+	// The parts of a group are joined by the classes of its outputs.
+	joined := make(map[label]label)
+	var root func(l label) label
+	root = func(l label) label {
+		up, ok := joined[l]
+		if !ok || up == l {
+			return l
+		}
+		up = root(up)
+		joined[l] = up
+		return up
+	}
+	labelsOf := func(p Part) index { return a.of(p.Value)[p.Axis] }
+	for _, p := range a.parts {
+		if p.Role != Out {
+			continue
+		}
+		first := label(-1)
+		for _, l := range labelsOf(p) {
+			l = a.find(l)
+			if _, ok := joined[l]; !ok {
+				joined[l] = l
+			}
+			if !a.free(l) {
+				continue
+			}
+			if first < 0 {
+				first = l
+			}
+			joined[root(l)] = root(first)
+		}
+	}
+	at := make(map[label]int)      // group by root
+	channel := make(map[label]int) // channel in its group by class
+	seen := make(map[place]bool)   // groups that stay
+	for _, p := range a.parts {    // in order of the first layer
+		if p.Role != Out {
+			continue
+		}
+		ix := labelsOf(p)
+		some := false
+		for _, l := range ix {
+			l = a.find(l)
+			if !a.free(l) {
+				continue
+			}
+			some = true
+			r := root(l)
+			g, ok := at[r]
+			if !ok {
+				g = len(a.groups)
+				at[r] = g
+				a.groups = append(a.groups, Group{Name: p.Value})
+			}
+			if _, ok := channel[l]; !ok {
+				channel[l] = len(a.groups[g].classes)
+				a.groups[g].classes = append(a.groups[g].classes, l)
+			}
+		}
+		if key := (place{p.Value, p.Axis}); !some && len(ix) > 0 && !seen[key] {
+			seen[key] = true
+			a.groups = append(a.groups, Group{Name: p.Value, Channels: len(ix), Width: 1, Reason: a.why[a.find(ix[0])], Parts: []Part{p}})
+		}
+	}
+	for i := range a.groups {
+		if g := &a.groups[i]; g.Reason == "" {
+			g.Channels = len(g.classes)
+		}
+	}
+	for _, p := range a.parts {
+		perGroup := make(map[int][]int)
+		for i, l := range labelsOf(p) {
+			l = a.find(l)
+			ch, ok := channel[l]
+			if !ok || !a.free(l) {
+				continue
+			}
+			g := at[root(l)]
+			if perGroup[g] == nil {
+				perGroup[g] = slices.Repeat([]int{-1}, len(labelsOf(p)))
+			}
+			perGroup[g][i] = ch
+		}
+		for _, g := range slices.Sorted(maps.Keys(perGroup)) {
+			q := p
+			q.Channel = perGroup[g]
+			group := &a.groups[g]
+			same := func(r Part) bool { return r.Role == q.Role && r.Value == q.Value && r.Axis == q.Axis }
+			if slices.ContainsFunc(group.Parts, same) {
+				continue // a weight that several nodes share
+			}
+			group.Parts = append(group.Parts, q)
+			if group.Width == 0 && q.Role == Out {
+				group.Width = count(q.Channel, 0)
+			}
+		}
+	}
+}
+
+// count returns how many elements of a list are v.
+func count(list []int, v int) int {
+	n := 0
+	for _, x := range list {
+		if x == v {
+			n++
+		}
+	}
+	return n
+}
+
+// spare takes classes out of removed so that no axis is emptied: of each axis
+// that would be, the one of the highest score, or the last one where there are
+// no scores.
+func (a *analysis) spare(removed map[label]bool, score map[label]float64) {
+	for _, name := range slices.Sorted(maps.Keys(a.labels)) {
+		for _, ix := range a.labels[name] {
+			best := label(-1)
+			for _, l := range ix {
+				l = a.find(l)
+				if !removed[l] {
+					best = -1
+					break
+				}
+				if best < 0 || score[l] >= score[best] {
+					best = l
+				}
+			}
+			if best >= 0 {
+				delete(removed, best)
+			}
+		}
+	}
+}
