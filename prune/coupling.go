@@ -37,6 +37,7 @@ type coupling struct {
 	// axes along which batches of activations are multiplied are marked.
 	searching bool
 	batched   map[label]bool
+	merged    []merging
 	heads     map[place]bool // found by searching
 }
 
@@ -50,6 +51,12 @@ type index []label
 type place struct {
 	value string
 	axis  int
+}
+
+// A merging is labels of which a reshape makes those of one axis.
+type merging struct {
+	to   index
+	from []index
 }
 
 // A weighted is an input that a node multiplies by a constant weight and sums
@@ -73,17 +80,34 @@ type join struct {
 // understood. Types are those of all values, with constants.
 func newCoupling(m *graph.Model, types map[string]graph.Type, opaque map[*graph.Node]string) *coupling {
 	search := tie(m, types, opaque, nil)
+	// Keys may be repeated for several heads of queries before they are used.
+	for _, mg := range slices.Backward(search.merged) {
+		if search.anyBatched(mg.to) {
+			for _, ix := range mg.from {
+				search.batch(ix)
+			}
+		}
+	}
 	heads := make(map[place]bool)
 	for value, axes := range search.labels {
 		for a, ix := range axes {
-			for _, l := range ix {
-				if search.batched[search.find(l)] {
-					heads[place{value, a}] = true
-				}
+			if search.anyBatched(ix) {
+				heads[place{value, a}] = true
 			}
 		}
 	}
 	return tie(m, types, opaque, heads)
+}
+
+// batch marks an axis along which batches of activations are multiplied.
+func (c *coupling) batch(ix index) {
+	for _, l := range ix {
+		c.batched[c.find(l)] = true
+	}
+}
+
+func (c *coupling) anyBatched(ix index) bool {
+	return slices.ContainsFunc(ix, func(l label) bool { return c.batched[c.find(l)] })
 }
 
 // tie runs the rules of all nodes. Without heads it searches for them.
@@ -133,7 +157,7 @@ func (c *coupling) apply(n *graph.Node) string {
 		if _, ok := c.types[name]; name != "" && !ok {
 			return "the shape of an output depends on what a run computes"
 		}
-		if i > 0 && name != "" && n.Op != "Split" {
+		if i > 0 && name != "" && n.Op != "Split" && n.Op != "Dropout" {
 			return "it has several outputs"
 		}
 	}

@@ -69,7 +69,7 @@ func reshapeRule(c *coupling, n *graph.Node) string {
 	for a, ix := range x {
 		list := of(a, in)
 		if len(list) == 0 {
-			c.pinHere("drops or adds it", ix)
+			c.pinHere("reshapes an axis of a single one", ix)
 			continue
 		}
 		c.divide(ix, list, head)
@@ -84,6 +84,11 @@ func reshapeRule(c *coupling, n *graph.Node) string {
 			axes[a] = list[0].labels
 		case c.searching:
 			axes[a] = c.fresh(d)
+			mg := merging{to: axes[a]}
+			for _, f := range list {
+				mg.from = append(mg.from, f.labels)
+			}
+			c.merged = append(c.merged, mg)
 		default:
 			axes[a] = c.merge(d, list)
 		}

@@ -196,14 +196,8 @@ func matMulRule(c *coupling, n *graph.Node) string {
 		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(1), xAxis: lb, w: n.Input(0), wAxis: la + 1, wOut: la})
 	default:
 		c.joins = append(c.joins, join{n, [2]place{{n.Input(0), la + 1}, {n.Input(1), lb}}})
-		if c.searching {
-			for _, batch := range [][]index{a[:la], b[:lb]} {
-				for _, ix := range batch {
-					for _, l := range ix {
-						c.batched[c.find(l)] = true
-					}
-				}
-			}
+		for _, ix := range slices.Concat(a[:la], b[:lb]) {
+			c.batch(ix)
 		}
 	}
 	out := c.broadcast(len(c.shape(n.Outputs[0]))-2, a[:la], b[:lb])
@@ -328,7 +322,11 @@ func pointwise(c *coupling, n *graph.Node) string {
 			c.vector(name, rank)
 		}
 	}
-	return c.set(c.broadcast(rank, values...)...)
+	out := c.broadcast(rank, values...)
+	if len(n.Outputs) > 1 && n.Outputs[1] != "" {
+		c.labels[n.Outputs[1]] = out // the mask of a Dropout
+	}
+	return c.set(out...)
 }
 
 // vector notes a constant that an Add puts on an axis as a bias, if it has only

@@ -3,11 +3,12 @@ package prune_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nnz-dev/nnz/bench/verify"
@@ -21,53 +22,80 @@ import (
 // largestFile is how large a model is that every test run shrinks, in bytes.
 const largestFile = 3 << 20
 
-// TestShrinkFiles prunes channels of all models of the reference files, in turn
-// by magnitude and at random, and compares what is left with the masked model.
-func TestShrinkFiles(t *testing.T) {
+// modelFiles lists the models of the reference files up to a size, by the
+// folders that they are in.
+func modelFiles(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
 	dir := testdata.Dir(t)
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "model.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	shrunk := 0
-	for _, file := range files {
-		sub := filepath.Dir(file)
-		name, _ := filepath.Rel(dir, sub)
-		if filepath.Dir(name) == "conformance" {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			if info, err := os.Stat(file); err != nil || info.Size() > largestFile {
-				t.Skipf("larger than %d bytes", largestFile)
+	files := make(map[string]string)
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join(dir, folder), func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "model.onnx" {
+				return err
 			}
+			info, err := d.Info()
+			name, _ := filepath.Rel(dir, filepath.Dir(file))
+			if err == nil && info.Size() <= largestFile {
+				files[filepath.ToSlash(name)] = file
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(files) == 0 {
+		t.Fatal("no models")
+	}
+	return files
+}
+
+// TestGroupsOfEveryFile ties all models there are, those of single operators
+// too: they have groups, or an error says why not.
+func TestGroupsOfEveryFile(t *testing.T) {
+	refused := 0
+	files := modelFiles(t, "conformance")
+	for name, file := range files {
+		m, err := loader.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := prune.Groups(m, prune.Shapes{}); err != nil {
+			t.Logf("%s: %v", name, err)
+			refused++
+		}
+	}
+	if refused > len(files)/20 {
+		t.Errorf("%d of %d models have no groups", refused, len(files))
+	}
+}
+
+// TestShrinkFiles prunes channels of all networks of the reference files and
+// compares what is left with the masked model: by magnitude, at random, and with
+// only the rows of weights set to zero, so that channels hold constants.
+func TestShrinkFiles(t *testing.T) {
+	for name, file := range modelFiles(t, "exported", "trained", "models", "mlperf_tiny") {
+		t.Run(name, func(t *testing.T) {
 			m, err := loader.Load(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			inputs := readInputs(t, m, filepath.Join(sub, "test_data_set_0"))
 			groups, err := prune.Groups(m, prune.Shapes{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			free := 0
-			for _, g := range groups {
-				if g.Reason == "" {
-					free++
+			if !slices.ContainsFunc(groups, func(g prune.Group) bool { return g.Reason == "" }) {
+				if !strings.Contains(name, "int8") && !slices.Contains(staying, name) {
+					t.Errorf("no channel may go: %+v", groups)
 				}
-			}
-			t.Logf("%d of %d groups may go", free, len(groups))
-			for _, g := range groups {
-				t.Logf("    %s: %d x %d %s, %d parts", g.Name, g.Channels, g.Width, g.Reason, len(g.Parts))
-			}
-			if free == 0 {
 				return
 			}
-			shrunk++
-			for _, o := range []prune.ChannelOptions{
-				{Sparsity: 0.5, Scope: prune.Local},
-				{Sparsity: 0.3, Scope: prune.Global, Score: random, RoundTo: 4},
+			inputs := readInputs(t, m, filepath.Join(filepath.Dir(file), "test_data_set_0"))
+			for what, o := range map[string]prune.ChannelOptions{
+				"local magnitude": {Sparsity: 0.5, Norm: prune.L2},
+				"global random":   {Sparsity: 0.3, Scope: prune.Global, Score: random, RoundTo: 4},
 			} {
-				masked, _, err := prune.Channels(m, o)
+				masked, mr, err := prune.Channels(m, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -75,22 +103,70 @@ func TestShrinkFiles(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.ParametersAfter >= r.ParametersBefore {
-					t.Errorf("%d parameters before, %d after", r.ParametersBefore, r.ParametersAfter)
+				for i, g := range r.Groups {
+					if g.After > mr.Groups[i].After {
+						t.Errorf("%s: %d of %d channels of %s are left, expected %d", what, g.After, g.Before, g.Name, mr.Groups[i].After)
+					}
 				}
-				want := run(t, masked, inputs)
-				got := run(t, small, inputs)
-				d := difference(t, m, got, want)
-				t.Logf("%g: %d of %d parameters are left, difference %.2g", o.Sparsity, r.ParametersAfter, r.ParametersBefore, d)
-				if d > 1e-4 {
-					t.Errorf("outputs differ by %g of the largest", d)
-				}
+				compare(t, what, masked, small, r, inputs)
 			}
+			masked := maskRows(m, groups)
+			small, r, err := prune.Shrink(masked, prune.ShrinkOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "rows", masked, small, r, inputs)
 		})
 	}
-	if shrunk == 0 {
-		t.Error("no model had channels that may go")
+}
+
+// staying are networks of which no channel may go: what their layers make is
+// normalised over, goes into recurrent layers, or is of integers.
+var staying = []string{
+	"exported/lstm_gru_tagger_tiny", "exported/tcn_tiny", "models/dtln_2", "models/mnist_quantized_connxr", "models/tract_byte_bidi_lstm",
+}
+
+func compare(t *testing.T, what string, masked, small *graph.Model, r prune.ShrinkReport, inputs map[string]*graph.Tensor) {
+	t.Helper()
+	d := difference(t, masked, run(t, small, inputs), run(t, masked, inputs))
+	t.Logf("%s: %d of %d parameters are left, difference %.2g", what, r.ParametersAfter, r.ParametersBefore, d)
+	if !(d <= 1e-4) {
+		t.Errorf("%s: outputs differ by %g of the largest", what, d)
 	}
+	if what != "rows" && r.ParametersAfter >= r.ParametersBefore {
+		t.Errorf("%s: %d parameters before, %d after", what, r.ParametersBefore, r.ParametersAfter)
+	}
+}
+
+// maskRows sets to zero the rows of some channels' weights, but neither biases
+// nor what reads the channels.
+func maskRows(m *graph.Model, groups []prune.Group) *graph.Model {
+	r := rand.New(rand.NewPCG(3, 4))
+	out := m.Clone()
+	for _, g := range groups {
+		zero := make([]bool, g.Channels)
+		for ch := range zero {
+			zero[ch] = r.IntN(3) == 0
+		}
+		for _, p := range g.Parts {
+			w := out.Weights[p.Value]
+			if p.Role != prune.Out || p.Channel == nil || w == nil {
+				continue
+			}
+			values := slices.Clone(w.Floats())
+			inner := 1
+			for _, d := range w.Shape[p.Axis+1:] {
+				inner *= d
+			}
+			for i := range values {
+				if ch := p.Channel[i/inner%w.Shape[p.Axis]]; ch >= 0 && zero[ch] {
+					values[i] = 0
+				}
+			}
+			out.Weights[p.Value] = graph.FromFloats(w.Shape, values)
+		}
+	}
+	return out
 }
 
 func random(_ *graph.Model, g prune.Group) ([]float64, error) {

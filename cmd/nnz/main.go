@@ -32,6 +32,7 @@ const (
 type commands struct {
 	Inspect inspectCmd `cmd:"" help:"Show a model's layers: shapes, zeros, block structure, and the kernels they would run on."`
 	Prune   pruneCmd   `cmd:"" help:"Set the least important weights of a model to zero."`
+	Shrink  shrinkCmd  `cmd:"" help:"Take channels that do nothing out of a model: the same outputs from a smaller file."`
 	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
 	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`

@@ -8,16 +8,17 @@ import (
 
 // pruneCmd sets weights of a model to zero.
 type pruneCmd struct {
-	Model       string    `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
-	Sparsity    float64   `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
-	Method      string    `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
-	Scope       string    `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`
-	Granularity string    `default:"weight" help:"What goes as a whole: weight, or a block of outputs x inputs such as 4x1."`
-	Norm        string    `default:"l1" enum:"l1,l2" help:"How a block is measured: l1 or l2."`
-	Include     []string  `placeholder:"PATTERN" help:"Only layers whose weight, node or operator matches; * stands for anything."`
-	Exclude     []string  `placeholder:"PATTERN" help:"Not the layers that match."`
-	KeepEnds    bool      `help:"Leave the first convolution and the last layer as they are."`
-	Out         saveFlags `embed:""`
+	Model       string       `arg:"" help:"ONNX or .nnz file, or builtin:NAME."`
+	Sparsity    float64      `required:"" placeholder:"0.9" help:"Fraction of the weights that are zero afterwards."`
+	Method      string       `default:"magnitude" enum:"magnitude" help:"How weights are judged: ${enum}."`
+	Scope       string       `default:"global" enum:"global,local" help:"Whether weights compete with those of all layers (global) or of their own (local)."`
+	Granularity string       `default:"weight" help:"What goes as a whole: weight, a block of outputs x inputs such as 4x1, or channel, with all that is coupled to it."`
+	Norm        string       `default:"l1" enum:"l1,l2" help:"How a block is measured: l1 or l2."`
+	Include     []string     `placeholder:"PATTERN" help:"Only layers whose weight, node or operator matches; * stands for anything."`
+	Exclude     []string     `placeholder:"PATTERN" help:"Not the layers that match."`
+	KeepEnds    bool         `help:"Leave the first convolution and the last layer as they are."`
+	Channels    channelFlags `embed:""`
+	Out         saveFlags    `embed:""`
 	jsonFlag
 }
 
@@ -58,6 +59,9 @@ func (c *pruneCmd) options() (prune.Options, error) {
 }
 
 func (c *pruneCmd) Run(e *env) error {
+	if c.Granularity == channelGranularity {
+		return c.pruneChannels(e)
+	}
 	o, err := c.options()
 	if err != nil {
 		return err
