@@ -32,6 +32,7 @@ type coupling struct {
 	weighted []weighted
 	joins    []join
 	parts    []Part
+	refused  []Group // layers that are not understood
 
 	// With heads unknown, reshapes tie nothing that they split or merge, and
 	// axes along which batches of activations are multiplied are marked.
@@ -170,6 +171,9 @@ func (c *coupling) apply(n *graph.Node) string {
 // opaque pins all that a node touches.
 func (c *coupling) opaque(n *graph.Node, reason string) {
 	reason = fmt.Sprintf("%s: %s", n, reason)
+	if w, channels := c.layer(n); channels > 0 {
+		c.refused = append(c.refused, Group{Name: w, Channels: channels, Width: 1, Reason: reason})
+	}
 	for _, name := range n.Uses() {
 		for _, ix := range c.of(name) {
 			c.pin(ix, reason)
@@ -185,6 +189,32 @@ func (c *coupling) opaque(n *graph.Node, reason string) {
 		}
 		c.labels[name] = c.fixed(t.Shape, reason)
 	}
+}
+
+// layer returns the weight of a node that makes channels of others, and how many
+// it makes, 0 for any other node.
+func (c *coupling) layer(n *graph.Node) (weight string, channels int) {
+	axis := -1
+	switch n.Op {
+	case "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv":
+		axis = 1
+	case "Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", "Einsum", "LSTM", "GRU", "RNN":
+	default:
+		return "", 0
+	}
+	for _, name := range n.Inputs {
+		w := c.types[name].Const
+		if w == nil || len(w.Shape) < 2 {
+			continue
+		}
+		for _, out := range n.Outputs {
+			y := c.types[out].Shape
+			if a, ok := axisOf(axis, len(y)); ok {
+				return name, y[a]
+			}
+		}
+	}
+	return "", 0
 }
 
 // of returns the labels of a value, nil where its type is not known. Those of

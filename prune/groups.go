@@ -307,6 +307,7 @@ func (a *analysis) group() {
 			g.Channels = len(g.classes)
 		}
 	}
+	a.groups = append(a.groups, a.refused...)
 	for _, p := range a.parts {
 		perGroup := make(map[int][]int)
 		for i, l := range labelsOf(p) {
@@ -331,21 +332,25 @@ func (a *analysis) group() {
 			}
 			group.Parts = append(group.Parts, q)
 			if group.Width == 0 && q.Role == Out {
-				group.Width = count(q.Channel, 0)
+				group.Width = a.width(q, group.classes[0])
 			}
 		}
 	}
 }
 
-// count returns how many elements of a list are v.
-func count(list []int, v int) int {
-	n := 0
-	for _, x := range list {
-		if x == v {
-			n++
+// width counts the outputs of a layer that belong to a class.
+func (a *analysis) width(p Part, class label) int {
+	widest := 0
+	for _, ix := range a.labels[p.output] {
+		n := 0
+		for _, l := range ix {
+			if a.find(l) == class {
+				n++
+			}
 		}
+		widest = max(widest, n)
 	}
-	return n
+	return widest
 }
 
 // spare takes classes out of removed so that no axis is emptied: of each axis

@@ -84,7 +84,7 @@ func (a *analysis) resize(removed map[label]bool) (*resizing, *sizeError) {
 
 // kept returns which indices of an axis are left, nil for all.
 func (r *resizing) kept(ix index) []int {
-	var kept []int
+	kept := make([]int, 0, len(ix)) // not nil
 	for i, l := range ix {
 		if !r.removed[r.a.find(l)] {
 			kept = append(kept, i)

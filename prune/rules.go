@@ -499,7 +499,7 @@ func splitRule(c *coupling, n *graph.Node) string {
 }
 
 // A cutting is what a Slice takes of an axis: those from start on and before
-// end, of size elements, in steps of one.
+// end, in steps of one, by an entry of its parameters.
 type cutting struct{ entry, axis, start, end int }
 
 // cuttings resolves a Slice of a value of shape x whose parameters are
@@ -523,7 +523,7 @@ func cuttings(n *graph.Node, opset int, param func(i int) []int, x []int) (cuts 
 			continue
 		}
 		start, end := bound(starts[i], x[a]), bound(ends[i], x[a])
-		cuts = append(cuts, cutting{i, a, start, max(start, end)})
+		cuts = append(cuts, cutting{i, a, start, end})
 	}
 	return cuts, others, starts != nil
 }
@@ -562,7 +562,7 @@ func sliceRule(c *coupling, n *graph.Node) string {
 	}
 	out := slices.Clone(x)
 	for _, k := range cuts {
-		out[k.axis] = x[k.axis][k.start:k.end]
+		out[k.axis] = x[k.axis][k.start:max(k.start, k.end)]
 	}
 	for _, a := range others {
 		c.pinHere("takes every so manieth of it", x[a])

@@ -93,7 +93,7 @@ func TestShrinkFiles(t *testing.T) {
 			inputs := readInputs(t, m, filepath.Join(filepath.Dir(file), "test_data_set_0"))
 			for what, o := range map[string]prune.ChannelOptions{
 				"local magnitude": {Sparsity: 0.5, Norm: prune.L2},
-				"global random":   {Sparsity: 0.3, Scope: prune.Global, Score: random, RoundTo: 4},
+				"global random":   {Sparsity: 0.3, Scope: prune.Global, Score: seeded(1), RoundTo: 4},
 			} {
 				masked, mr, err := prune.Channels(m, o)
 				if err != nil {
@@ -110,7 +110,7 @@ func TestShrinkFiles(t *testing.T) {
 				}
 				compare(t, what, masked, small, r, inputs)
 			}
-			masked := maskRows(m, groups)
+			masked := maskRows(m, groups, 4)
 			small, r, err := prune.Shrink(masked, prune.ShrinkOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -140,8 +140,8 @@ func compare(t *testing.T, what string, masked, small *graph.Model, r prune.Shri
 
 // maskRows sets to zero the rows of some channels' weights, but neither biases
 // nor what reads the channels.
-func maskRows(m *graph.Model, groups []prune.Group) *graph.Model {
-	r := rand.New(rand.NewPCG(3, 4))
+func maskRows(m *graph.Model, groups []prune.Group, seed uint64) *graph.Model {
+	r := rand.New(rand.NewPCG(3, seed))
 	out := m.Clone()
 	for _, g := range groups {
 		zero := make([]bool, g.Channels)
@@ -169,15 +169,6 @@ func maskRows(m *graph.Model, groups []prune.Group) *graph.Model {
 	return out
 }
 
-func random(_ *graph.Model, g prune.Group) ([]float64, error) {
-	r := rand.New(rand.NewPCG(1, uint64(g.Channels)))
-	s := make([]float64, g.Channels)
-	for i := range s {
-		s[i] = r.Float64()
-	}
-	return s, nil
-}
-
 // readInputs reads the inputs of a data set, by name or by number.
 func readInputs(t *testing.T, m *graph.Model, dir string) map[string]*graph.Tensor {
 	t.Helper()
@@ -195,8 +186,10 @@ func readInputs(t *testing.T, m *graph.Model, dir string) map[string]*graph.Tens
 	return inputs
 }
 
+type tensor = runtime.Tensor
+
 // run computes the outputs of a model.
-func run(t *testing.T, m *graph.Model, inputs map[string]*graph.Tensor) map[string]runtime.Tensor {
+func run(t *testing.T, m *graph.Model, inputs map[string]*graph.Tensor) map[string]tensor {
 	t.Helper()
 	shapes := make(map[string][]int)
 	for name, x := range inputs {
@@ -220,7 +213,7 @@ func run(t *testing.T, m *graph.Model, inputs map[string]*graph.Tensor) map[stri
 	if err := s.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	out := make(map[string]runtime.Tensor)
+	out := make(map[string]tensor)
 	for _, v := range m.Outputs {
 		x, err := s.Output(v.Name)
 		if err != nil {
@@ -234,7 +227,7 @@ func run(t *testing.T, m *graph.Model, inputs map[string]*graph.Tensor) map[stri
 
 // difference returns the largest difference of outputs, as a fraction of the
 // largest element of each.
-func difference(t *testing.T, m *graph.Model, got, want map[string]runtime.Tensor) float64 {
+func difference(t *testing.T, m *graph.Model, got, want map[string]tensor) float64 {
 	t.Helper()
 	worst := 0.0
 	for _, v := range m.Outputs {
