@@ -26,7 +26,7 @@ type ChannelOptions struct {
 	// smallest go. Nil is the magnitude, see [Magnitudes]. Under scope Global the
 	// scores of a group are divided by their mean, so that groups whose weights
 	// are larger do not always win.
-	Score func(m *graph.Model, g Group) ([]float64, error)
+	Score func(g Group) ([]float64, error)
 	// Include and Exclude select groups as [Options] has it for layers, by the
 	// names of the weights and nodes that make their channels. A group goes by
 	// what any of them matches.
@@ -89,7 +89,7 @@ func (a *analysis) choose(o ChannelOptions) (map[label]bool, error) {
 	score := make(map[label]float64)
 	var all [][]candidate // by scope
 	for i, g := range groups {
-		s, err := o.scores(a, g)
+		s, err := o.scores(g)
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +182,7 @@ func (a *analysis) chosen(o ChannelOptions) ([]*Group, error) {
 		included, excluded := len(in) == 0, false
 		for _, p := range g.Parts {
 			if p.Role == Out {
-				l := Layer{Weight: p.Value, Node: p.Node, Kind: p.Op}
+				l := Layer{Weight: p.Value, Node: p.name, Kind: p.Op}
 				included = included || l.matches(in)
 				excluded = excluded || l.matches(ex)
 			}
@@ -201,12 +201,12 @@ func (a *analysis) chosen(o ChannelOptions) ([]*Group, error) {
 }
 
 // scores returns the scores of a group's channels.
-func (o ChannelOptions) scores(a *analysis, g *Group) ([]float64, error) {
+func (o ChannelOptions) scores(g *Group) ([]float64, error) {
 	judge := o.Score
 	if judge == nil {
-		judge = func(_ *graph.Model, g Group) ([]float64, error) { return a.magnitudes(g, o.Norm), nil }
+		judge = func(g Group) ([]float64, error) { return Magnitudes(g, o.Norm), nil }
 	}
-	s, err := judge(a.m, *g)
+	s, err := judge(*g)
 	if err != nil {
 		return nil, err
 	}
@@ -229,31 +229,22 @@ func (o ChannelOptions) scores(a *analysis, g *Group) ([]float64, error) {
 	return s, nil
 }
 
-// magnitudes returns the norm of all weights that a channel is coupled to, rows
+// Magnitudes returns the norm of all weights that a channel is coupled to, rows
 // and columns, the scales of normalisations with them; biases and statistics are
 // left out.
-func (a *analysis) magnitudes(g Group, norm Norm) []float64 {
+func Magnitudes(g Group, norm Norm) []float64 {
 	score := make([]float64, g.Channels)
 	for _, p := range g.Parts {
 		if p.Role == Bias || p.Role == Statistic {
 			continue
 		}
-		t := a.types[p.Value].Const
-		inner, n := 1, t.Shape[p.Axis]
-		for _, d := range t.Shape[p.Axis+1:] {
-			inner *= d
-		}
-		for i, v := range t.Floats() {
-			ch := p.Channel[i/inner%n]
-			if ch < 0 {
-				continue
-			}
+		p.Each(func(ch int, v float32) {
 			if norm == L2 {
 				score[ch] += float64(v) * float64(v)
 			} else {
 				score[ch] += math.Abs(float64(v))
 			}
-		}
+		})
 	}
 	if norm == L2 {
 		for i := range score {

@@ -21,8 +21,9 @@ import (
 // concatenations, slices, channel shuffles and flattened images need no rules
 // of their own for what is coupled in part.
 type coupling struct {
-	m     *graph.Model
-	types map[string]graph.Type
+	m        *graph.Model
+	types    map[string]graph.Type
+	producer map[string]*graph.Node // of each value that a node makes
 
 	parent []label
 	why    []string           // reason why a class stays, at its root; empty where it may go
@@ -114,8 +115,13 @@ func (c *coupling) anyBatched(ix index) bool {
 // tie runs the rules of all nodes. Without heads it searches for them.
 func tie(m *graph.Model, types map[string]graph.Type, opaque map[*graph.Node]string, heads map[place]bool) *coupling {
 	c := &coupling{
-		m: m, types: types, labels: make(map[string][]index),
+		m: m, types: types, producer: make(map[string]*graph.Node), labels: make(map[string][]index),
 		searching: heads == nil, batched: make(map[label]bool), heads: heads,
+	}
+	for _, n := range m.Nodes {
+		for _, name := range n.Outputs {
+			c.producer[name] = n
+		}
 	}
 	for _, v := range m.Inputs {
 		if t, ok := types[v.Name]; ok {
@@ -340,7 +346,11 @@ func (c *coupling) pinHere(reason string, ix ...index) {
 	}
 }
 
-// part notes an axis of a weight of the node.
-func (c *coupling) part(role Role, weight string, axis int) {
-	c.parts = append(c.parts, Part{Role: role, Value: weight, Node: c.node.Name, Op: c.node.Op, Axis: axis, output: c.node.Outputs[0]})
+// part notes an axis of a constant of the node, and the axis of the activation
+// that goes with it, if there is one.
+func (c *coupling) part(role Role, at, activation place) {
+	c.parts = append(c.parts, Part{
+		Role: role, Value: at.value, Axis: at.axis, Node: c.node.String(), Op: c.node.Op, name: c.node.Name, Constant: c.types[at.value].Const,
+		Activation: activation.value, ActivationAxis: activation.axis,
+	})
 }

@@ -29,16 +29,38 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // A Part is an axis of a constant that belongs to a group.
 type Part struct {
 	Role Role `json:"role"`
-	// Value is the constant: a weight of the model, or what a Constant or a
+	// Value is the constant: a weight of the model, or what a Constant node or a
 	// Transpose makes of one.
 	Value string `json:"value"`
+	Axis  int    `json:"axis"`
 	Node  string `json:"node"` // that uses it
 	Op    string `json:"op"`
-	Axis  int    `json:"axis"`
+	// Constant is the elements of Value.
+	Constant *graph.Tensor `json:"-"`
 	// Channel has, for each index along the axis, the channel of the group that
 	// it belongs to, or -1.
-	Channel []int  `json:"-"`
-	output  string // first output of the node
+	Channel []int `json:"-"`
+	// Activation is what the layer makes (Out), or reads (In) after whatever comes
+	// before, as a Relu; empty for other roles. ActivationChannel is the same as
+	// Channel for its axis.
+	Activation        string `json:"activation,omitempty"`
+	ActivationAxis    int    `json:"activation_axis,omitempty"`
+	ActivationChannel []int  `json:"-"`
+
+	name string // of the node, which may have none
+}
+
+// Each visits the elements of a part that belong to channels of its group.
+func (p Part) Each(visit func(channel int, value float32)) {
+	inner, n := 1, p.Constant.Shape[p.Axis]
+	for _, d := range p.Constant.Shape[p.Axis+1:] {
+		inner *= d
+	}
+	for i, v := range p.Constant.Floats() {
+		if ch := p.Channel[i/inner%n]; ch >= 0 {
+			visit(ch, v)
+		}
+	}
 }
 
 // A Group is channels that can leave a model, each with all that is coupled to
@@ -50,7 +72,7 @@ type Group struct {
 	// Width is how many outputs of the first layer a channel is: the size of a
 	// head, or 1.
 	Width int `json:"width"`
-	// Reason says why no channel can leave; empty for those that can.
+	// Reason says why no channel can leave; empty where they can.
 	Reason string `json:"reason,omitempty"`
 	// Parts are the constants that lose elements with a channel.
 	Parts []Part `json:"parts"`
@@ -95,6 +117,9 @@ func analyse(m *graph.Model, s Shapes) (*analysis, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := bounded(types); err != nil {
+		return nil, err
+	}
 	opaque := make(map[*graph.Node]string)
 	for {
 		a := &analysis{coupling: newCoupling(m, types, opaque), other: other}
@@ -116,19 +141,28 @@ func analyse(m *graph.Model, s Shapes) (*analysis, error) {
 	}
 }
 
+// bounded checks that what is analysed fits in memory.
+func bounded(types map[string]graph.Type) error {
+	const most = 1 << 27
+	n := 0
+	for _, t := range types {
+		for _, d := range t.Shape {
+			if n += d; n > most || d > most {
+				return fmt.Errorf("the axes of the model's values have more than %d indices", most)
+			}
+		}
+	}
+	return nil
+}
+
 // giveUp adds to opaque the node whose sizes cannot be put right, and those
 // that tell the sizes that it was computed from. It reports failure where all
 // are there already.
 func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
-	if err.node == nil {
-		return false
-	}
+	const most = 256 // nodes; each costs an analysis
 	before := len(opaque)
-	producer := make(map[string]*graph.Node)
-	for _, n := range a.m.Nodes {
-		for _, name := range n.Outputs {
-			producer[name] = n
-		}
+	if err.node == nil || before > most {
+		return false
 	}
 	opaque[err.node] = err.reason
 	seen := make(map[*graph.Node]bool)
@@ -144,7 +178,7 @@ func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
 		}
 		for _, name := range n.Inputs {
 			if a.types[name].Const != nil {
-				up(producer[name])
+				up(a.producer[name])
 			}
 		}
 	}
@@ -235,57 +269,50 @@ func bindOpen(m *graph.Model, o *graph.InferOptions, size [2]int) (open bool) {
 	return open
 }
 
-// group makes groups of the classes: outputs of layers that share one belong
-// together.
-func (a *analysis) group() {
-	// The parts of a group are joined by the classes of its outputs.
-	joined := make(map[label]label)
-	var root func(l label) label
-	root = func(l label) label {
-		up, ok := joined[l]
+// A forest joins classes.
+type forest map[label]label
+
+func (f forest) root(l label) label {
+	for {
+		up, ok := f[l]
 		if !ok || up == l {
 			return l
 		}
-		up = root(up)
-		joined[l] = up
-		return up
+		if top, ok := f[up]; ok {
+			f[l] = top
+		}
+		l = up
 	}
-	labelsOf := func(p Part) index { return a.of(p.Value)[p.Axis] }
+}
+
+// group makes groups of the classes: outputs of layers that share one belong
+// together.
+func (a *analysis) group() {
+	joined := make(forest)
 	for _, p := range a.parts {
 		if p.Role != Out {
 			continue
 		}
-		first := label(-1)
-		for _, l := range labelsOf(p) {
-			l = a.find(l)
-			if _, ok := joined[l]; !ok {
-				joined[l] = l
-			}
-			if !a.free(l) {
-				continue
-			}
-			if first < 0 {
-				first = l
-			}
-			joined[root(l)] = root(first)
+		free := a.classes(p)
+		for _, l := range free {
+			joined[joined.root(l)] = joined.root(free[0])
 		}
 	}
 	at := make(map[label]int)      // group by root
-	channel := make(map[label]int) // channel in its group by class
+	channel := make(map[label]int) // channel in its group, by class
 	seen := make(map[place]bool)   // groups that stay
-	for _, p := range a.parts {    // in order of the first layer
+	for _, p := range a.parts {
 		if p.Role != Out {
 			continue
 		}
-		ix := labelsOf(p)
-		some := false
-		for _, l := range ix {
-			l = a.find(l)
-			if !a.free(l) {
-				continue
-			}
-			some = true
-			r := root(l)
+		free := a.classes(p)
+		ix := a.of(p.Value)[p.Axis]
+		if key := (place{p.Value, p.Axis}); len(free) == 0 && !seen[key] {
+			seen[key] = true
+			a.groups = append(a.groups, Group{Name: p.Value, Channels: len(ix), Width: 1, Reason: a.why[a.find(ix[0])], Parts: []Part{p}})
+		}
+		for _, l := range free {
+			r := joined.root(l)
 			g, ok := at[r]
 			if !ok {
 				g = len(a.groups)
@@ -293,64 +320,68 @@ func (a *analysis) group() {
 				a.groups = append(a.groups, Group{Name: p.Value})
 			}
 			if _, ok := channel[l]; !ok {
-				channel[l] = len(a.groups[g].classes)
+				channel[l] = a.groups[g].Channels
+				a.groups[g].Channels++
 				a.groups[g].classes = append(a.groups[g].classes, l)
 			}
 		}
-		if key := (place{p.Value, p.Axis}); !some && len(ix) > 0 && !seen[key] {
-			seen[key] = true
-			a.groups = append(a.groups, Group{Name: p.Value, Channels: len(ix), Width: 1, Reason: a.why[a.find(ix[0])], Parts: []Part{p}})
-		}
 	}
-	for i := range a.groups {
-		if g := &a.groups[i]; g.Reason == "" {
-			g.Channels = len(g.classes)
-		}
-	}
-	a.groups = append(a.groups, a.refused...)
 	for _, p := range a.parts {
-		perGroup := make(map[int][]int)
-		for i, l := range labelsOf(p) {
-			l = a.find(l)
-			ch, ok := channel[l]
-			if !ok || !a.free(l) {
-				continue
+		// A part may belong to several groups, whose outputs are concatenated.
+		of := make(map[int]bool)
+		for _, l := range a.classes(p) {
+			if g, ok := at[joined.root(l)]; ok {
+				of[g] = true
 			}
-			g := at[root(l)]
-			if perGroup[g] == nil {
-				perGroup[g] = slices.Repeat([]int{-1}, len(labelsOf(p)))
-			}
-			perGroup[g][i] = ch
 		}
-		for _, g := range slices.Sorted(maps.Keys(perGroup)) {
-			q := p
-			q.Channel = perGroup[g]
+		for _, g := range slices.Sorted(maps.Keys(of)) {
 			group := &a.groups[g]
+			q := p
+			q.Channel = group.channels(a, a.of(p.Value)[p.Axis], channel)
+			if p.Activation != "" {
+				q.ActivationChannel = group.channels(a, a.of(p.Activation)[p.ActivationAxis], channel)
+			}
 			same := func(r Part) bool { return r.Role == q.Role && r.Value == q.Value && r.Axis == q.Axis }
 			if slices.ContainsFunc(group.Parts, same) {
 				continue // a weight that several nodes share
 			}
 			group.Parts = append(group.Parts, q)
 			if group.Width == 0 && q.Role == Out {
-				group.Width = a.width(q, group.classes[0])
+				for _, ch := range q.ActivationChannel {
+					if ch == 0 {
+						group.Width++
+					}
+				}
 			}
 		}
 	}
+	a.groups = append(a.groups, a.refused...)
 }
 
-// width counts the outputs of a layer that belong to a class.
-func (a *analysis) width(p Part, class label) int {
-	widest := 0
-	for _, ix := range a.labels[p.output] {
-		n := 0
-		for _, l := range ix {
-			if a.find(l) == class {
-				n++
-			}
+// classes returns the classes along the axis of a part that may go, in order.
+func (a *analysis) classes(p Part) []label {
+	var list []label
+	for _, l := range a.of(p.Value)[p.Axis] {
+		if l = a.find(l); a.free(l) {
+			list = append(list, l)
 		}
-		widest = max(widest, n)
 	}
-	return widest
+	return list
+}
+
+// channels returns which channel of the group each index of an axis belongs to,
+// or -1.
+func (g *Group) channels(a *analysis, ix index, channel map[label]int) []int {
+	list := make([]int, len(ix))
+	for i, l := range ix {
+		l = a.find(l)
+		ch, ok := channel[l]
+		if !ok || ch >= len(g.classes) || g.classes[ch] != l {
+			ch = -1
+		}
+		list[i] = ch
+	}
+	return list
 }
 
 // spare takes classes out of removed so that no axis is emptied: of each axis

@@ -47,6 +47,9 @@ var pointwiseOps = []string{
 
 // set gives the node's first output its labels.
 func (c *coupling) set(axes ...index) string {
+	if axes == nil {
+		axes = []index{} // of a scalar; nil is what nothing is known of
+	}
 	c.labels[c.node.Outputs[0]] = axes
 	return ""
 }
@@ -68,15 +71,15 @@ func (c *coupling) weight(i int) bool {
 // origin returns the initializer that a value is, but for moves of its
 // elements, or "".
 func (c *coupling) origin(name string) string {
-	for range len(c.m.Nodes) + 1 {
-		if c.m.Weights[name] != nil {
+	for range 16 { // moves; exporters make one or two
+		n := c.producer[name]
+		switch {
+		case c.m.Weights[name] != nil:
 			return name
-		}
-		i := slices.IndexFunc(c.m.Nodes, func(n *graph.Node) bool { return slices.Contains(n.Outputs, name) })
-		if i < 0 {
+		case n == nil || n.Domain != "":
 			return ""
 		}
-		switch n := c.m.Nodes[i]; n.Op {
+		switch n.Op {
 		case "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten":
 			name = n.Input(0)
 		default:
@@ -129,17 +132,16 @@ func convolution(c *coupling, n *graph.Node) string {
 		}
 		c.tie(x[1][:len(w[wIn])], w[wIn])
 		c.tie(y[:len(w[wOut])], w[wOut])
-		c.part(In, n.Input(1), wIn)
+		c.part(In, place{n.Input(1), wIn}, place{n.Input(0), 1})
 		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1, w: n.Input(1), wAxis: wIn, wOut: wOut})
 	}
 	if groups > 1 && groups >= in {
-		c.part(Out, n.Input(1), 0) // both axes in one
-	} else {
-		c.part(Out, n.Input(1), wOut)
+		wOut = 0 // where its groups are
 	}
+	c.part(Out, place{n.Input(1), wOut}, place{n.Outputs[0], 1})
 	if b := c.in(2); b != nil {
 		c.tie(b[0], y)
-		c.part(Bias, n.Input(2), 0)
+		c.part(Bias, place{n.Input(2), 0}, place{})
 	}
 	return c.set(append([]index{x[0], y}, c.images(x)...)...)
 }
@@ -158,13 +160,13 @@ func gemmRule(c *coupling, n *graph.Node) string {
 	}
 	c.tie(a[1-aRow], b[bRow])
 	row, col := a[aRow], b[1-bRow]
-	c.part(Out, n.Input(1), 1-bRow)
-	c.part(In, n.Input(1), bRow)
+	c.part(Out, place{n.Input(1), 1 - bRow}, place{n.Outputs[0], 1})
+	c.part(In, place{n.Input(1), bRow}, place{n.Input(0), 1 - aRow})
 	c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1 - aRow, w: n.Input(1), wAxis: bRow, wOut: 1 - bRow})
 	if bias := c.in(2); bias != nil {
 		c.stretch(bias, []index{row, col})
 		if k := len(bias); k > 0 && len(bias[k-1]) == len(col) {
-			c.part(Bias, n.Input(2), k-1)
+			c.part(Bias, place{n.Input(2), k - 1}, place{})
 		}
 	}
 	return c.set(row, col)
@@ -175,7 +177,7 @@ func matMulRule(c *coupling, n *graph.Node) string {
 	if len(a) < 2 || len(b) < 2 {
 		return "a vector as operand is not understood"
 	}
-	la, lb := len(a)-2, len(b)-2
+	la, lb, rank := len(a)-2, len(b)-2, len(c.shape(n.Outputs[0]))
 	c.tie(a[la+1], b[lb])
 	constA, constB := c.constant(0) != nil, c.constant(1) != nil
 	switch {
@@ -184,15 +186,15 @@ func matMulRule(c *coupling, n *graph.Node) string {
 		if !c.weight(1) {
 			return "its weight is computed or of no real type"
 		}
-		c.part(Out, n.Input(1), lb+1)
-		c.part(In, n.Input(1), lb)
+		c.part(Out, place{n.Input(1), lb + 1}, place{n.Outputs[0], rank - 1})
+		c.part(In, place{n.Input(1), lb}, place{n.Input(0), la + 1})
 		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: la + 1, w: n.Input(1), wAxis: lb, wOut: lb + 1})
 	case constA:
 		if !c.weight(0) {
 			return "its weight is computed or of no real type"
 		}
-		c.part(Out, n.Input(0), la)
-		c.part(In, n.Input(0), la+1)
+		c.part(Out, place{n.Input(0), la}, place{n.Outputs[0], rank - 2})
+		c.part(In, place{n.Input(0), la + 1}, place{n.Input(1), lb})
 		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(1), xAxis: lb, w: n.Input(0), wAxis: la + 1, wOut: la})
 	default:
 		c.joins = append(c.joins, join{n, [2]place{{n.Input(0), la + 1}, {n.Input(1), lb}}})
@@ -200,7 +202,7 @@ func matMulRule(c *coupling, n *graph.Node) string {
 			c.batch(ix)
 		}
 	}
-	out := c.broadcast(len(c.shape(n.Outputs[0]))-2, a[:la], b[:lb])
+	out := c.broadcast(rank-2, a[:la], b[:lb])
 	return c.set(append(out, a[la], b[lb+1])...)
 }
 
@@ -335,7 +337,7 @@ func (c *coupling) vector(name string, rank int) {
 	t := c.m.Weights[name]
 	for a, d := range t.Shape {
 		if d > 1 && d == t.Len() && zeroable(t.DType) && len(t.Shape) <= rank {
-			c.part(Bias, name, a)
+			c.part(Bias, place{name, a}, place{})
 		}
 	}
 }
@@ -348,7 +350,7 @@ func batchNorm(c *coupling, n *graph.Node) string {
 	for i, role := range []Role{Scale, Bias, Statistic, Statistic} {
 		c.tie(x[1], c.in(i + 1)[0])
 		if c.weight(i + 1) {
-			c.part(role, n.Input(i+1), 0)
+			c.part(role, place{n.Input(i + 1), 0}, place{})
 		}
 	}
 	return c.set(x...)

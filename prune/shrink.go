@@ -1,7 +1,6 @@
 package prune
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -142,7 +141,7 @@ func (g *Group) report(removed map[label]bool, alive map[label]*life) GroupRepor
 	}
 	for _, p := range g.Parts {
 		if p.Role == Out {
-			r.Nodes = append(r.Nodes, cmp.Or(p.Node, p.output))
+			r.Nodes = append(r.Nodes, p.Node)
 		}
 	}
 	return r

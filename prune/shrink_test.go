@@ -384,8 +384,8 @@ func TestShrinkNets(t *testing.T) {
 }
 
 // seeded returns a score at random.
-func seeded(seed uint64) func(*graph.Model, prune.Group) ([]float64, error) {
-	return func(_ *graph.Model, g prune.Group) ([]float64, error) {
+func seeded(seed uint64) func(prune.Group) ([]float64, error) {
+	return func(g prune.Group) ([]float64, error) {
 		r := rand.New(rand.NewPCG(seed, uint64(g.Channels)))
 		s := make([]float64, g.Channels)
 		for i := range s {
