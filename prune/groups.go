@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -220,7 +221,7 @@ func inferBoth(m *graph.Model, s Shapes) (types, other map[string]graph.Type, er
 			o.Shapes = make(map[string][]int)
 		}
 		open = bindOpen(m, &o, size)
-		t, e := graph.Infer(m, o)
+		t, e := infer(m, o)
 		switch {
 		case e != nil:
 			if err == nil {
@@ -241,6 +242,25 @@ func inferBoth(m *graph.Model, s Shapes) (types, other map[string]graph.Type, er
 		return nil, nil, fmt.Errorf("%w (no sizes that were tried for extents that the model leaves open fit: give them)", err)
 	}
 	return types, types, nil
+}
+
+// infer returns the types of a model as far as they are known: behind operators
+// without a rule there are none.
+func infer(m *graph.Model, o graph.InferOptions) (map[string]graph.Type, error) {
+	known := *m
+	known.Nodes = slices.Clone(m.Nodes)
+	for {
+		types, err := graph.Infer(&known, o)
+		var unknown *graph.UnknownOpError
+		if !errors.As(err, &unknown) {
+			return types, err
+		}
+		// A node that reads what has no type is passed over.
+		i := slices.Index(known.Nodes, unknown.Node)
+		n := unknown.Node.Clone()
+		n.Inputs = append(n.Inputs, "\x00 of no type")
+		known.Nodes[i] = n
+	}
 }
 
 // bindOpen gives sizes to extents of inputs that have none.

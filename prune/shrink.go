@@ -403,7 +403,7 @@ func (a *analysis) check(m *graph.Model, r *resizing) *sizeError {
 				o.Shapes[v.Name] = t.Shape
 			}
 		}
-		now, err := graph.Infer(m, o)
+		now, err := infer(m, o)
 		if err != nil {
 			return &sizeError{nil, err.Error()}
 		}

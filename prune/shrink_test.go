@@ -383,6 +383,30 @@ func TestShrinkNets(t *testing.T) {
 	}
 }
 
+// TestUnknownOperator leaves alone what an operator without a rule touches, and
+// shrinks the rest.
+func TestUnknownOperator(t *testing.T) {
+	b := newNet(17, []int{1, 3, 4, 4})
+	y := b.conv(b.op("Relu", nil, b.conv("x0", 3, 6)), 6, 2)
+	m := b.done(b.conv(b.op("Frobnicate", nil, y), 2, 2))
+	masked, _, err := prune.Channels(m, prune.ChannelOptions{Sparsity: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, r, err := prune.Shrink(masked, prune.ShrinkOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := r.Groups[0]; g.After != 3 || !slices.Equal(small.Weights["w2"].Shape, []int{2, 3, 1, 1}) {
+		t.Errorf("%d channels and a weight of %v are left", g.After, small.Weights["w2"].Shape)
+	}
+	for _, g := range r.Groups[1:] {
+		if !strings.Contains(g.Reason, "Frobnicate") && !strings.Contains(g.Reason, "shape") {
+			t.Errorf("%s stays as %q", g.Name, g.Reason)
+		}
+	}
+}
+
 // seeded returns a score at random.
 func seeded(seed uint64) func(prune.Group) ([]float64, error) {
 	return func(g prune.Group) ([]float64, error) {

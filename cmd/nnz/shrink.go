@@ -62,11 +62,12 @@ func (c *pruneCmd) pruneChannels(e *env) error {
 		Include: w.Include, Exclude: w.Exclude,
 	})
 	if err != nil {
-		return usageError{err} // patterns that match nothing, a model whose channels all stay
+		// Patterns that match nothing, a model whose channels all stay.
+		return usageError{fmt.Errorf("%s: %w", c.Model, err)}
 	}
 	if !f.KeepShape {
 		if pruned, report, err = prune.Shrink(pruned, s); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", c.Model, err)
 		}
 	}
 	return f.finish(e, c.Out, c.jsonFlag, pruned, report)
@@ -92,7 +93,7 @@ func (c *shrinkCmd) Run(e *env) error {
 	defer m.Close()
 	small, report, err := prune.Shrink(m.Model, o)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.Model, err)
 	}
 	return c.finish(e, c.Out, c.jsonFlag, small, report)
 }
