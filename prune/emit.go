@@ -74,7 +74,9 @@ func (e *emitter) emit(n *graph.Node, output string, out *emission) {
 	case "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Split", "Slice", "Gather", "Expand",
 		"MaxPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "ReduceMin", "DepthToSpace", "SpaceToDepth":
 		e.move(n, output, out, false)
-	case "AveragePool", "Pad", "Resize", "Upsample":
+	case "AveragePool":
+		e.move(n, output, out, e.a.padded(n, n.Ints("kernel_shape")) || n.Int("ceil_mode", 0) != 0)
+	case "Pad", "Resize", "Upsample":
 		// What lies at borders may differ but for zeros.
 		zero := n.Op != "Pad" || n.Str("mode", "constant") == "constant" && (n.Input(2) == "" && n.Float("value", 0) == 0 || isZero(e.a.types[n.Input(2)].Const))
 		if zero {
@@ -188,7 +190,7 @@ func (a *analysis) productOf(n *graph.Node) (product, bool) {
 			taps *= d
 		}
 		transposed = n.Op == "ConvTranspose"
-		p.borders = transposed || a.padded(n, w)
+		p.borders = transposed || a.padded(n, w.Shape[2:])
 		if transposed {
 			rows, cols = w.Shape[1], w.Shape[0]/groups
 		} else {
@@ -236,9 +238,9 @@ func (a *analysis) productOf(n *graph.Node) (product, bool) {
 	return p, true
 }
 
-// padded reports whether windows of a convolution reach beyond its image.
-func (a *analysis) padded(n *graph.Node, w *graph.Tensor) bool {
-	win, err := graph.NewWindow(n, a.shape(n.Input(0))[2:], w.Shape[2:])
+// padded reports whether windows of a convolution or pool reach beyond its image.
+func (a *analysis) padded(n *graph.Node, kernel []int) bool {
+	win, err := graph.NewWindow(n, a.shape(n.Input(0))[2:], kernel)
 	if err != nil {
 		return true
 	}

@@ -103,7 +103,8 @@ func Groups(m *graph.Model, s Shapes) ([]Group, error) {
 // An analysis is a model with what is coupled in it.
 type analysis struct {
 	*coupling
-	other  map[string]graph.Type // types for other sizes of what the model leaves open, nil where it leaves nothing
+	other  map[string]graph.Type  // types for other sizes of what the model leaves open, nil where it leaves nothing
+	opaque map[*graph.Node]string // nodes that are not to be understood, and why
 	groups []Group
 }
 
@@ -121,9 +122,14 @@ func analyse(m *graph.Model, s Shapes) (*analysis, error) {
 	if err := bounded(types); err != nil {
 		return nil, err
 	}
-	opaque := make(map[*graph.Node]string)
+	return analyseTyped(m, types, other, make(map[*graph.Node]string))
+}
+
+// analyseTyped ties a model of known types whose nodes in opaque are not to be
+// understood.
+func analyseTyped(m *graph.Model, types, other map[string]graph.Type, opaque map[*graph.Node]string) (*analysis, error) {
 	for {
-		a := &analysis{coupling: newCoupling(m, types, opaque), other: other}
+		a := &analysis{coupling: newCoupling(m, types, opaque), other: other, opaque: opaque}
 		a.group()
 		removed := make(map[label]bool)
 		for _, g := range a.groups {
@@ -136,10 +142,19 @@ func analyse(m *graph.Model, s Shapes) (*analysis, error) {
 		if err == nil {
 			return a, nil
 		}
-		if !a.giveUp(opaque, err) {
+		if !a.giveUp(err) {
 			return nil, err
 		}
 	}
+}
+
+// without analyses the model again, after the sizes of a node could not be put
+// right.
+func (a *analysis) without(err *sizeError) (*analysis, error) {
+	if !a.giveUp(err) {
+		return nil, err
+	}
+	return analyseTyped(a.m, a.types, a.other, a.opaque)
 }
 
 // bounded checks that what is analysed fits in memory.
@@ -159,13 +174,13 @@ func bounded(types map[string]graph.Type) error {
 // giveUp adds to opaque the node whose sizes cannot be put right, and those
 // that tell the sizes that it was computed from. It reports failure where all
 // are there already.
-func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
+func (a *analysis) giveUp(err *sizeError) bool {
 	const most = 256 // nodes; each costs an analysis
-	before := len(opaque)
+	before := len(a.opaque)
 	if err.node == nil || before > most {
 		return false
 	}
-	opaque[err.node] = err.reason
+	a.opaque[err.node] = err.reason
 	seen := make(map[*graph.Node]bool)
 	var up func(n *graph.Node)
 	up = func(n *graph.Node) {
@@ -174,7 +189,7 @@ func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
 		}
 		seen[n] = true
 		if n.Op == "Shape" || n.Op == "Size" {
-			opaque[n] = fmt.Sprintf("%s depends on it: %s", err.node, err.reason)
+			a.opaque[n] = fmt.Sprintf("%s depends on it: %s", err.node, err.reason)
 			return
 		}
 		for _, name := range n.Inputs {
@@ -184,7 +199,7 @@ func (a *analysis) giveUp(opaque map[*graph.Node]string, err *sizeError) bool {
 		}
 	}
 	up(err.node)
-	return len(opaque) > before
+	return len(a.opaque) > before
 }
 
 // prepared copies a model and makes weights of its Constant nodes.

@@ -61,12 +61,16 @@ func Shrink(m *graph.Model, o ShrinkOptions) (*graph.Model, ShrinkReport, error)
 	if err != nil {
 		return nil, ShrinkReport{}, err
 	}
-	out, report, err := a.shrink(o)
-	if err != nil {
-		return nil, ShrinkReport{}, err
+	for {
+		out, report, e := a.shrink(o)
+		if e == nil {
+			report.ParametersBefore, report.ParametersAfter = parameters(a.m), parameters(out)
+			return out, report, nil
+		}
+		if a, err = a.without(e); err != nil {
+			return nil, ShrinkReport{}, err
+		}
 	}
-	report.ParametersBefore, report.ParametersAfter = parameters(a.m), parameters(out)
-	return out, report, nil
 }
 
 // parameters counts the elements of floating-point weights.
@@ -80,7 +84,7 @@ func parameters(m *graph.Model) int {
 	return n
 }
 
-func (a *analysis) shrink(o ShrinkOptions) (*graph.Model, ShrinkReport, error) {
+func (a *analysis) shrink(o ShrinkOptions) (*graph.Model, ShrinkReport, *sizeError) {
 	emits := a.emissions()
 	alive := a.alive(emits, o.Approximate)
 	removed := make(map[label]bool)
@@ -95,19 +99,12 @@ func (a *analysis) shrink(o ShrinkOptions) (*graph.Model, ShrinkReport, error) {
 	for _, g := range a.groups {
 		report.Groups = append(report.Groups, g.report(removed, alive))
 	}
-	r, e := a.resize(removed)
-	if e != nil {
-		return nil, report, e
-	}
-	biases, err := a.fold(r, emits, o.Approximate)
+	r, err := a.resize(removed)
 	if err != nil {
 		return nil, report, err
 	}
-	out := r.model(biases, r.cut)
-	if e := a.check(out, r); e != nil {
-		return nil, report, e
-	}
-	return out, report, nil
+	out := r.model(a.fold(r, emits, o.Approximate), r.cut)
+	return out, report, a.check(out, r)
 }
 
 // padding returns how many dead channels of a group stay beside the live ones.
@@ -122,10 +119,12 @@ func roundUp(n, multiple, width int) int {
 	if multiple <= 1 {
 		return n
 	}
-	for n*max(width, 1)%multiple != 0 {
-		n++
+	step, rest := multiple, width // their greatest common divisor
+	for rest > 0 {
+		step, rest = rest, step%rest
 	}
-	return n
+	step = multiple / step
+	return n + (step-n%step)%step
 }
 
 func (g *Group) report(removed map[label]bool, alive map[label]*life) GroupReport {
@@ -252,7 +251,7 @@ type bias struct {
 }
 
 // fold computes biases, by the first output of the layer.
-func (a *analysis) fold(r *resizing, emits map[string]*emission, approximate bool) (map[string]bias, error) {
+func (a *analysis) fold(r *resizing, emits map[string]*emission, approximate bool) map[string]bias {
 	biases := make(map[string]bias)
 	for _, u := range a.weighted {
 		x := emits[u.x]
@@ -297,7 +296,7 @@ func (a *analysis) fold(r *resizing, emits map[string]*emission, approximate boo
 			biases[y] = bias{u.node, values}
 		}
 	}
-	return biases, nil
+	return biases
 }
 
 // model puts the rewritten nodes, what is left of the weights and the new biases
@@ -311,9 +310,6 @@ func (r *resizing) model(biases map[string]bias, cut func(name string, w *graph.
 	maps.Copy(m.Weights, r.weights)
 	m.Nodes = nil
 	for _, n := range r.nodes {
-		if slices.ContainsFunc(n.Outputs, func(name string) bool { return r.weights[name] != nil }) {
-			continue // it has become a weight
-		}
 		m.Nodes = append(m.Nodes, n)
 		if len(n.Outputs) == 0 {
 			continue
@@ -357,8 +353,12 @@ func (r *resizing) hint(name string, v *graph.Value) *graph.Value {
 	c := *v
 	c.Shape = slices.Clone(v.Shape)
 	for i, ix := range axes {
-		if r.kept(ix) != nil {
+		switch {
+		case r.kept(ix) == nil:
+		case v.Shape[i].Size == len(ix) && v.Shape[i].Known():
 			c.Shape[i] = graph.Dim{Size: r.left(ix)}
+		default:
+			c.Shape[i] = graph.Dim{Size: -1} // an open extent is a factor of it
 		}
 	}
 	return &c

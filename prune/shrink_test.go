@@ -465,6 +465,12 @@ func TestConstantsAreFolded(t *testing.T) {
 			y := b.op("Flatten", nil, b.op("GlobalAveragePool", nil, b.op("MaxPool", attrs{"kernel_shape": []int{2, 2}, "pads": []int{1, 1, 1, 1}}, x)))
 			return b.op("Gemm", attrs{"alpha": float32(2), "beta": float32(3)}, y, b.w(6, 3), b.w(3))
 		}},
+		{"average pool", 3, "", false, func(b *net, x string) string {
+			return conv(b, 0, b.op("AveragePool", attrs{"kernel_shape": []int{2, 2}}, x))
+		}},
+		{"padded average pool", 6, "", false, func(b *net, x string) string {
+			return conv(b, 0, b.op("AveragePool", attrs{"kernel_shape": []int{2, 2}, "pads": []int{1, 1, 1, 1}, "count_include_pad": 1}, x))
+		}},
 		{"flat images", 3, "", false, func(b *net, x string) string {
 			return b.op("Gemm", nil, b.op("Flatten", nil, x), b.w(6*36, 3))
 		}},
