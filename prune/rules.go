@@ -12,10 +12,10 @@ import (
 type rule func(c *coupling, n *graph.Node) string
 
 // rules are the operators of ai.onnx that are understood.
-var rules map[string]rule
+var rules = allRules()
 
-func init() { // the rules read the table
-	rules = map[string]rule{
+func allRules() map[string]rule {
+	rules := map[string]rule{
 		"Conv": convolution, "ConvTranspose": convolution,
 		"Gemm": gemmRule, "MatMul": matMulRule, "Attention": attentionRule,
 		"BatchNormalization": batchNorm, "InstanceNormalization": instanceNorm,
@@ -34,6 +34,7 @@ func init() { // the rules read the table
 	for _, op := range []string{"L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"} {
 		rules["Reduce"+op] = reduceRule
 	}
+	return rules
 }
 
 // pointwiseOps compute each element from those in its place, with broadcasting.
@@ -213,40 +214,43 @@ func attentionRule(c *coupling, n *graph.Node) string {
 		return "a cache of keys and values is not understood"
 	}
 	q, k, v := c.in(0), c.in(1), c.in(2)
+	if len(q) < 3 || len(q) > 4 || len(k) != len(q) || len(v) != len(q) {
+		return "inputs of other ranks are not understood"
+	}
+	// Axes of tokens stay, and features of a head.
+	seq := len(q) - 2
+	nq, kv := n.Int("q_num_heads", 0), n.Int("kv_num_heads", 0)
+	if len(q) == 4 {
+		nq, kv = len(q[1]), len(k[1])
+		for _, x := range [][]index{q, k, v} {
+			c.pinHere("attends along it", x[3])
+			c.batch(x[1])
+		}
+	}
+	if nq < 1 || kv < 1 || nq%kv != 0 {
+		return "its number of heads is not understood"
+	}
+	for _, x := range [][]index{q, k, v} {
+		c.pinHere("attends along it", x[seq])
+	}
 	y := c.shape(n.Outputs[0])
 	out := c.fixed(y, "it is an axis of an attention that stays")
-	var heads index // of the output, a label for each
-	var kv int
+	// A label for each head of the keys, and of the queries that share it.
+	heads := make(index, nq)
+	shared := c.fresh(kv)
+	for h := range heads {
+		heads[h] = shared[h*kv/nq]
+	}
+	axis := len(q) - 1
 	if len(q) == 4 {
-		kv = len(k[1])
-		for _, x := range [][]index{q, k, v} {
-			c.pinHere("attends along it", x[2], x[3])
-		}
-		heads = q[1]
-		for h, l := range heads {
-			c.tieLabels(l, k[1][h*kv/len(heads)])
-		}
-		c.tie(k[1], v[1])
-		out[0], out[1] = q[0], heads
-	} else {
-		nq := n.Int("q_num_heads", 0)
-		kv = n.Int("kv_num_heads", 0)
-		for _, x := range [][]index{q, k, v} {
-			c.pinHere("attends along it", x[1])
-		}
-		one := c.fresh(kv) // a label for each head of the keys
-		c.wholeHeads(k[2], one)
-		c.wholeHeads(v[2], one)
-		heads = make(index, nq)
-		for h := range heads {
-			heads[h] = one[h*kv/nq]
-		}
-		c.wholeHeads(q[2], heads)
-		wide := make(index, y[2])
-		for i := range wide {
-			wide[i] = heads[i*nq/y[2]]
-		}
-		out[0], out[2] = q[0], wide
+		axis = 1
+	}
+	c.wholeHeads(q[axis], heads)
+	c.wholeHeads(k[axis], shared)
+	c.wholeHeads(v[axis], shared)
+	out[0], out[axis] = q[0], make(index, y[axis])
+	for i := range out[axis] {
+		out[axis][i] = heads[i*nq/y[axis]]
 	}
 	if mask := c.in(3); mask != nil {
 		rank := len(mask)

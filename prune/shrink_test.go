@@ -278,6 +278,15 @@ var shrinkNets = []struct {
 		y := b.op("Attention", attrs{"q_num_heads": 4, "kv_num_heads": 2}, q, k, v, b.w(4, 5, 5))
 		return b.done(b.op("MatMul", nil, y, b.w(16, 6)))
 	}},
+	{"attention with an axis of heads", "3x4", func() *graph.Model {
+		b := newNet(23, []int{1, 5, 6})
+		head := func() string {
+			y := b.op("Reshape", nil, b.op("MatMul", nil, "x0", b.w(6, 12)), b.ints(0, 0, 3, 4))
+			return b.op("Transpose", attrs{"perm": []int{0, 2, 1, 3}}, y)
+		}
+		y := b.op("Transpose", attrs{"perm": []int{0, 2, 1, 3}}, b.op("Attention", nil, head(), head(), head(), b.w(3, 5, 5)))
+		return b.done(b.op("MatMul", nil, b.op("Reshape", nil, y, b.ints(0, 0, -1)), b.w(12, 6)))
+	}},
 	{"attention from parts", "3x4", func() *graph.Model {
 		b := newNet(17, []int{1, 5, 6})
 		head := func(perm ...int) string {
