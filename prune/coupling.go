@@ -68,7 +68,6 @@ type weighted struct {
 	node         *graph.Node
 	x, w         string
 	xAxis, wAxis int
-	wOut         int // axis of the outputs of the weight, if it is a matrix
 }
 
 // A join is a product of two values that both depend on the model's input, with

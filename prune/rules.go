@@ -134,7 +134,7 @@ func convolution(c *coupling, n *graph.Node) string {
 		c.tie(x[1][:len(w[wIn])], w[wIn])
 		c.tie(y[:len(w[wOut])], w[wOut])
 		c.part(In, place{n.Input(1), wIn}, place{n.Input(0), 1})
-		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1, w: n.Input(1), wAxis: wIn, wOut: wOut})
+		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1, w: n.Input(1), wAxis: wIn})
 	}
 	if groups > 1 && groups >= in {
 		wOut = 0 // where its groups are
@@ -163,7 +163,7 @@ func gemmRule(c *coupling, n *graph.Node) string {
 	row, col := a[aRow], b[1-bRow]
 	c.part(Out, place{n.Input(1), 1 - bRow}, place{n.Outputs[0], 1})
 	c.part(In, place{n.Input(1), bRow}, place{n.Input(0), 1 - aRow})
-	c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1 - aRow, w: n.Input(1), wAxis: bRow, wOut: 1 - bRow})
+	c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: 1 - aRow, w: n.Input(1), wAxis: bRow})
 	if bias := c.in(2); bias != nil {
 		c.stretch(bias, []index{row, col})
 		if k := len(bias); k > 0 && len(bias[k-1]) == len(col) {
@@ -189,14 +189,14 @@ func matMulRule(c *coupling, n *graph.Node) string {
 		}
 		c.part(Out, place{n.Input(1), lb + 1}, place{n.Outputs[0], rank - 1})
 		c.part(In, place{n.Input(1), lb}, place{n.Input(0), la + 1})
-		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: la + 1, w: n.Input(1), wAxis: lb, wOut: lb + 1})
+		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(0), xAxis: la + 1, w: n.Input(1), wAxis: lb})
 	case constA:
 		if !c.weight(0) {
 			return "its weight is computed or of no real type"
 		}
 		c.part(Out, place{n.Input(0), la}, place{n.Outputs[0], rank - 2})
 		c.part(In, place{n.Input(0), la + 1}, place{n.Input(1), lb})
-		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(1), xAxis: lb, w: n.Input(0), wAxis: la + 1, wOut: la})
+		c.weighted = append(c.weighted, weighted{node: n, x: n.Input(1), xAxis: lb, w: n.Input(0), wAxis: la + 1})
 	default:
 		c.joins = append(c.joins, join{n, [2]place{{n.Input(0), la + 1}, {n.Input(1), lb}}})
 		for _, ix := range slices.Concat(a[:la], b[:lb]) {
@@ -571,7 +571,7 @@ func sliceRule(c *coupling, n *graph.Node) string {
 		out[k.axis] = x[k.axis][k.start:max(k.start, k.end)]
 	}
 	for _, a := range others {
-		c.pinHere("takes every so manieth of it", x[a])
+		c.pinHere("takes every n-th of it", x[a])
 		out[a] = c.stays(c.shape(n.Outputs[0])[a], "it is a part of an axis that stays")
 	}
 	return c.set(out...)
