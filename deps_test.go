@@ -39,7 +39,7 @@ var dependencies = map[string][]string{
 		"graph", "sparse", "internal/atomicfile", "internal/mmap", "internal/npy",
 		"google.golang.org/protobuf/encoding/protowire", "github.com/minio/simdjson-go",
 	},
-	"prune": {"graph", "sparse", "runtime"},
+	"prune": {"graph", "sparse", "runtime", "runtime/ops"}, // ops folds constants
 
 	"runtime/ops":         {"graph", "kernels/isa", "kernels/vec", "github.com/x448/float16"},
 	"runtime/ops/opstest": {"graph", "loader", "kernels/...", "runtime/ops"},

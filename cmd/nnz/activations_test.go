@@ -18,7 +18,7 @@ func TestPruneActivations(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "out.onnx")
 		args := append([]string{"prune", "builtin:lenet5", "-o", path, "--activation-sparsity", "0.6", "--json", "-"}, sparsity...)
 		code, out, errs := command(t, args...)
-		if code != exitDone || !strings.Contains(errs, "random inputs") {
+		if code != exitDone || !strings.Contains(errs, "random numbers") {
 			t.Fatalf("exit code %d: %s", code, errs)
 		}
 		var report struct{ Activations prune.ActivationReport }

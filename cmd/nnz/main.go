@@ -33,6 +33,7 @@ type commands struct {
 	Inspect inspectCmd `cmd:"" help:"Show a model's layers: shapes, zeros, block structure, and the kernels they would run on."`
 	Prune   pruneCmd   `cmd:"" help:"Set the least important weights of a model to zero."`
 	Sweep   sweepCmd   `cmd:"" help:"Show what each layer would lose and gain at several sparsities, before anything is pruned."`
+	Shrink  shrinkCmd  `cmd:"" help:"Take channels that do nothing out of a model: the same outputs from a smaller file."`
 	Run     runCmd     `cmd:"" help:"Run a model on inputs from files."`
 	Bench   benchCmds  `cmd:"" help:"Compare dense with sparse, whole and layer by layer; or measure kernels."`
 	Verify  verifyCmd  `cmd:"" help:"Run models on inputs whose outputs are known, and compare."`

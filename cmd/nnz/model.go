@@ -98,14 +98,21 @@ func (f compileFlags) config() (runtime.Config, error) {
 	if c.SkipPasses, err = runtime.ParsePasses(f.Passes); err != nil {
 		return c, usageError{err}
 	}
-	c.Shapes = make(map[string][]int)
-	for _, s := range f.Shape {
-		name, list, _ := strings.Cut(s, "=")
-		if c.Shapes[name], err = parseShape(list); err != nil {
-			return c, usagef("--shape %s: expected NAME=1x3x224x224", s)
+	c.Shapes, err = parseShapes(f.Shape)
+	return c, err
+}
+
+// parseShapes reads the values of --shape.
+func parseShapes(list []string) (map[string][]int, error) {
+	shapes := make(map[string][]int)
+	for _, s := range list {
+		name, extents, _ := strings.Cut(s, "=")
+		var err error
+		if shapes[name], err = parseShape(extents); err != nil {
+			return nil, usagef("--shape %s: expected NAME=1x3x224x224", s)
 		}
 	}
-	return c, nil
+	return shapes, nil
 }
 
 // bind gives a size of 1 to every extent of the inputs that neither the model

@@ -24,7 +24,7 @@ type pruneCmd struct {
 	Statistic string `group:"What goes first" default:"mean" enum:"mean,rms,variance" help:"Of the method activation: what is taken of an output: the mean of its absolute values, or ${enum}."`
 	Seed      uint64 `group:"What goes first" default:"1" help:"Of methods that use chance."`
 
-	Granularity string `group:"What goes as a whole" default:"weight" placeholder:"G" help:"weight; RxC, a block of outputs x inputs such as 4x1; N:M, which keeps N of each M inputs; row or filter, an output; column, an input; channel, an input channel; head or head:SIZE, the outputs of an attention head; dim:AXIS, slices of the tensor."`
+	Granularity string `group:"What goes as a whole" default:"weight" placeholder:"G" help:"weight; RxC, a block of outputs x inputs such as 4x1; N:M, which keeps N of each M inputs; row or filter, an output; column, an input; head or head:SIZE, the outputs of an attention head; dim:AXIS, slices of the tensor; channel, an output with all that is coupled to it, which then leaves the model."`
 	Norm        string `group:"What goes as a whole" default:"l1" enum:"l0,l1,l2,inf,-inf" help:"How such a unit is measured: ${enum}."`
 
 	Scope string             `group:"Where" placeholder:"S" help:"Which weights compete: global, those of all layers; global-normalized, the same with scores over the mean of their layer; lamp, over the sum of what is larger in it; local, each layer loses the same fraction; erk, large layers lose more; owl, layers with outliers lose less. Default: global."`
@@ -40,6 +40,8 @@ type pruneCmd struct {
 
 	Masks     string `group:"Masks" placeholder:"FILE" help:"Set to zero what masks say, instead of choosing: .npz, .npy or .safetensors with 0 and 1 for each weight, named as it is or with _mask after it as PyTorch has it; or a model, whose zeros they are."`
 	SaveMasks string `group:"Masks" placeholder:"FILE" help:"Write which weights are not zero to a .npz file, or with the weights before as PyTorch has it, NAME_mask and NAME_orig, to a .safetensors file."`
+
+	Channels channelFlags `embed:"" group:"Channels that leave"`
 
 	calibrateFlags  `embed:"" group:"Data"`
 	activationFlags `embed:"" group:"Data"`
@@ -209,11 +211,14 @@ type pruneReport struct {
 }
 
 func (c *pruneCmd) Run(e *env) error {
-	o, err := c.options()
-	if err != nil {
+	if err := c.checkMethod(); err != nil {
 		return err
 	}
-	if err := c.checkMethod(); err != nil {
+	if c.Granularity == channelGranularity {
+		return c.pruneChannels(e)
+	}
+	o, err := c.options()
+	if err != nil {
 		return err
 	}
 	m, err := openModel(c.Model)
