@@ -11,12 +11,6 @@ import (
 	"github.com/nnz-dev/nnz/runtime"
 )
 
-// Inputs reads the inputs of a data set of a model: input_0.pb, input_1.pb, … of
-// a folder.
-func Inputs(dir string, m *graph.Model) (map[string]*graph.Tensor, error) {
-	return readTensors(dir, "input", m.Inputs)
-}
-
 // readTensors reads kind_0.pb, kind_1.pb, … of a data set and returns them by
 // the value that each belongs to: the one of the name in the file, else the
 // one of the file's number.

@@ -17,11 +17,11 @@ import (
 
 // budgetFlags have the sparsity of each layer chosen, in place of one for all.
 type budgetFlags struct {
-	Budget  time.Duration `group:"How much" placeholder:"10ms" help:"Choose a sparsity for each layer so that an inference takes this long and errors are least. Without --data errors are those of the weights, and the first convolution and the last layer stay as they are."`
+	Budget  time.Duration `group:"How much" placeholder:"10ms" help:"Choose a sparsity for each layer so that an inference takes this long and errors are least. Without --calibrate errors are those of the weights, and the first convolution and the last layer stay as they are."`
 	MaxDrop string        `group:"How much" placeholder:"1%" help:"Choose the fastest sparsities that lose at most this share of accuracy, where labels are known, or make at most this error relative to the outputs."`
 	Runs    int           `placeholder:"N" help:"Runs of each measurement for a budget. Default: as many as fit into three seconds, and at least 10."`
 	HTML    htmlFlag      `embed:""`
-	exampleFlags
+	Labels  string        `placeholder:"FILE" help:"Classes of the --calibrate data, an .npy file of whole numbers: errors are then of accuracy, too."`
 	compileFlags
 }
 
@@ -43,7 +43,11 @@ func (p *planned) choice() *sweep.Choice {
 
 // choose chooses the sparsities of the layers of a model, of which o says how
 // they are pruned otherwise.
-func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Options) (*planned, error) {
+func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Options, data dataFlags) (*planned, error) {
+	examples := exampleFlags{Data: data.Calibrate, Labels: f.Labels, imageFlags: data.imageFlags}
+	if data.Calibrate != "" {
+		examples.Examples = data.CalibrateSamples
+	}
 	drop, err := f.drop()
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	case f.Runs < 0:
 		return nil, usagef("--runs %d: expected a positive number", f.Runs)
 	}
-	if err := f.check(); err != nil {
+	if err := examples.check(); err != nil {
 		return nil, err
 	}
 	config, err := f.config()
@@ -63,7 +67,7 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	}
 	bind(&config, m)
 	p := &planned{options: sweep.Options{Prune: o}}
-	measured := drop > 0 || f.given(name) // errors are
+	measured := drop > 0 || examples.given(name) // errors are
 	kept := false
 	if ends := builtin.Kept(m); !measured && len(o.Include) == 0 && len(ends) > 0 {
 		p.options.Prune.Exclude = append(slices.Clone(o.Exclude), ends...)
@@ -74,14 +78,14 @@ func (f *budgetFlags) choose(e *env, name string, m *graph.Model, o prune.Option
 	}
 	if measured {
 		random := false
-		if p.options.Data, random, err = f.read(name, m, config); err != nil {
+		if p.options.Data, random, err = examples.read(name, m, config); err != nil {
 			return nil, err
 		}
 		if random {
 			warnRandom(e, p.options.Data.Examples())
 		}
 	} else {
-		fmt.Fprintln(e.err, "nnz: warning: no --data, errors are taken to be those of the weights")
+		fmt.Fprintln(e.err, "nnz: warning: no --calibrate, errors are taken to be those of the weights")
 	}
 	bar := newProgress(e, name)
 	defer bar.end()

@@ -14,41 +14,63 @@ import (
 	"github.com/nnz-dev/nnz/loader"
 )
 
+// dataHelp says what data may be.
+const dataHelp = "a .npz file with an array for each input, a .npy file or a folder of pictures, .npy or .pb files for the only input, a folder of test_data_set_0, … or one of them, or the folder of MNIST, of which training images are taken."
+
 // dataFlags say what a model is calibrated on.
 type dataFlags struct {
-	Calibrate        string `placeholder:"DATA" help:"What the model runs on for methods and recoveries that look at what flows through it: a .npz file with an array for each input, a .npy file or a folder of pictures, .npy or .pb files for the only input, a folder of test_data_set_0, …, or the folder of MNIST, of which training images are taken. Default: random numbers, with a warning."`
+	Calibrate        string `placeholder:"DATA" help:"What the model runs on for methods and recoveries that look at what flows through it, and what a budget measures errors on: ${data_help} Default: random numbers, with a warning."`
 	CalibrateSamples int    `default:"128" placeholder:"N" help:"Use so many examples at most. Default: ${default}."`
 	imageFlags
 }
-
-// dataBatch is how many examples of an array run at once, where the model leaves
-// it open.
-const dataBatch = 16
 
 // read reads sets of inputs of a model.
 func (f dataFlags) read(m *graph.Model) ([]map[string]*graph.Tensor, error) {
 	if f.CalibrateSamples < 1 {
 		return nil, usagef("--calibrate-samples %d: expected a positive number", f.CalibrateSamples)
 	}
-	info, err := os.Stat(f.Calibrate)
+	return dataReader{f.Calibrate, f.CalibrateSamples, f.imageFlags}.read(m)
+}
+
+// dataBatch is how many examples of an array run at once, where the model leaves
+// it open.
+const dataBatch = 16
+
+// A dataReader reads sets of inputs of a model: of as many examples as it is
+// told to, from files of any of the kinds that --calibrate and --data take.
+type dataReader struct {
+	path   string
+	most   int
+	images imageFlags
+}
+
+// read reads them.
+func (r dataReader) read(m *graph.Model) ([]map[string]*graph.Tensor, error) {
+	info, err := os.Stat(r.path)
 	if err != nil {
 		return nil, err
 	}
 	var sets []map[string]*graph.Tensor
 	switch {
 	case !info.IsDir():
-		sets, err = f.file(m, f.Calibrate)
-	case isFolder(filepath.Join(f.Calibrate, "test_data_set_0")):
-		sets, err = f.dataSets(m)
-	case slices.ContainsFunc(mnist.Files, func(name string) bool { return isFile(filepath.Join(f.Calibrate, name)) }):
-		sets, err = f.digits(m)
+		sets, err = r.file(m, r.path)
+	case isFolder(filepath.Join(r.path, "test_data_set_0")), isFile(filepath.Join(r.path, "input_0.pb")):
+		sets, err = verify.ReadInputs(r.path, m)
+		sets = sets[:min(len(sets), r.most)]
+	case r.isMNIST():
+		sets, err = r.digits(m)
 	default:
-		sets, err = f.folder(m)
+		sets, err = r.folder(m)
 	}
 	if err == nil && len(sets) == 0 {
-		err = usagef("--calibrate %s: no data in it", f.Calibrate)
+		err = usagef("%s: no data in it", r.path)
 	}
 	return sets, err
+}
+
+// isMNIST reports whether the data is the folder of MNIST.
+func (r dataReader) isMNIST() bool {
+	return slices.ContainsFunc(mnist.Files, func(name string) bool { return isFile(filepath.Join(r.path, name)) })
 }
 
 func isFolder(path string) bool {
@@ -62,15 +84,15 @@ func isFile(path string) bool {
 }
 
 // only returns the input of a model that has one.
-func (f dataFlags) only(m *graph.Model) (*graph.Value, error) {
+func (r dataReader) only(m *graph.Model) (*graph.Value, error) {
 	if len(m.Inputs) != 1 {
-		return nil, usagef("--calibrate %s: the model has %d inputs, expected a .npz file or a folder of test_data_set_0, …", f.Calibrate, len(m.Inputs))
+		return nil, usagef("%s: the model has %d inputs, expected a .npz file or a folder of test_data_set_0, …", r.path, len(m.Inputs))
 	}
 	return m.Inputs[0], nil
 }
 
 // file reads one file: an array of many examples, or one picture.
-func (f dataFlags) file(m *graph.Model, path string) ([]map[string]*graph.Tensor, error) {
+func (r dataReader) file(m *graph.Model, path string) ([]map[string]*graph.Tensor, error) {
 	arrays := make(map[string]*graph.Tensor)
 	if extension(path) == ".npz" {
 		for _, v := range m.Inputs {
@@ -81,21 +103,21 @@ func (f dataFlags) file(m *graph.Model, path string) ([]map[string]*graph.Tensor
 			arrays[v.Name] = t
 		}
 	} else {
-		v, err := f.only(m)
+		v, err := r.only(m)
 		if err != nil {
 			return nil, err
 		}
-		t, err := f.example(path, v)
+		t, err := r.example(path, v)
 		if err != nil {
 			return nil, err
 		}
 		arrays[v.Name] = t
 	}
-	return f.cut(m, path, arrays)
+	return r.cut(m, path, arrays)
 }
 
 // example reads a file for the input v.
-func (f dataFlags) example(path string, v *graph.Value) (*graph.Tensor, error) {
+func (r dataReader) example(path string, v *graph.Value) (*graph.Tensor, error) {
 	switch extension(path) {
 	case ".npy", ".npz":
 		return readArray(path, v)
@@ -103,13 +125,13 @@ func (f dataFlags) example(path string, v *graph.Value) (*graph.Tensor, error) {
 		_, t, err := loader.ReadTensor(path)
 		return t, err
 	case ".png", ".jpg", ".jpeg":
-		return f.imageFlags.read(path, v)
+		return r.images.read(path, v)
 	}
 	return nil, usagef("%s: expected a .npz, .npy, .pb, .png or .jpg file", path)
 }
 
 // cut cuts arrays along their first axis into as many examples as a run takes.
-func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Tensor) ([]map[string]*graph.Tensor, error) {
+func (r dataReader) cut(m *graph.Model, path string, arrays map[string]*graph.Tensor) ([]map[string]*graph.Tensor, error) {
 	examples, batch, open := -1, 0, true
 	for _, v := range m.Inputs {
 		t := arrays[v.Name]
@@ -129,9 +151,9 @@ func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Ten
 		examples, batch = t.Shape[0], size
 	}
 	var sets []map[string]*graph.Tensor
-	most := min(examples, max(f.CalibrateSamples, batch))
+	most := min(examples, max(r.most, batch))
 	if open {
-		most = min(examples, f.CalibrateSamples)
+		most = min(examples, r.most)
 	}
 	for first := 0; first < most; first += batch {
 		n := min(batch, most-first)
@@ -158,46 +180,29 @@ func (f dataFlags) cut(m *graph.Model, path string, arrays map[string]*graph.Ten
 	return sets, nil
 }
 
-// dataSets reads the inputs in test_data_set_0, test_data_set_1, ….
-func (f dataFlags) dataSets(m *graph.Model) ([]map[string]*graph.Tensor, error) {
-	dirs, err := filepath.Glob(filepath.Join(f.Calibrate, "test_data_set_*"))
-	if err != nil {
-		return nil, err
-	}
-	var sets []map[string]*graph.Tensor
-	for _, dir := range dirs[:min(len(dirs), f.CalibrateSamples)] {
-		set, err := verify.Inputs(dir, m)
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, set)
-	}
-	return sets, nil
-}
-
 // digits reads training images of MNIST.
-func (f dataFlags) digits(m *graph.Model) ([]map[string]*graph.Tensor, error) {
-	v, err := f.only(m)
+func (r dataReader) digits(m *graph.Model) ([]map[string]*graph.Tensor, error) {
+	v, err := r.only(m)
 	if err != nil {
 		return nil, err
 	}
-	train, _, err := mnist.Read(f.Calibrate)
+	train, _, err := mnist.Read(r.path)
 	if err != nil {
 		return nil, err
 	}
-	images := train.First(f.CalibrateSamples).Images()
+	images := train.First(r.most).Images()
 	all := graph.FromFloats([]int{len(images), 1, mnist.Size, mnist.Size}, slices.Concat(images...))
-	return f.cut(m, f.Calibrate, map[string]*graph.Tensor{v.Name: all})
+	return r.cut(m, r.path, map[string]*graph.Tensor{v.Name: all})
 }
 
 // folder reads the files of a folder, a set of inputs each, in the order of
 // their names.
-func (f dataFlags) folder(m *graph.Model) ([]map[string]*graph.Tensor, error) {
-	v, err := f.only(m)
+func (r dataReader) folder(m *graph.Model) ([]map[string]*graph.Tensor, error) {
+	v, err := r.only(m)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(f.Calibrate)
+	entries, err := os.ReadDir(r.path)
 	if err != nil {
 		return nil, err
 	}
@@ -206,11 +211,11 @@ func (f dataFlags) folder(m *graph.Model) ([]map[string]*graph.Tensor, error) {
 		if entry.Type()&fs.ModeDir != 0 || !slices.Contains([]string{".npy", ".pb", ".png", ".jpg", ".jpeg"}, extension(entry.Name())) || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		if len(sets) == f.CalibrateSamples {
+		if len(sets) == r.most {
 			break
 		}
-		path := filepath.Join(f.Calibrate, entry.Name())
-		t, err := f.example(path, v)
+		path := filepath.Join(r.path, entry.Name())
+		t, err := r.example(path, v)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +225,7 @@ func (f dataFlags) folder(m *graph.Model) ([]map[string]*graph.Tensor, error) {
 		sets = append(sets, map[string]*graph.Tensor{v.Name: t})
 	}
 	if sets == nil {
-		return nil, usageError{errors.New(f.Calibrate + ": no .npy, .pb, .png or .jpg file in it")}
+		return nil, usageError{errors.New(r.path + ": no .npy, .pb, .png or .jpg file in it")}
 	}
 	return sets, nil
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"os"
+	"math"
 	"path/filepath"
 
 	"github.com/nnz-dev/nnz/bench/builtin"
+	"github.com/nnz-dev/nnz/bench/mnist"
 	"github.com/nnz-dev/nnz/bench/sweep"
-	"github.com/nnz-dev/nnz/bench/verify"
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/loader"
 	"github.com/nnz-dev/nnz/prune"
@@ -16,15 +15,15 @@ import (
 
 // exampleFlags say what errors are measured on.
 type exampleFlags struct {
-	Data     string `placeholder:"PATH" help:"Inputs that errors are measured on: an .npz file with an array for each input, an .npy file for the only one, both with examples along the first axis; or a folder of test_data_set_K or of input_J.pb. builtin:lenet5 has images of its own."`
+	Data     string `placeholder:"DATA" help:"Inputs that errors are measured on: ${data_help} builtin:lenet5 has images of its own."`
 	Labels   string `placeholder:"FILE" help:"Classes of the examples, an .npy file of whole numbers: errors are then of accuracy, too. The array labels of an .npz file of data is taken as well."`
 	Examples int    `placeholder:"N" help:"Take the first N examples. Default: all, and 4 at random."`
+	imageFlags
 }
 
 const (
 	randomExamples = 4
 	labelsName     = "labels" // of the array in an .npz file
-	openBatch      = 100      // examples in a set where the model leaves their number open
 )
 
 // check finds mistakes that need no model.
@@ -103,89 +102,38 @@ func randomData(m *graph.Model, c runtime.Config, n int) (*sweep.Data, error) {
 	return d, nil
 }
 
+// readFile reads the data, and labels that come with it.
 func (f exampleFlags) readFile(m *graph.Model) (*sweep.Data, error) {
-	info, err := os.Stat(f.Data)
-	if err != nil {
-		return nil, err
+	r := dataReader{f.Data, f.Examples, f.imageFlags}
+	if r.most == 0 {
+		r.most = math.MaxInt
 	}
-	if info.IsDir() {
-		sets, err := verify.ReadInputs(f.Data, m)
-		if f.Examples > 0 && len(sets) > f.Examples {
-			sets = sets[:f.Examples]
-		}
-		return &sweep.Data{Sets: sets}, err
-	}
-	if e := extension(f.Data); e != ".npy" && e != ".npz" {
-		return nil, usagef("--data %s: expected a folder, an .npz or an .npy file", f.Data)
-	}
-	arrays, err := loader.ReadArrays(f.Data, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer arrays.Close()
 	d := &sweep.Data{}
-	if t := arrays.Tensors[labelsName]; t != nil && len(m.Inputs) < len(arrays.Tensors) {
-		if d.Labels, err = classes(f.Data, t); err != nil {
+	var err error
+	if d.Sets, err = r.read(m); err != nil {
+		return nil, err
+	}
+	switch {
+	case extension(f.Data) == ".npz":
+		arrays, err := loader.ReadArrays(f.Data, 0)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for _, in := range m.Inputs {
-		t := arrays.Tensors[in.Name]
-		if t == nil && len(arrays.Tensors) == 1 && len(m.Inputs) == 1 {
-			for _, t = range arrays.Tensors {
-			}
+		defer arrays.Close()
+		if t := arrays.Tensors[labelsName]; t != nil && len(m.Inputs) < len(arrays.Tensors) {
+			d.Labels, err = classes(f.Data, t)
+			return d, err
 		}
-		if t == nil {
-			return nil, usagef("%s: no array %q among %d", f.Data, in.Name, len(arrays.Tensors))
+	case r.isMNIST():
+		train, _, err := mnist.Read(f.Data)
+		if err != nil {
+			return nil, err
 		}
-		if err := f.cut(d, in, t); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Data, err)
+		for _, digit := range train.First(r.most).Labels {
+			d.Labels = append(d.Labels, int(digit))
 		}
 	}
 	return d, nil
-}
-
-// cut cuts an array of examples into sets, as many examples in each as an input
-// takes.
-func (f exampleFlags) cut(d *sweep.Data, in *graph.Value, t *graph.Tensor) error {
-	if len(t.Shape) == 0 || len(t.Shape) != len(in.Shape) {
-		return usagef("an array of shape %v for input %s, expected one of its rank with examples along the first axis", t.Shape, describeInput(in))
-	}
-	examples := t.Shape[0]
-	if f.Examples > 0 {
-		examples = min(examples, f.Examples)
-	}
-	batch := min(openBatch, examples)
-	if in.Shape[0].Known() {
-		batch = in.Shape[0].Size
-	}
-	if batch < 1 || examples < 1 || examples%batch > 0 && in.Shape[0].Known() {
-		return usagef("%d examples for input %s, expected some, a multiple of what it takes at once", examples, describeInput(in))
-	}
-	first := len(d.Sets) == 0
-	sets := (examples + batch - 1) / batch
-	if !first && len(d.Sets) != sets {
-		return usagef("%d examples for input %s, other inputs have more or fewer", examples, describeInput(in))
-	}
-	each := t.Len() / t.Shape[0]
-	for i := range sets {
-		from, to := i*batch, min((i+1)*batch, examples)
-		extents := append([]int{to - from}, t.Shape[1:]...)
-		var part *graph.Tensor
-		switch {
-		case in.DType.Float() && t.DType.Float():
-			part = graph.FromFloats(extents, append([]float32(nil), t.Floats()[from*each:to*each]...))
-		case in.DType.Integer() && t.DType.Integer():
-			part = graph.FromInts(in.DType, extents, append([]int64(nil), t.Ints()[from*each:to*each]...))
-		default:
-			return usagef("an array of %s for input %s", t.DType, describeInput(in))
-		}
-		if first {
-			d.Sets = append(d.Sets, make(map[string]*graph.Tensor))
-		}
-		d.Sets[i][in.Name] = part
-	}
-	return nil
 }
 
 // readLabels reads classes from an .npy file.

@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { exited = true }),
-		kong.Vars{"version": version(), "methods": methods, "method_help": methodHelp},
+		kong.Vars{"version": version(), "methods": methods, "method_help": methodHelp, "data_help": dataHelp},
 		kong.WithHyphenPrefixedParameters(true), // as in --passes -gelu
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)

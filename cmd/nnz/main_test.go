@@ -174,9 +174,8 @@ func TestMistakes(t *testing.T) {
 		{"sweep of no layer", []string{"sweep", "builtin:lenet5", "--include=nope"}, exitUsage, "nope"},
 		{"sweep on no data", []string{"sweep", "builtin:lenet5", "--data", file("none.npz")}, exitFile, "none.npz"},
 		{"sweep on garbage", []string{"sweep", "builtin:lenet5", "--data", file("garbage.npy")}, exitFile, "garbage.npy"},
-		{"sweep on an empty folder", []string{"sweep", "builtin:lenet5", "--data", file("nothing")}, exitFile, "test_data_set_0"},
-		{"sweep on data of another rank", []string{"sweep", "builtin:lenet5", "--data", file("four.npy")}, exitUsage, "rank"},
-		{"sweep on pictures", []string{"sweep", "builtin:lenet5", "--data", file("picture.png")}, exitUsage, "picture.png"},
+		{"sweep on an empty folder", []string{"sweep", "builtin:lenet5", "--data", file("nothing")}, exitUsage, "no .npy, .pb, .png or .jpg file in it"},
+		{"sweep on data of another rank", []string{"sweep", "builtin:lenet5", "--data", file("four.npy")}, exitUsage, "does not fit input"},
 		{"labels without data", []string{"sweep", "builtin:lenet5", "--labels", file("four.npy")}, exitUsage, "--labels"},
 		{"page into nowhere", []string{"sweep", "builtin:lenet5", "--sparsities=0.5", "--examples=1", "--html", file("none/x.html")}, exitFile, "none"},
 

@@ -244,7 +244,7 @@ func (c *pruneCmd) Run(e *env) error {
 		}
 		defer closeFiles()
 		if c.asked() {
-			if plan, err = c.choose(e, c.Model, m.Model, o); err != nil {
+			if plan, err = c.choose(e, c.Model, m.Model, o, c.dataFlags); err != nil {
 				return err
 			}
 			o.Exclude, o.Scope, o.Sparsity = plan.options.Prune.Exclude, plan.Sparsity, 0

@@ -121,20 +121,13 @@ func (c *pruningCmd) task(name string, m *graph.Model) (bench.PruningTask, error
 		}
 		return bench.DigitsTask(title, m, train, test, samples, runtime.Config{}), nil
 	}
-	dirs, err := filepath.Glob(filepath.Join(filepath.Dir(name), "test_data_set_*"))
-	if err != nil {
-		return bench.PruningTask{}, err
-	}
-	if len(dirs) == 0 {
+	dir := filepath.Dir(name)
+	if !isFolder(filepath.Join(dir, "test_data_set_0")) {
 		return bench.PruningTask{}, usagef("no test_data_set_0 beside the file, and no --mnist: expected one of them to judge it by")
 	}
-	var inputs []map[string]*graph.Tensor
-	for _, dir := range dirs {
-		set, err := verify.Inputs(dir, m)
-		if err != nil {
-			return bench.PruningTask{}, err
-		}
-		inputs = append(inputs, set)
+	inputs, err := verify.ReadInputs(dir, m)
+	if err != nil {
+		return bench.PruningTask{}, err
 	}
 	if samples == 0 {
 		samples = 32
