@@ -36,7 +36,7 @@ type PruningReport struct {
 
 // A PruningCell is one way to prune.
 type PruningCell struct {
-	Units    string  `json:"units"` // weight, a block such as 4x1, or a pattern such as 2:4
+	Units    string  `json:"units"` // weight, a block such as 4x1, a pattern such as 2:4, or channel: those leave the model
 	Sparsity float64 `json:"sparsity"`
 	Method   string  `json:"method"`
 	Value    float64 `json:"value"`   // of the metric
@@ -93,6 +93,9 @@ func (t PruningTask) prune(ctx context.Context, method string, o prune.Options, 
 		// SparseGPT chooses the weights itself, but not how many of which layer.
 		o.Criterion = &prune.OBS{Calibration: t.Calibration}
 	}
+	if o.Granularity == prune.Granularity(prune.Channel{}) {
+		return t.mask(ctx, o, gpt)
+	}
 	pruned, _, err := prune.Apply(ctx, t.Model, o)
 	if err != nil || !gpt {
 		return pruned, err
@@ -102,6 +105,25 @@ func (t PruningTask) prune(ctx context.Context, method string, o prune.Options, 
 		Choose: true, Granularity: o.Granularity,
 	})
 }
+
+// mask sets channels to zero, with all that is coupled to them. SparseGPT does not
+// choose channels, and makes up for those of the smallest magnitude.
+func (t PruningTask) mask(ctx context.Context, o prune.Options, gpt bool) (*graph.Model, error) {
+	if gpt {
+		o.Criterion = nil
+	}
+	masked, _, err := prune.MaskChannels(ctx, t.Model, prune.ChannelOptions{
+		Sparsity: o.Sparsity, Scope: o.Scope, Criterion: o.Criterion, Include: o.Include, Exclude: o.Exclude,
+	})
+	if err != nil || !gpt {
+		return masked, err
+	}
+	return prune.Recover(ctx, t.Model, masked, prune.Recovery{Method: prune.SparseGPT, Calibration: t.Calibration})
+}
+
+// channelSparsities are what channels are pruned to: half of them is a quarter
+// of the weights.
+var channelSparsities = []float64{0.25, 0.5}
 
 // Pruning prunes a model to each of the sparsities by each of the methods, and
 // judges what comes out. Units are as in [PruningCell]; a pattern has one
@@ -123,6 +145,10 @@ func Pruning(ctx context.Context, t PruningTask, units []string, sparsities []fl
 			at = []float64{1 - float64(pattern.N)/float64(pattern.M)}
 			o.Scope = prune.Local{}
 		}
+		channels := o.Granularity == prune.Granularity(prune.Channel{})
+		if channels {
+			at = channelSparsities
+		}
 		for _, s := range at {
 			if !fixed {
 				o.Sparsity = s
@@ -142,6 +168,11 @@ func Pruning(ctx context.Context, t PruningTask, units []string, sparsities []fl
 				}
 				models[method], seconds[method] = pruned, took
 				c := PruningCell{Units: unit, Sparsity: s, Method: method, Seconds: took, Zeros: zeros(pruned, o)}
+				if channels { // which then leave
+					if pruned, _, err = prune.Shrink(pruned, prune.ShrinkOptions{}); err != nil {
+						return nil, err
+					}
+				}
 				if c.Value, err = t.Judge(ctx, pruned); err != nil {
 					return nil, err
 				}

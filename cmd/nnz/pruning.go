@@ -22,7 +22,7 @@ type pruningCmd struct {
 	Samples  int       `default:"0" placeholder:"N" help:"Inputs to calibrate on. Default: 1024 digits, 32 crops."`
 	Columns  int       `placeholder:"N" help:"Pixels, or tokens, of each run that are looked at of each layer. Default: 512."`
 	Sparsity []float64 `default:"0.5,0.7,0.8,0.9,0.95" help:"Fractions of zeros."`
-	Units    []string  `default:"weight,2:4,4x1" help:"What goes as a whole: weight, blocks of outputs x inputs such as 4x1, patterns such as 2:4, whose sparsity is their own."`
+	Units    []string  `default:"weight,2:4,4x1,channel" help:"What goes as a whole: weight, blocks of outputs x inputs such as 4x1, patterns such as 2:4, whose sparsity is their own, and channel, of which 25 and 50 %% leave the model."`
 	Method   []string  `placeholder:"NAME" help:"Methods: magnitude, magnitude+bias, wanda, magnitude+refit, sparsegpt and sparsegpt+refit; obs, too, with +bias, +refit or +sparsegpt after any of them. Default: those named first."`
 	Scope    string    `default:"local" enum:"global,local" help:"Whether every layer loses the same fraction (local), or weights compete (global)."`
 	Include  []string  `placeholder:"PATTERN" help:"Only layers whose weight, node or operator matches; * stands for anything."`
