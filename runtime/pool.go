@@ -20,6 +20,9 @@ func (c *compiler) lowerPool(n *graph.Node) error {
 	if n.Op == "MaxPool" {
 		fill = c.poolFill(x, w)
 	}
+	if err := c.roomForImage(&need); err != nil {
+		return err
+	}
 	im := c.imageOf(x, &need, w, fill)
 	l := c.layoutOf(out.name)
 	dst := c.newBuffer(out, l.size(), false)
@@ -92,14 +95,12 @@ func inverseCounts(n *graph.Node, w window, from, to *layout) []float32 {
 	}
 	include := n.Int("count_include_pad", 0) == 1
 	count := func(o, stride, taps, dilation, before, after, extent int) int {
-		in := 0
-		for k := range taps {
-			at := o*stride + k*dilation - before
-			if at >= 0 && at < extent || include && at >= -before && at < extent+after {
-				in++
-			}
+		first := o*stride - before // that the first tap reads
+		from, to := 0, extent
+		if include {
+			from, to = -before, extent+after
 		}
-		return max(in, 1)
+		return max(1, min(taps, ceilDiv(max(0, to-first), dilation))-ceilDiv(max(0, from-first), dilation))
 	}
 	inverse := make([]float32, 0, to.sy*to.sx*to.lanes)
 	for vy := range to.sy {
