@@ -78,6 +78,19 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 // optimize runs the passes, and returns what each did.
 func optimize(ctx context.Context, g *pass.Graph, c Config) ([]PassReport, error) {
 	var did []PassReport
+	left := int64(math.MaxInt64) // bytes of weights that passes may make
+	if c.MaxBytes > 0 {
+		left = c.MaxBytes
+		for _, w := range g.Weights {
+			left += 64 * int64(w.Len()) // some passes in turn make one anew
+		}
+	}
+	g.Stop = func(bytes int64) error {
+		if left -= bytes; left < 0 {
+			return fmt.Errorf("nodes that share weights need more of their own than the limit of %d bytes allows", c.MaxBytes)
+		}
+		return ctx.Err()
+	}
 	for _, p := range pass.All {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -86,7 +99,7 @@ func optimize(ctx context.Context, g *pass.Graph, c Config) ([]PassReport, error
 			continue
 		}
 		before := histogram(g.Nodes)
-		if err := p.Run(g); err != nil {
+		if err := p.Apply(g); err != nil {
 			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}
 		did = append(did, newPassReport(p.Name, before, histogram(g.Nodes)))
@@ -134,7 +147,9 @@ type compiler struct {
 	wants   map[string]want // layouts, by value name
 	node    int             // index of the node that is being compiled
 	largest int64           // bytes of the largest buffer
-	copies  int64           // bytes of constants in another form than in the model
+	copies  int64           // bytes of constants in another form than in the model, and of tables
+
+	positive map[string]bool // values that hold nothing below zero, see nonNegative
 }
 
 func (c *compiler) run(ctx context.Context) error {
@@ -218,7 +233,8 @@ func (c *compiler) run(ctx context.Context) error {
 	return nil
 }
 
-// held is how many bytes of packed weights and converted constants there are.
+// held is how many bytes of packed weights, converted constants and tables there
+// are.
 func (c *compiler) held() int64 { return int64(c.plan.packed) + c.copies }
 
 // allow compares what a plan takes, or a part of that, with the limit.
@@ -320,10 +336,18 @@ type mover interface {
 	moved() int // bytes read and written
 }
 
+// A tabled is a stepOp with tables as large as what it moves.
+type tabled interface {
+	tableBytes() int
+}
+
 // step appends a step that reads and writes buffers.
 func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
 	i := len(c.plan.steps)
 	c.describe(layer, touched...)
+	if t, ok := op.(tabled); ok {
+		c.copies += int64(t.tableBytes())
+	}
 	if m, ok := op.(mover); ok {
 		c.plan.steps[i].Moved = m.moved()
 	}

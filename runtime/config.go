@@ -53,8 +53,8 @@ type Config struct {
 	// Format names a format, as Explain does, that every layer takes which has
 	// it among its candidates: for measuring what the choice is worth.
 	Format string
-	// MaxBytes bounds the memory that the plan's packed weights and converted
-	// constants and one session may take together; 0 is no bound. Where shapes depend on data, the
+	// MaxBytes bounds the memory that the plan's packed weights, converted
+	// constants and tables and one session may take together; 0 is no bound. Where shapes depend on data, the
 	// values that have them, and each part of the model that is compiled for
 	// them, may take what the parts around them leave; with 0, the values 4 GiB.
 	MaxBytes int64

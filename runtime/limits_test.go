@@ -211,3 +211,54 @@ func TestLargeGraphStops(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSharedWeights: passes make a weight of its own for each of many nodes that
+// share one, and layers that follow each other tables. Both are counted.
+func TestSharedWeights(t *testing.T) {
+	shared := newNet(1, 64, 8, 8)
+	w, scale := shared.weight(0, 1, 64, 64, 3, 3), shared.weight(0, 1, 64)
+	zeros := shared.weight(1, 1, 64)
+	one := graph.FromFloats([]int{64}, slices.Repeat([]float32{1}, 64))
+	shared.m.Weights["one"] = one
+	for range 500 {
+		a := shared.node("Conv", []string{shared.last, w}, "kernel_shape", []int{3, 3}, "pads", []int{1, 1, 1, 1})
+		shared.node("BatchNormalization", []string{a, scale, zeros, zeros, "one"})
+	}
+	tables := newNet(1, 1, 64, 64)
+	w = tables.weight(0, 1, 1, 1, 1, 1)
+	for range 300 {
+		a := tables.node("Conv", []string{tables.last, w}, "kernel_shape", []int{1, 1})
+		tables.node("Transpose", []string{a}, "perm", []int{0, 1, 3, 2})
+	}
+	for name, m := range map[string]*graph.Model{"weights": shared.model(), "tables": tables.model()} {
+		before := allocated()
+		_, err := Compile(context.Background(), m, Config{MaxBytes: 1 << 20, Threads: 1})
+		if err == nil || !strings.Contains(err.Error(), "limit") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if bytes := allocated() - before; bytes > 48<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, bytes)
+		}
+	}
+}
+
+// TestLongChains: what many nodes in a row make is found out once for each.
+func TestLongChains(t *testing.T) {
+	n := newNet(1, 1, 4, 4)
+	n.relu(n.square("Conv", "x", 1, 1, 1, 0))
+	for range 1500 {
+		n.square("MaxPool", n.last, 3, 1, 1, 1)
+	}
+	if _, err := Compile(context.Background(), n.model(), Config{Threads: 1}); err != nil {
+		t.Error(err)
+	}
+	twice := newNet(1, 1, 4, 4)
+	a := twice.relu(twice.square("Conv", "x", 1, 1, 1, 0))
+	for range 12 {
+		a = twice.node("Concat", []string{a, a}, "axis", 1)
+	}
+	twice.square("MaxPool", a, 3, 1, 1, 1)
+	if _, err := Compile(context.Background(), twice.model(), Config{Threads: 1}); err != nil {
+		t.Error(err)
+	}
+}

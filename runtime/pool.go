@@ -57,27 +57,31 @@ func (c *compiler) poolFill(x string, w window) float32 {
 // nonNegative reports whether a value can hold nothing below zero, so that
 // zeros in its halo never win a maximum.
 func (c *compiler) nonNegative(name string) bool {
-	for _, n := range c.g.Nodes {
-		if n.Outputs[0] != name {
-			continue
-		}
-		switch n.Op {
-		case "Conv", "Linear":
-			return n.Domain == graph.FusedDomain && n.Float("clamp_min", -1) >= 0
-		case "Clamp":
-			return n.Float("min", -1) >= 0
-		case "Sigmoid", "Exp", "HardSigmoid":
-			return true
-		case "MaxPool", "AveragePool":
-			return c.nonNegative(n.Inputs[0])
-		case "Concat":
-			for _, in := range n.Inputs {
-				if !c.nonNegative(in) {
-					return false
-				}
+	if c.positive == nil {
+		c.positive = make(map[string]bool) // in the order of nodes, so that none is looked at twice
+		for _, n := range c.g.Nodes {
+			if positive(n, c.positive) {
+				c.positive[n.Outputs[0]] = true
 			}
-			return true
 		}
+	}
+	return c.positive[name]
+}
+
+// positive reports whether the first output of a node can hold nothing below
+// zero, given the values before it that cannot.
+func positive(n *graph.Node, known map[string]bool) bool {
+	switch n.Op {
+	case "Conv", "Linear":
+		return n.Domain == graph.FusedDomain && n.Float("clamp_min", -1) >= 0
+	case "Clamp":
+		return n.Float("min", -1) >= 0
+	case "Sigmoid", "Exp", "HardSigmoid":
+		return true
+	case "MaxPool", "AveragePool":
+		return known[n.Inputs[0]]
+	case "Concat":
+		return !slices.ContainsFunc(n.Inputs, func(in string) bool { return !known[in] })
 	}
 	return false
 }
@@ -126,6 +130,9 @@ type poolOp struct {
 	src, dst *buffer
 	from, to layout
 }
+
+// tableBytes implements [tabled].
+func (o *poolOp) tableBytes() int { return 4 * (len(o.taps) + len(o.inverse)) }
 
 func (o *poolOp) bind(s *Session) runner {
 	return &poolRunner{poolOp: o, x: s.memory(o.src), y: s.memory(o.dst)}
