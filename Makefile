@@ -11,10 +11,11 @@ ARM64_PACKAGES := ./sparse/... ./graph/... ./loader/... ./internal/... ./kernels
 RACE_PACKAGES := ./internal/parallel/... ./runtime
 
 FUZZ_TIME ?= 10s
+SOAK_TIME ?= 10m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build edge run test test-race test-arm64 test-isa lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
+.PHONY: build edge run test test-race test-checkptr test-arm64 test-isa soak lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
@@ -43,10 +44,21 @@ test-arm64:
 		echo "test-arm64: skipped, as there is no qemu-aarch64-static (package qemu-user-static)"; \
 	fi
 
-# The whole network tests on each lesser instruction set of an amd64 CPU.
+# Conversions of unsafe pointers are checked while tests run.
+test-checkptr:
+	$(GO) test -gcflags=all=-d=checkptr ./kernels/... ./runtime ./graph ./internal/...
+
+# The whole network tests on each lesser instruction set of an amd64 CPU, and
+# without any assembly.
 test-isa:
 	NNZ_ISA=generic $(GO) test ./runtime/... ./cmd/...
 	NNZ_ISA=avx2 $(GO) test ./runtime/... ./cmd/...
+	$(GO) test -tags purego ./kernels/... ./runtime/...
+
+# Random layers on every instruction set against float64, for a time. A failure
+# names the seed of its layer.
+soak:
+	NNZ_SOAK=$(SOAK_TIME) $(GO) test -v -count 1 -timeout 0 -run '^TestSoak$$' ./runtime
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi

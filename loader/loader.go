@@ -17,11 +17,11 @@ import (
 
 // Options say how to read a model. The zero value is right for most uses.
 type Options struct {
-	// MaxBytes bounds the memory that the tensors of a model may take together
-	// as they are held, and that each sparse one would take as a dense one; 0
-	// allows 16 times the size of the file and its external data, and at least
-	// 256 MiB. Hardly a sound model needs more: what grows when read is one that
-	// repeats a tensor, or that is sparse to the extreme.
+	// MaxBytes bounds the memory that a model may take as it is held, tensors,
+	// nodes and names together, and that each sparse tensor would take as a dense
+	// one; 0 allows 16 times the size of the file and its external data, and at
+	// least 256 MiB. Hardly a sound model needs more: what grows when read is one
+	// that repeats a tensor, or that is sparse to the extreme.
 	MaxBytes int64
 	// External returns the contents of an external data file, whose location
 	// is a slash-separated path relative to the folder of the model; the

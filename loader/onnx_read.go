@@ -58,6 +58,7 @@ func newModel(opset map[string]int) *graph.Model {
 func (d *decoder) model() *graph.Model {
 	m := newModel(make(map[string]int))
 	m.Meta = make(map[string]string)
+	producer, version := "", ""
 	hasGraph := false
 	functions := make(map[functionKey]*function)
 	for f := range d.fields(span{0, len(d.data)}) {
@@ -67,10 +68,10 @@ func (d *decoder) model() *graph.Model {
 			if d.err == nil && m.IR < minIR {
 				d.fail(f.at, "ONNX IR version %d, expected %d or later", m.IR, minIR)
 			}
-		case 2: // producer_name
-			m.Producer = joinWords(d.str(f), m.Producer)
-		case 3: // producer_version
-			m.Producer = joinWords(m.Producer, d.str(f))
+		case 2:
+			producer = d.str(f)
+		case 3:
+			version = d.str(f)
 		case 7: // graph
 			hasGraph = true
 			d.graph(m, d.message(f))
@@ -92,6 +93,7 @@ func (d *decoder) model() *graph.Model {
 			d.err = &FormatError{File: d.file, Offset: -1, Msg: err.Error()}
 		}
 	}
+	m.Producer = joinWords(producer, version)
 	end := len(d.data)
 	switch {
 	case !hasGraph:
@@ -195,6 +197,16 @@ func (d *decoder) addWeight(m *graph.Model, name string, t *graph.Tensor, at int
 	}
 }
 
+// What is taken from the limit for what the graph consists of besides tensors,
+// which a few bytes of a file describe.
+const (
+	nodeBytes  = 256
+	valueBytes = 96  // with what maps take to hold one
+	attrBytes  = 256 // that, and the attribute's place in its node
+	dimBytes   = 24
+	wordBytes  = 16 // of a number in a list, or of a string besides its bytes
+)
+
 // addNode adds a node, a Constant as a weight; one in a function may have its
 // value from the call.
 func (d *decoder) addNode(m *graph.Model, n *graph.Node, at int) {
@@ -215,6 +227,7 @@ func (d *decoder) addNode(m *graph.Model, n *graph.Node, at int) {
 // node reads a NodeProto; graphs among its attributes have the operator sets
 // of the model.
 func (d *decoder) node(at span, opset map[string]int) *graph.Node {
+	d.charge(at.at, nodeBytes)
 	n := &graph.Node{Attrs: make(map[string]*graph.Attr)}
 	overload := ""
 	for f := range d.fields(at) {
@@ -256,6 +269,7 @@ func (d *decoder) node(at span, opset map[string]int) *graph.Node {
 // attribute reads an AttributeProto. In a function it may stand for one of the
 // call, ref.
 func (d *decoder) attribute(at span, opset map[string]int) (name string, a *graph.Attr, ref string) {
+	d.charge(at.at, attrBytes)
 	a = &graph.Attr{}
 	var kind, holds graph.AttrKind // as declared, and of the field found
 	for f := range d.fields(at) {
@@ -281,7 +295,10 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 			}
 		case 8:
 			holds = graph.AttrInts
-			for _, v := range d.varints(f) {
+			for at, v := range d.varints(f) {
+				if !d.charge(at, wordBytes) {
+					break
+				}
 				a.Ints = append(a.Ints, int64(v))
 			}
 		case 9:
@@ -325,6 +342,7 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 // value reads a ValueInfoProto. Values other than tensors have no type in
 // graph.
 func (d *decoder) value(at span) *graph.Value {
+	d.charge(at.at, valueBytes)
 	v := &graph.Value{}
 	for f := range d.fields(at) {
 		switch f.num {
@@ -357,6 +375,7 @@ func (d *decoder) tensorType(v *graph.Value, at span) {
 			v.Shape = []graph.Dim{}
 			for f := range d.fields(d.message(f)) {
 				if f.num == 1 {
+					d.charge(f.at, dimBytes)
 					v.Shape = append(v.Shape, d.dim(d.message(f)))
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/testdata"
 )
 
 // build returns a message that fill has written.
@@ -583,12 +585,71 @@ func TestMaxBytes(t *testing.T) {
 		g.message(12, encodeValue(&graph.Value{Name: "w0"}))
 	})
 	external := func(string) ([]byte, error) { return make([]byte, 4000), nil }
-	if _, err := Parse("m", shared, Options{MaxBytes: 40000, External: external}); err != nil {
+	if _, err := Parse("m", shared, Options{MaxBytes: 41000, External: external}); err != nil {
 		t.Error(err)
 	}
 	_, err := Parse("m", shared, Options{MaxBytes: 39999, External: external})
-	if err == nil || !strings.Contains(err.Error(), "more than the limit: 4000 bytes here, 3999 left") {
+	if err == nil || !strings.Contains(err.Error(), "more than the limit: 4000 bytes here, 3") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestMaxBytesOfGraph: what a few bytes of a file describe counts, too. The
+// memory of each model is measured, and stays below a stated multiple of what
+// is allowed.
+func TestMaxBytesOfGraph(t *testing.T) {
+	const many, limit = 200000, 1 << 20
+	// of makes a model with a node of some fields.
+	of := func(fields func(n *message)) []byte {
+		return onnxModel(func(g *message) {
+			g.message(1, build(func(n *message) {
+				n.str(4, "A")
+				fields(n)
+			}))
+		})
+	}
+	// list makes a node with an attribute of some fields.
+	list := func(write func(a *message)) []byte {
+		return of(func(n *message) {
+			n.message(5, build(func(a *message) {
+				a.str(1, "a")
+				times(many, func() { write(a) })
+			}))
+		})
+	}
+	all := func(num protowire.Number, sub func(m *message)) []byte {
+		return onnxModel(func(g *message) { times(many, func() { g.message(num, build(sub)) }) })
+	}
+	for name, data := range map[string][]byte{
+		"nodes":     all(1, func(n *message) { n.str(4, "A") }),
+		"inputs":    all(11, func(v *message) { v.str(1, "x") }),
+		"values":    all(13, func(v *message) { v.str(1, "x") }),
+		"names":     of(func(n *message) { times(many, func() { n.str(1, "x") }) }),
+		"long name": of(func(n *message) { times(many/100, func() { n.str(3, strings.Repeat("n", 1000)) }) }),
+		"attributes": of(func(n *message) {
+			i := 0
+			times(many, func() {
+				i++
+				n.message(5, build(func(a *message) { a.str(1, fmt.Sprint(i)); a.int(3, 1); a.int(20, 2) }))
+			})
+		}),
+		"integers": list(func(a *message) { a.int(8, 1) }),
+		"strings":  list(func(a *message) { a.str(9, "") }),
+		"producer": build(func(m *message) {
+			times(many, func() { m.str(2, "pytorch") })
+			m.message(7, build(func(*message) {}))
+		}).contents(),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Parse("m", data, Options{MaxBytes: limit})
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 8*limit { // lists grow by doubling
+			t.Errorf("%s: %d bytes were allocated, the limit is %d", name, n, limit)
+		}
 	}
 }
 
@@ -647,7 +708,8 @@ func FuzzONNX(f *testing.F) {
 	f.Add(sparseModel(sparseInit([]int64{2, 3}, graph.FromFloats([]int{2}, []float32{1, 2}), []int64{0, 4}, 2)))
 	f.Add(externalModel("location", "w.bin", "offset", "8"))
 	f.Add(functionModel([]*message{pkg(call("Twice", "x", "y"))}, scale, twice))
-	for _, path := range smallModels(f) {
+	models := testdata.Small(f, 16<<10, "conformance", "node", "test_*s*p*", "model.onnx")
+	for _, path := range models[:min(len(models), 40)] {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -694,15 +756,8 @@ func FuzzTensorProto(f *testing.F) {
 	})
 }
 
-// smallModels returns a few reference models, none where there are none.
-func smallModels(f *testing.F) []string {
-	dir := filepath.Join("..", "..", "shared", "testdata")
-	if s := os.Getenv("NNZ_TESTDATA"); s != "" {
-		dir = s
+func times(n int, do func()) {
+	for range n {
+		do()
 	}
-	paths, err := filepath.Glob(filepath.Join(dir, "conformance", "node", "test_*s*p*", "model.onnx"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	return paths[:min(len(paths), 40)]
 }

@@ -18,7 +18,7 @@ import (
 type decoder struct {
 	file     string
 	data     []byte
-	left     int64 // bytes that tensors may still take
+	left     int64 // bytes that the model may still take
 	perByte  int64 // by how much a byte of external data raises that
 	external func(location string) ([]byte, error)
 	files    map[string][]byte                 // external data by location
@@ -66,15 +66,15 @@ func (d *decoder) malformed(at, n int, want string) {
 	}
 }
 
-// fits reports whether the tensors may take n bytes more.
+// fits reports whether the model may take n bytes more.
 func (d *decoder) fits(at, n int) bool {
 	if int64(n) > d.left {
-		d.fail(at, "the tensors of the model take more than the limit: %d bytes here, %d left", n, d.left)
+		d.fail(at, "the model takes more than the limit: %d bytes here, %d left", n, d.left)
 	}
 	return d.err == nil
 }
 
-// charge takes n bytes from what the tensors may still take.
+// charge takes n bytes from what the model may still take.
 func (d *decoder) charge(at, n int) bool {
 	if !d.fits(at, n) {
 		return false
@@ -166,7 +166,13 @@ func (d *decoder) bytes(f field) []byte {
 }
 
 // str copies, so that names outlive the mapped file.
-func (d *decoder) str(f field) string { return string(d.bytes(f)) }
+func (d *decoder) str(f field) string {
+	b := d.bytes(f)
+	if !d.charge(f.at, wordBytes+len(b)) {
+		return ""
+	}
+	return string(b)
+}
 
 // varints walks the values of a repeated integer field: one value, or a packed
 // list of them.

@@ -32,15 +32,30 @@ const maxFile = math.MaxInt32
 // more, which the format cannot hold, and nodes of [graph.FusedDomain] are
 // errors.
 func Save(path string, m *graph.Model, o SaveOptions) error {
+	file, err := encode(m, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return atomicfile.Write(path, file.writeTo)
+}
+
+// Write writes the bytes of the file that [Save] makes.
+func Write(w io.Writer, m *graph.Model, o SaveOptions) error {
+	file, err := encode(m, o)
+	if err != nil {
+		return err
+	}
+	return file.writeTo(w)
+}
+
+// encode makes the contents of a file, of a size that the format can hold.
+func encode(m *graph.Model, o SaveOptions) (*message, error) {
 	e := &encoder{sparse: o.Sparse}
 	file := e.model(m)
 	if e.err == nil && file.size > maxFile {
 		e.err = fmt.Errorf("the model takes %d bytes, an ONNX file holds at most %d", file.size, maxFile)
 	}
-	if e.err != nil {
-		return fmt.Errorf("%s: %w", path, e.err)
-	}
-	return atomicfile.Write(path, file.writeTo)
+	return file, e.err
 }
 
 // WriteTensor writes a TensorProto: a tensor in a file of its own. A sparse one
@@ -180,6 +195,7 @@ func keyValue(key, value string) *message {
 
 // An encoder turns a model into messages and keeps the first fault.
 type encoder struct {
+	depth  int // of graphs
 	sparse bool
 	err    error
 }
@@ -227,6 +243,13 @@ func (e *encoder) model(m *graph.Model) *message {
 
 func (e *encoder) graph(m *graph.Model) *message {
 	out := &message{}
+	if e.depth++; e.depth > maxDepth {
+		e.fail("graphs nest more than %d deep", maxDepth)
+	}
+	defer func() { e.depth-- }()
+	if e.err != nil {
+		return out
+	}
 	for _, n := range m.Nodes {
 		out.message(1, e.node(n))
 	}

@@ -191,12 +191,15 @@ func TestSaveSparse(t *testing.T) {
 }
 
 func TestSaveRefuses(t *testing.T) {
+	endless := &graph.Node{Op: "If"}
+	endless.Attrs = map[string]*graph.Attr{"then_branch": {Kind: graph.AttrGraph, Graph: &graph.Model{Nodes: []*graph.Node{endless}}}}
 	for _, tt := range []struct {
 		node *graph.Node
 		want string
 	}{
 		{&graph.Node{Op: "Conv", Domain: graph.FusedDomain, Outputs: []string{"y"}}, `node Conv of "y" exists only inside of the runtime`},
 		{&graph.Node{Op: "Optional", Name: "n", Attrs: map[string]*graph.Attr{"type": {Kind: 13}}}, `node Optional "n": attribute "type" of kind 13 cannot be written`},
+		{endless, "graphs nest more than 16 deep"},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "m.onnx")

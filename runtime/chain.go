@@ -129,7 +129,7 @@ func (c *compiler) extend(ch *chain, n *graph.Node, readers map[string]int) bool
 	switch {
 	case x != ch.nodes[len(ch.nodes)-1].Outputs[0] || c.values[x].kept || readers[x] != 1:
 		return false
-	case g != c.naturalGrid(x) || g.ly*g.sy != height || g.lx*g.sx != width || w.sw > 2:
+	case !c.near(x, g, h) || g != c.naturalGrid(x) || g.ly*g.sy != height || g.lx*g.sx != width || w.sw > 2:
 		return false
 	}
 	s := &strip{top: h.top, bottom: h.bottom}

@@ -51,6 +51,9 @@ func (c *compiler) classify() {
 			w := c.windowOf(n)
 			in, need := c.windowLayout(w, n.Outputs[0])
 			natural := c.wants[x]
+			if !c.near(x, in, need) {
+				continue // so does what its border would fill with nothing
+			}
 			if natural.kind != imageKind || in != c.naturalGrid(x) || n.Op == "MaxPool" && c.poolFill(x, w) != 0 {
 				continue // it gets a home of its own
 			}
@@ -68,6 +71,16 @@ func (c *compiler) classify() {
 	}
 }
 
+// maxBorder is how many vectors an image may take for each of its pixels, with
+// the halo that a window reads.
+const maxBorder = 64
+
+// near reports whether a window reads a border that an image can have.
+func (c *compiler) near(x string, g grid, o halo) bool {
+	_, _, h, w := c.extents(x)
+	return float64(g.sx+o.left+o.right)*float64(g.sy+o.top+o.bottom) <= maxBorder*float64(h*w) // ints may overflow
+}
+
 // widen gives an image value room for a halo.
 func (c *compiler) widen(name string, h halo) {
 	if w := c.wants[name]; w.kind == imageKind {
@@ -75,6 +88,9 @@ func (c *compiler) widen(name string, h halo) {
 		c.wants[name] = w
 	}
 }
+
+// maxPoolTaps is up to how many taps a pooling lists where they lie.
+const maxPoolTaps = 1 << 14
 
 // kindOf decides how a node's output is placed, from how its inputs are.
 func (c *compiler) kindOf(n *graph.Node) kind {
@@ -90,7 +106,10 @@ func (c *compiler) kindOf(n *graph.Node) kind {
 		return c.productKind(n)
 	case n.Op == "MaxPool" || n.Op == "AveragePool":
 		if c.wants[n.Inputs[0]].kind == imageKind && len(n.Outputs) == 1 && forward(n) && len(out) < 5 {
-			return imageKind
+			w := c.windowOf(n)
+			if g, o := c.windowLayout(w, n.Outputs[0]); w.taps() <= maxPoolTaps && c.near(n.Inputs[0], g, o) {
+				return imageKind
+			}
 		}
 	case n.Op == "Attention" && n.Domain == graph.FusedDomain:
 		return c.attentionKind(n)

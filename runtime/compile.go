@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/nnz-dev/nnz/graph"
 	"github.com/nnz-dev/nnz/kernels/vec"
@@ -57,10 +58,12 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 		return nil, err
 	}
 	p := comp.plan
-	p.arena = place(comp.buffers)
-	need := int64(p.packed) + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
-	if c.MaxBytes > 0 && need > c.MaxBytes {
-		return nil, fmt.Errorf("the plan takes %d bytes, the limit is %d", need, c.MaxBytes)
+	if p.arena, err = place(ctx, comp.buffers); err != nil {
+		return nil, err
+	}
+	need := comp.held() + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
+	if err := comp.allow(need); err != nil {
+		return nil, err
 	}
 	for _, out := range m.Outputs {
 		v := *out
@@ -78,6 +81,19 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 // optimize runs the passes, and returns what each did.
 func optimize(ctx context.Context, g *pass.Graph, c Config) ([]PassReport, error) {
 	var did []PassReport
+	left := int64(math.MaxInt64) // bytes of weights that passes may make
+	if c.MaxBytes > 0 {
+		left = c.MaxBytes
+		for _, w := range g.Weights {
+			left += 64 * int64(w.Len()) // some passes in turn make one anew
+		}
+	}
+	g.Stop = func(bytes int64) error {
+		if left -= bytes; left < 0 {
+			return fmt.Errorf("nodes that share weights need more of their own than the limit of %d bytes allows", c.MaxBytes)
+		}
+		return ctx.Err()
+	}
 	for _, p := range pass.All {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -86,7 +102,7 @@ func optimize(ctx context.Context, g *pass.Graph, c Config) ([]PassReport, error
 			continue
 		}
 		before := histogram(g.Nodes)
-		if err := p.Run(g); err != nil {
+		if err := p.Apply(g); err != nil {
 			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}
 		did = append(did, newPassReport(p.Name, before, histogram(g.Nodes)))
@@ -133,7 +149,11 @@ type compiler struct {
 	plan    *Plan
 	wants   map[string]want // layouts, by value name
 	active  map[*graph.Node]activations
-	node    int // index of the node that is being compiled
+	node    int   // index of the node that is being compiled
+	largest int64 // bytes of the largest buffer
+	copies  int64 // bytes of constants in another form than in the model, and of tables
+
+	positive map[string]bool // values that hold nothing below zero, see nonNegative
 }
 
 func (c *compiler) run(ctx context.Context) error {
@@ -168,6 +188,13 @@ func (c *compiler) run(ctx context.Context) error {
 		v.kept = true
 		c.plan.outputs = append(c.plan.outputs, v)
 	}
+	for _, v := range c.values {
+		if v.typ.Const == nil {
+			if err := c.sizeOf(v); err != nil {
+				return err
+			}
+		}
+	}
 	c.classify()
 	var chains map[int]*chain
 	if !slices.Contains(c.cfg.SkipPasses, strips) {
@@ -183,11 +210,21 @@ func (c *compiler) run(ctx context.Context) error {
 			if err := c.lowerChain(ch); err != nil {
 				return err
 			}
+			if err := c.allow(c.held() + c.largest); err != nil {
+				return err
+			}
 			continue
 		}
 		c.node = i
 		n := c.g.Nodes[i]
-		if err := c.lower(n); err != nil {
+		err := c.roomFor(n)
+		if err == nil {
+			err = c.lower(n)
+		}
+		if err == nil {
+			err = c.allow(c.held() + c.largest)
+		}
+		if err != nil {
 			return fmt.Errorf("node %q (%s): %w", label(n), n.Op, err)
 		}
 	}
@@ -199,6 +236,63 @@ func (c *compiler) run(ctx context.Context) error {
 		c.plainOf(v).touch(len(c.plan.steps))
 	}
 	return nil
+}
+
+// held is how many bytes of packed weights, converted constants and tables there
+// are.
+func (c *compiler) held() int64 { return int64(c.plan.packed) + c.copies }
+
+// allow compares what a plan takes, or a part of that, with the limit.
+func (c *compiler) allow(bytes int64) error {
+	if c.cfg.MaxBytes > 0 && bytes > c.cfg.MaxBytes {
+		return fmt.Errorf("the plan takes %d bytes, the limit is %d", bytes, c.cfg.MaxBytes)
+	}
+	return nil
+}
+
+// sizeOf checks the size of a value that a run computes: tables index elements
+// in 32 bits.
+func (c *compiler) sizeOf(v *value) error {
+	if n := elements(v.typ.Shape); n > math.MaxInt32 {
+		return fmt.Errorf("value %.80q has %d elements, the limit is %d", v.name, n, math.MaxInt32)
+	}
+	return nil
+}
+
+// roomFor looks at the outputs of a node before there are tables, and memory,
+// for them. Values within a chain are never there as a whole; all else is.
+func (c *compiler) roomFor(n *graph.Node) error {
+	for _, name := range n.Outputs {
+		v := c.values[name]
+		if v == nil || v.typ.Const != nil {
+			continue
+		}
+		err := c.allow(c.held() + int64(tensorBytes(v)))
+		if err == nil && c.wants[name].kind != rowMajor {
+			l := c.layoutOf(name)
+			err = c.roomForImage(&l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roomForImage looks at what an image takes, before there are tables of what
+// lies where in it.
+func (c *compiler) roomForImage(l *layout) error {
+	const most = math.MaxUint32 / 4 // offsets are bytes in 32 bits
+	if l.c > 0 && l.lanes > 0 && l.channel > most/l.c/l.lanes {
+		return fmt.Errorf("a value takes more than 4 GiB in lane-split form")
+	}
+	return c.allow(c.held() + 4*int64(l.size()))
+}
+
+// roomForWeight looks at what a weight takes in a format, before it is packed.
+func (c *compiler) roomForWeight(w *weight, f format) error {
+	inBlocks, rest := w.split(f)
+	return c.allow(c.held() + 4*(int64(inBlocks)+int64(rest)))
 }
 
 // lower appends the steps of one node.
@@ -247,10 +341,18 @@ type mover interface {
 	moved() int // bytes read and written
 }
 
+// A tabled is a stepOp with tables as large as what it moves.
+type tabled interface {
+	tableBytes() int
+}
+
 // step appends a step that reads and writes buffers.
 func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
 	i := len(c.plan.steps)
 	c.describe(layer, touched...)
+	if t, ok := op.(tabled); ok {
+		c.copies += int64(t.tableBytes())
+	}
 	if m, ok := op.(mover); ok {
 		c.plan.steps[i].Moved = m.moved()
 	}
@@ -272,6 +374,7 @@ func (c *compiler) describe(layer LayerReport, touched ...*buffer) {
 func (c *compiler) newBuffer(v *value, size int, ints bool) *buffer {
 	b := &buffer{size: size, ints: ints, first: math.MaxInt, last: math.MinInt, values: []*value{v}}
 	c.buffers = append(c.buffers, b)
+	c.largest = max(c.largest, int64(b.bytes()))
 	return b
 }
 
@@ -306,6 +409,9 @@ func (c *compiler) constant(v *value) Tensor {
 	if v.constant == nil {
 		t := ops.Load(v.typ.Const)
 		v.constant = &t
+		if raw := v.typ.Const.Raw(); len(t.F) == 0 || len(raw) == 0 || unsafe.Pointer(&t.F[0]) != unsafe.Pointer(&raw[0]) {
+			c.copies += t.Bytes()
+		}
 	}
 	return *v.constant
 }

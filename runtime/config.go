@@ -58,8 +58,8 @@ type Config struct {
 	// are expected to be. Results are the same, but that a zero then does not
 	// multiply weights that are Inf or NaN.
 	SkipZeros bool
-	// MaxBytes bounds the memory that the plan's packed weights and one
-	// session may take together; 0 is no bound. Where shapes depend on data, the
+	// MaxBytes bounds the memory that the plan's packed weights, converted
+	// constants and tables and one session may take together; 0 is no bound. Where shapes depend on data, the
 	// values that have them, and each part of the model that is compiled for
 	// them, may take what the parts around them leave; with 0, the values 4 GiB.
 	MaxBytes int64

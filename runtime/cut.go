@@ -47,12 +47,13 @@ type part struct {
 // infers the types of values. What has none before a run is cut off.
 func typed(ctx context.Context, m *graph.Model, c Config, s site) (*pass.Graph, *tail, error) {
 	g := &pass.Graph{Model: m.Clone()}
-	o := graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Fold: ops.Eval, Open: true}
+	o := graph.InferOptions{Shapes: c.Shapes, Dims: c.Dims, Open: true}
 	for again := true; again; {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
 		var err error
+		o.Fold = newFolder(ctx, g.Model, c).fold
 		if g.Types, err = graph.Infer(g.Model, o); err != nil {
 			return nil, nil, err
 		}

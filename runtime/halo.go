@@ -106,6 +106,20 @@ func (o *permuteOp) moved() int {
 	return n
 }
 
+// tableBytes implements [tabled]. Of a vector that is put together of pieces, a
+// table has where each comes from and the lanes that it fills.
+func (o *permuteOp) tableBytes() int {
+	n := 64 * len(o.runs)
+	var last *vec.PermuteTable // runs of a table follow each other
+	for _, r := range o.runs {
+		if r.table != last {
+			last = r.table
+			n += 8*last.Len() + 8*last.Pieces() + 4*last.Elements()
+		}
+	}
+	return n
+}
+
 func (o *permuteOp) bind(s *Session) runner {
 	return &permuteRunner{permuteOp: o, to: s.memory(o.dst), from: s.memory(o.src)}
 }

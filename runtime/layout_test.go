@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 )
@@ -71,7 +72,10 @@ func TestPlaceKeepsLiveBuffersApart(t *testing.T) {
 				alive[s] += roundUp(b.size, alignElements)
 			}
 		}
-		a := place(buffers)
+		a, err := place(context.Background(), buffers)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, b := range buffers {
 			if b.offset%alignElements != 0 || b.offset+b.size > a.floats {
 				t.Fatalf("buffer of %d at %d of %d", b.size, b.offset, a.floats)

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"slices"
 	"unsafe"
 
@@ -60,8 +61,9 @@ const alignElements = 16
 // place gives every buffer that stands alone an offset, so that no two that
 // are alive at once overlap: first fit, the largest first, which is within a
 // few percent of the best for networks (Pisarchyk and Lee, "Efficient Memory
-// Management for Deep Neural Net Inference", 2020).
-func place(buffers []*buffer) arena {
+// Management for Deep Neural Net Inference", 2020). It takes the square of how
+// many are alive at once, and stops with ctx.
+func place(ctx context.Context, buffers []*buffer) (arena, error) {
 	var a arena
 	for _, ints := range []bool{false, true} {
 		var roots []*buffer
@@ -74,6 +76,9 @@ func place(buffers []*buffer) arena {
 		var placed []*buffer // by offset
 		end := 0
 		for _, b := range roots {
+			if err := ctx.Err(); err != nil {
+				return a, err
+			}
 			b.offset = 0
 			for _, p := range placed {
 				if p.last < b.first || b.last < p.first {
@@ -94,7 +99,7 @@ func place(buffers []*buffer) arena {
 			a.floats = end
 		}
 	}
-	return a
+	return a, nil
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

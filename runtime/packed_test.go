@@ -200,6 +200,6 @@ func FuzzPacked(f *testing.F) {
 		if err != nil {
 			return
 		}
-		runHostile(t, m)
+		runHostile(t, m, 1<<20)
 	})
 }

@@ -20,6 +20,9 @@ func (c *compiler) lowerPool(n *graph.Node) error {
 	if n.Op == "MaxPool" {
 		fill = c.poolFill(x, w)
 	}
+	if err := c.roomForImage(&need); err != nil {
+		return err
+	}
 	im := c.imageOf(x, &need, w, fill)
 	l := c.layoutOf(out.name)
 	dst := c.newBuffer(out, l.size(), false)
@@ -54,27 +57,31 @@ func (c *compiler) poolFill(x string, w window) float32 {
 // nonNegative reports whether a value can hold nothing below zero, so that
 // zeros in its halo never win a maximum.
 func (c *compiler) nonNegative(name string) bool {
-	for _, n := range c.g.Nodes {
-		if n.Outputs[0] != name {
-			continue
-		}
-		switch n.Op {
-		case "Conv", "Linear":
-			return n.Domain == graph.FusedDomain && n.Float("clamp_min", -1) >= 0
-		case "Clamp":
-			return n.Float("min", -1) >= 0
-		case "Sigmoid", "Exp", "HardSigmoid":
-			return true
-		case "MaxPool", "AveragePool":
-			return c.nonNegative(n.Inputs[0])
-		case "Concat":
-			for _, in := range n.Inputs {
-				if !c.nonNegative(in) {
-					return false
-				}
+	if c.positive == nil {
+		c.positive = make(map[string]bool) // in the order of nodes, so that none is looked at twice
+		for _, n := range c.g.Nodes {
+			if positive(n, c.positive) {
+				c.positive[n.Outputs[0]] = true
 			}
-			return true
 		}
+	}
+	return c.positive[name]
+}
+
+// positive reports whether the first output of a node can hold nothing below
+// zero, given the values before it that cannot.
+func positive(n *graph.Node, known map[string]bool) bool {
+	switch n.Op {
+	case "Conv", "Linear":
+		return n.Domain == graph.FusedDomain && n.Float("clamp_min", -1) >= 0
+	case "Clamp":
+		return n.Float("min", -1) >= 0
+	case "Sigmoid", "Exp", "HardSigmoid":
+		return true
+	case "MaxPool", "AveragePool":
+		return known[n.Inputs[0]]
+	case "Concat":
+		return !slices.ContainsFunc(n.Inputs, func(in string) bool { return !known[in] })
 	}
 	return false
 }
@@ -92,14 +99,12 @@ func inverseCounts(n *graph.Node, w window, from, to *layout) []float32 {
 	}
 	include := n.Int("count_include_pad", 0) == 1
 	count := func(o, stride, taps, dilation, before, after, extent int) int {
-		in := 0
-		for k := range taps {
-			at := o*stride + k*dilation - before
-			if at >= 0 && at < extent || include && at >= -before && at < extent+after {
-				in++
-			}
+		first := o*stride - before // that the first tap reads
+		from, to := 0, extent
+		if include {
+			from, to = -before, extent+after
 		}
-		return max(in, 1)
+		return max(1, min(taps, ceilDiv(max(0, to-first), dilation))-ceilDiv(max(0, from-first), dilation))
 	}
 	inverse := make([]float32, 0, to.sy*to.sx*to.lanes)
 	for vy := range to.sy {
@@ -125,6 +130,9 @@ type poolOp struct {
 	src, dst *buffer
 	from, to layout
 }
+
+// tableBytes implements [tabled].
+func (o *poolOp) tableBytes() int { return 4 * (len(o.taps) + len(o.inverse)) }
 
 func (o *poolOp) bind(s *Session) runner {
 	return &poolRunner{poolOp: o, x: s.memory(o.src), y: s.memory(o.dst)}

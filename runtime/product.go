@@ -26,7 +26,10 @@ type source struct {
 func (c *compiler) lowerProduct(n *graph.Node) error {
 	out := c.values[n.Outputs[0]]
 	l := c.layoutOf(out.name)
-	w, src := c.productSource(n, &l)
+	w, src, err := c.productSource(n, &l)
+	if err != nil {
+		return err
+	}
 	residual := c.residual(n, &l)
 	dst := c.newBuffer(out, l.size(), false)
 	if residual != nil && residual.layout == l && c.dies(residual.buf) && !sharesRoot(residual.buf, src.im.buf) {
@@ -72,16 +75,17 @@ func (c *compiler) residual(n *graph.Node, l *layout) *image {
 
 // productSource brings a product's input into an image that its window slides
 // over by whole vectors.
-func (c *compiler) productSource(n *graph.Node, out *layout) (window, source) {
+func (c *compiler) productSource(n *graph.Node, out *layout) (window, source, error) {
 	x := n.Inputs[0]
 	if c.wants[n.Outputs[0]].kind == matrixKind {
 		shape := c.values[x].typ.Shape
 		l := matrixLayout(c.lanes, shape[len(shape)-1], out.w)
-		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c)
+		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c), nil
 	}
 	w := c.windowOf(n)
 	if c.deep(n) {
-		return w, c.volumeSource(n, w, out)
+		s, err := c.volumeSource(n, w, out)
+		return w, s, err
 	}
 	images, features, h, wd := c.extents(x)
 	perGroup := features / n.Int("group", 1)
@@ -90,10 +94,17 @@ func (c *compiler) productSource(n *graph.Node, out *layout) (window, source) {
 	natural := c.wants[x].kind == imageKind && c.naturalGrid(x) == g
 	// A strided 1x1 window skips pixels, which need not be laid out first.
 	skips := w.taps() == 1 && (w.sh > 1 || w.sw > 1) && !natural
-	if w.sw > 2 || skips || need.image > maxHaloGrowth*g.sx*g.sy {
-		return w, directSource(c.tapImage(x, w, out), unitWindow, perGroup*w.taps())
+	if w.sw > 2 || skips || !c.near(x, g, reach) || need.image > maxHaloGrowth*g.sx*g.sy {
+		im, err := c.tapImage(x, w, out)
+		if err != nil {
+			return w, source{}, err
+		}
+		return w, directSource(im, unitWindow, perGroup*w.taps()), nil
 	}
-	return w, directSource(c.imageOf(x, &need, w, 0), w, perGroup)
+	if err := c.roomForImage(&need); err != nil {
+		return w, source{}, err
+	}
+	return w, directSource(c.imageOf(x, &need, w, 0), w, perGroup), nil
 }
 
 // maxHaloGrowth is by how much a halo may grow an image before the taps are
@@ -103,12 +114,14 @@ const maxHaloGrowth = 12
 // tapImage makes the image of a window's taps: feature f*taps+t is tap t of
 // feature f under every output pixel (im2col, with the columns lane-split).
 // Any stride works, and no halo is needed.
-func (c *compiler) tapImage(x string, w window, out *layout) *image {
+func (c *compiler) tapImage(x string, w window, out *layout) (*image, error) {
 	images, features, h, wd := c.extents(x)
 	in := imageLayout(out.grid(), features, images, h, wd, halo{}).ofVolumes(c.depth(x))
-	taps := w.positions()
-	l := imageLayout(out.grid(), features*len(taps), images, out.h, out.w, halo{})
-	return &image{layout: l, buf: c.toImage(x, c.source(c.values[x], &in), &l, taps, 0)}
+	l := imageLayout(out.grid(), features*w.taps(), images, out.h, out.w, halo{})
+	if err := c.roomForImage(&l); err != nil {
+		return nil, err
+	}
+	return &image{layout: l, buf: c.toImage(x, c.source(c.values[x], &in), &l, w.positions(), 0)}, nil
 }
 
 // directSource addresses the taps of an image under a window, for groups of
@@ -217,6 +230,9 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (products []product, la
 		return nil, layer, fmt.Errorf("its input takes %d bytes in lane-split form, at most 4 GiB can be addressed", size)
 	}
 	choice := c.choose(b)
+	if err := c.roomForWeight(w, choice.format); err != nil {
+		return nil, layer, err
+	}
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
 	epi := spmm.Epilogue{Bias: w.bias, Residual: b.residual != nil}
 	epi.Min, epi.Max, epi.Clamp = clampOf(n)

@@ -30,6 +30,9 @@ func (c *compiler) lowerRecurrent(n *graph.Node) error {
 		return err
 	}
 	choice := c.chooseVector(whole, r.Batch, nil)
+	if err := c.roomForWeight(whole, choice.format); err != nil {
+		return err
+	}
 	layer := LayerReport{
 		Name: label(n), Op: n.Op, M: whole.rows, K: whole.cols, N: r.Batch * r.Steps,
 		KernelH: 1, KernelW: 1, Stride: 1, Sparsity: whole.sparsity(), NNZ: whole.nnz,

@@ -94,6 +94,15 @@ func (r *relayout) moved() int {
 	return n
 }
 
+// tableBytes implements [tabled].
+func (r *relayout) tableBytes() int {
+	n := 24 * len(r.runs)
+	for _, t := range r.tables {
+		n += 4 * len(t.index)
+	}
+	return n
+}
+
 func (r *relayout) bind(s *Session) runner {
 	b := &relayoutRunner{relayout: r, from: r.constant, to: s.memory(r.dst)}
 	if r.src != nil {

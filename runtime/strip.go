@@ -37,7 +37,10 @@ func (c *compiler) lowerChain(ch *chain) error {
 	}
 	// What comes from outside is there before the first strip.
 	entry := c.layoutOf(ch.nodes[0].Outputs[0])
-	_, links[0].src = c.productSource(ch.nodes[0], &entry)
+	var err error
+	if _, links[0].src, err = c.productSource(ch.nodes[0], &entry); err != nil {
+		return err
+	}
 	for i, n := range ch.nodes {
 		if i > 0 {
 			links[i].src = directSource(links[i-1].y, ch.win[i], c.perGroup(n))

@@ -44,6 +44,9 @@ func (c *compiler) lowerVector(n *graph.Node) error {
 		}
 	}
 	layer.Format, layer.Why, layer.Predicted = choice.format.String(), choice.why, choice.predicted
+	if err := c.roomForWeight(w, choice.format); err != nil {
+		return err
+	}
 	packed, err := c.packVector(w, choice.format)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func deepWindowOf(n *graph.Node) deepWindow {
 // volumeSource brings the input of a convolution of volumes into images of
 // their planes, with planes of zeros before and after for padding. A tap in
 // another plane is a move by whole images.
-func (c *compiler) volumeSource(n *graph.Node, w window, out *layout) source {
+func (c *compiler) volumeSource(n *graph.Node, w window, out *layout) (source, error) {
 	x := n.Inputs[0]
 	d := deepWindowOf(n)
 	shape := c.values[x].typ.Shape
@@ -44,8 +44,15 @@ func (c *compiler) volumeSource(n *graph.Node, w window, out *layout) source {
 	g, reach := c.windowLayout(w, n.Outputs[0])
 	padded := d.front + depth + d.back
 	l := imageLayout(g, features, volumes*padded, shape[3], shape[4], reach)
-	if w.sw > 2 || padded*l.image > maxHaloGrowth*depth*g.sx*g.sy {
-		return directSource(c.tapVolume(x, w, d, out), unitWindow, perGroup*d.kernel*w.taps())
+	if w.sw > 2 || !c.near(x, g, reach) || float64(padded)*float64(l.image) > maxHaloGrowth*float64(depth*g.sx*g.sy) {
+		im, err := c.tapVolume(x, w, d, out)
+		if err != nil {
+			return source{}, err
+		}
+		return directSource(im, unitWindow, perGroup*d.kernel*w.taps()), nil
+	}
+	if err := c.roomForImage(&l); err != nil {
+		return source{}, err
 	}
 	in := c.volumePlacement(x, g)
 	r := c.volumeGather(x, in, &l, []tap{same})
@@ -67,16 +74,19 @@ func (c *compiler) volumeSource(n *graph.Node, w window, out *layout) source {
 			}
 		}
 	}
-	return s
+	return s, nil
 }
 
 // tapVolume is tapImage of volumes: feature (f*kernel+kz)*taps+t is tap t of
 // plane kz of feature f under every output pixel.
-func (c *compiler) tapVolume(x string, w window, d deepWindow, out *layout) *image {
+func (c *compiler) tapVolume(x string, w window, d deepWindow, out *layout) (*image, error) {
 	shape := c.values[x].typ.Shape
-	taps := w.positions()
 	depth := out.n / shape[0]
-	l := imageLayout(out.grid(), shape[1]*d.kernel*len(taps), out.n, out.h, out.w, halo{})
+	l := imageLayout(out.grid(), shape[1]*d.kernel*w.taps(), out.n, out.h, out.w, halo{})
+	if err := c.roomForImage(&l); err != nil {
+		return nil, err
+	}
+	taps := w.positions()
 	r := c.volumeGather(x, c.volumePlacement(x, out.grid()), &l, taps)
 	for f := range shape[1] {
 		for kz := range d.kernel {
@@ -88,7 +98,7 @@ func (c *compiler) tapVolume(x string, w window, d deepWindow, out *layout) *ima
 			}
 		}
 	}
-	return &image{layout: l, buf: r.finish()}
+	return &image{layout: l, buf: r.finish()}, nil
 }
 
 // volumePlacement returns where the planes of a volume value are read.

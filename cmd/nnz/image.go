@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image"
+	"io"
 	"math"
 	"os"
 
@@ -34,22 +35,34 @@ func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 		return nil, err
 	}
 	defer file.Close()
-	head, _, err := image.DecodeConfig(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if head.Width*head.Height > maxPixels {
-		return nil, fmt.Errorf("%s: %d x %d pixels, the limit is %d", path, head.Width, head.Height, maxPixels)
-	}
-	if _, err := file.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	picture, _, err := image.Decode(file)
+	picture, err := decodeImage(file, maxPixels)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	planes := scale(planesOf(picture, layout.channels), picture.Bounds().Size(), layout.width, layout.height)
 	return layout.tensor(planes, f.ImageMean, f.ImageStd), nil
+}
+
+// decodeImage decodes a picture of at most so many pixels: its header is looked
+// at before there is memory for them.
+func decodeImage(file io.ReadSeeker, pixels int) (image.Image, error) {
+	head, _, err := image.DecodeConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	if !within(head.Width, head.Height, pixels) {
+		return nil, fmt.Errorf("%d x %d pixels, the limit is %d", head.Width, head.Height, pixels)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	picture, _, err := image.Decode(file)
+	return picture, err
+}
+
+// within reports whether a picture has pixels, and at most so many.
+func within(width, height, pixels int) bool {
+	return width > 0 && height > 0 && width <= pixels/height
 }
 
 // An imageLayout is how an input holds one picture.
@@ -83,12 +96,14 @@ func (f imageFlags) layout(v *graph.Value) (imageLayout, error) {
 	}
 	if f.Size != "" {
 		size, err := parseShape(f.Size)
-		if err != nil || len(size) != 2 || size[0] < 1 || size[1] < 1 || size[0]*size[1] > maxPixels {
+		if err != nil || len(size) != 2 || !within(size[1], size[0], maxPixels) {
 			return fail(fmt.Sprintf("--size %q is not of the form 224x224", f.Size))
 		}
 		l.height, l.width = size[0], size[1]
 	} else if h.Known() && w.Known() {
-		l.height, l.width = h.Size, w.Size
+		if l.height, l.width = h.Size, w.Size; !within(l.width, l.height, maxPixels) {
+			return fail("its size is none of a picture")
+		}
 	} else {
 		return fail("it leaves the size open, which --size gives")
 	}

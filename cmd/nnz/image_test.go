@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nnz-dev/nnz/graph"
 )
 
 // writePNG writes a picture whose pixels are given by row and column.
-func writePNG(t *testing.T, width, height int, at func(y, x int) color.Color) string {
+func writePNG(t testing.TB, width, height int, at func(y, x int) color.Color) string {
 	t.Helper()
 	p := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
@@ -77,6 +82,9 @@ func TestImageRefused(t *testing.T) {
 	}{
 		"rank":             {imageFlags{}, graph.Dims(3, 2, 2)},
 		"channels":         {imageFlags{}, graph.Dims(1, 2, 2, 2)},
+		"size of nothing":  {imageFlags{}, graph.Dims(1, 3, 0, 2)},
+		"huge input":       {imageFlags{}, graph.Dims(1, 3, 1<<32, 1<<32)},
+		"huge size":        {imageFlags{Size: "4294967296x4294967296"}, open},
 		"batch":            {imageFlags{}, graph.Dims(2, 3, 2, 2)},
 		"open size":        {imageFlags{}, open},
 		"size":             {imageFlags{Size: "224"}, open},
@@ -114,4 +122,58 @@ func TestScale(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestImageLimits: a header that promises more pixels than are allowed gets no
+// memory for them.
+func TestImageLimits(t *testing.T) {
+	file, err := os.ReadFile(writePNG(t, 2, 2, func(y, x int) color.Color { return color.White }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeImage(bytes.NewReader(file), 4); err != nil {
+		t.Error(err)
+	}
+	if _, err := decodeImage(bytes.NewReader(file), 3); err == nil || !strings.Contains(err.Error(), "2 x 2 pixels, the limit is 3") {
+		t.Errorf("error %v", err)
+	}
+	for _, at := range []int{16, 20} { // width and height, in a chunk with a checksum
+		binary.BigEndian.PutUint32(file[at:], 1<<20)
+	}
+	binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
+	if _, err := decodeImage(bytes.NewReader(file), maxPixels); err == nil || !strings.Contains(err.Error(), "the limit is") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// FuzzImage decodes pictures and scales them, as nnz run does.
+func FuzzImage(f *testing.F) {
+	file, err := os.ReadFile(writePNG(f, 5, 3, func(y, x int) color.Color { return color.Gray{uint8(40*y + x)} }))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file)
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewRGBA(image.Rect(0, 0, 9, 6)), nil); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(photo.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		picture, err := decodeImage(bytes.NewReader(data), 1<<14)
+		if err != nil {
+			return
+		}
+		for _, channels := range []int{1, 3} {
+			for _, plane := range scale(planesOf(picture, channels), picture.Bounds().Size(), 7, 5) {
+				if len(plane) != 35 {
+					t.Errorf("%d pixels", len(plane))
+				}
+				for _, v := range plane {
+					if !(v >= -1e-3 && v <= 1.001) {
+						t.Errorf("a pixel of %v", v)
+					}
+				}
+			}
+		}
+	})
 }

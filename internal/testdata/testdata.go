@@ -5,6 +5,7 @@ package testdata
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -13,10 +14,7 @@ import (
 // skipped, or fails where the environment variable CI is set.
 func Dir(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("NNZ_TESTDATA")
-	if dir == "" {
-		dir = filepath.Join(moduleRoot(t), "..", "shared", "testdata")
-	}
+	dir := dir(t)
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
@@ -34,6 +32,29 @@ func Dir(t testing.TB) string {
 func Path(t testing.TB, elems ...string) string {
 	t.Helper()
 	return filepath.Join(append([]string{Dir(t)}, elems...)...)
+}
+
+// Small returns the paths of the reference files below a pattern of
+// [filepath.Glob] that have at most most bytes, as seeds that tests and fuzz
+// targets can do without: none where there are no reference files.
+func Small(t testing.TB, most int64, pattern ...string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(append([]string{dir(t)}, pattern...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(path string) bool {
+		info, err := os.Stat(path)
+		return err != nil || info.Size() > most
+	})
+}
+
+// dir returns where the reference files are if there are any.
+func dir(t testing.TB) string {
+	if dir := os.Getenv("NNZ_TESTDATA"); dir != "" {
+		return dir
+	}
+	return filepath.Join(moduleRoot(t), "..", "shared", "testdata")
 }
 
 // moduleRoot returns the folder of go.mod. A test runs in the folder of its

@@ -81,8 +81,12 @@ func blocksGeneric(a args, r, cols int) {
 	at := 0 // blocks before the entry
 	for _, e := range unsafe.Slice(a.entries, a.count) {
 		n, row := int(e.count), int(e.row)
-		col := unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a.col), 2*at)), n)
-		val := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at*r)), n*r)
+		var col []uint16 // where the last rows are empty, there is nothing to point to
+		var val []float32
+		if n > 0 {
+			col = unsafe.Slice((*uint16)(unsafe.Add(unsafe.Pointer(a.col), 2*at)), n)
+			val = unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.val), 4*at*r)), n*r)
+		}
 		bias := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(a.bias), 4*row)), r)
 		for c := range cols {
 			x := column(unsafe.Add(a.x, 4*uintptr(e.base)), c, a.xCol, int(min(panel, a.xCol/4-uintptr(e.base))))

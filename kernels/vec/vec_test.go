@@ -517,9 +517,12 @@ func TestFences(t *testing.T) {
 		for n := range 70 {
 			a, b, dst := guard.Slices[float32](t, n), guard.Slices[float32](t, n), guard.Slices[float32](t, n)
 			vectors, source, planes := guard.Slices[float32](t, n*lanes), guard.Slices[float32](t, (n+2)*lanes), guard.Slices[float32](t, (n+2)*lanes)
-			index := make([]int32, n)
-			for i := range index {
-				index[i] = int32(r.IntN(n+2) - 1)
+			// Tables of where elements lie are operands, too.
+			index, rows := guard.Slices[int32](t, n), guard.Slices[int32](t, lanes)
+			taps := guard.Slices[uint32](t, 2)
+			for i := range n {
+				at := int32(r.IntN(n+2) - 1)
+				index[0][i], index[1][i] = at, at
 			}
 			// The first and the last vector, of elements of each other.
 			to, from := []int{0, n + 1}, make([]int32, 2*lanes)
@@ -547,10 +550,11 @@ func TestFences(t *testing.T) {
 				k.Sum(a[side])
 				k.Max(a[side])
 				k.Dot(a[side], b[side])
-				k.MaxPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
-				k.SumPool(vectors[side], source[side], []uint32{0, uint32(8 * lanes)}, 1)
-				k.Gather(dst[side], a[side], index, 0)
-				k.Transpose(vectors[side], a[side], make([]int32, lanes), n)
+				copy(taps[side], []uint32{0, uint32(8 * lanes)})
+				k.MaxPool(vectors[side], source[side], taps[side], 1)
+				k.SumPool(vectors[side], source[side], taps[side], 1)
+				k.Gather(dst[side], a[side], index[side], 0)
+				k.Transpose(vectors[side], a[side], rows[side], n)
 				k.Fours(dst[side], a[side], n/4, 1, 0)
 				k.Fours(dst[side], a[side], 1, n/4, 4)
 				if n >= 4*lanes {

@@ -1,6 +1,11 @@
 package ops
 
-import "github.com/nnz-dev/nnz/graph"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nnz-dev/nnz/graph"
+)
 
 // buildEinsum binds Einsum: for every element of the output, the sum of the
 // products of what the operands have there.
@@ -12,6 +17,10 @@ func buildEinsum(s *site) (Compute, error) {
 	e, err := graph.NewEinsum(s.Node, shapes)
 	if err != nil {
 		return nil, err
+	}
+	const most = 1 << 40 // products, which grow with a power of the operands
+	if n, err := graph.Elements(slices.Concat(e.Out, e.Sum)); err != nil || n > most {
+		return nil, fmt.Errorf("an output of %v, each the sum of %v products, takes more than 2^40 of them", e.Out, e.Sum)
 	}
 	outer, inner := make([][]int, len(s.in)), make([][]int, len(s.in))
 	for i, st := range e.Strides {

@@ -30,8 +30,15 @@ func Zeros(dt graph.DType, shape []int) Tensor {
 // no outputs for a node that does not run here, which then is left to whoever
 // has to run it.
 func Eval(n *graph.Node, opset int, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	out, _, err := EvalWithin(n, opset, in, math.MaxInt64)
+	return out, err
+}
+
+// EvalWithin is Eval for outputs of at most limit bytes as they are computed;
+// it returns how many there are. More are [ErrLimit].
+func EvalWithin(n *graph.Node, opset int, in []*graph.Tensor, limit int64) (tensors []*graph.Tensor, bytes int64, err error) {
 	if op, err := lookup(n, opset); err != nil || op.build == nil && op.eval == nil {
-		return nil, nil
+		return nil, 0, nil
 	}
 	ins := make([]Tensor, len(in))
 	for i, t := range in {
@@ -39,22 +46,23 @@ func Eval(n *graph.Node, opset int, in []*graph.Tensor) ([]*graph.Tensor, error)
 			continue
 		}
 		if ins[i] = Load(t); !ins[i].known() {
-			return nil, nil // strings and complex numbers
+			return nil, 0, nil // strings and complex numbers
 		}
 	}
-	outs, err := Run(n, opset, ins, vec.For(isa.Generic), math.MaxInt64) // the same constants on every CPU
+	outs, err := Run(n, opset, ins, vec.For(isa.Generic), limit) // the same constants on every CPU
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	tensors := make([]*graph.Tensor, len(outs))
+	tensors = make([]*graph.Tensor, len(outs))
 	for i := range outs {
 		if outs[i].present() {
 			if tensors[i], err = Store(&outs[i]); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
+			bytes += outs[i].Bytes()
 		}
 	}
-	return tensors, nil
+	return tensors, bytes, nil
 }
 
 // Store returns the constant that a tensor holds, sharing float32 elements.

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -86,6 +87,9 @@ func (t *Tensor) Bytes() int64 {
 	return 8 * int64(t.Len())
 }
 
+// ErrLimit is that outputs would take more memory than they may.
+var ErrLimit = errors.New("more than the limit")
+
 // fits adds up what tensors take, which must be no more than limit.
 func fits(list []Tensor, limit int64) (int64, error) {
 	total := int64(0)
@@ -99,7 +103,7 @@ func fits(list []Tensor, limit int64) (int64, error) {
 		}
 		bytes := t.Bytes()
 		if bytes > limit-total {
-			return 0, fmt.Errorf("output %d of shape %v takes %d bytes, more than the limit of %d", i, t.Shape, bytes, limit)
+			return 0, fmt.Errorf("output %d of shape %v takes %d bytes, %w of %d", i, t.Shape, bytes, ErrLimit, limit)
 		}
 		total += bytes
 	}

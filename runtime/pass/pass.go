@@ -59,12 +59,36 @@ import (
 type Graph struct {
 	*graph.Model
 	Types map[string]graph.Type
+	// Stop ends a pass where it returns an error: it is asked for each value that
+	// a pass adds, with the bytes that the value holds where it is a weight. Many
+	// nodes may share a weight, of which each gets one of its own. Nil never ends
+	// one.
+	Stop func(bytes int64) error
+
+	names map[string]int // how often a name was asked for that was taken
 }
 
 // A Pass is one rewriting of a graph. It keeps the results up to rounding.
 type Pass struct {
 	Name string
 	Run  func(*Graph) error
+}
+
+// A stopped is what a pass ends with, from deep within.
+type stopped struct{ err error }
+
+// Apply runs the pass. It returns the error of [Graph.Stop] where that ended it.
+func (p Pass) Apply(g *Graph) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case stopped:
+			err = r.err
+		default:
+			panic(r)
+		}
+	}()
+	return p.Run(g)
 }
 
 // All is every pass in the order to run them.
@@ -115,13 +139,26 @@ func (g *Graph) scalar(name string) (float32, bool) {
 
 // addValue adds the type of a new value under a name like hint that is free.
 func (g *Graph) addValue(hint string, t graph.Type) string {
+	if g.Stop != nil {
+		bytes := int64(0)
+		if t.Const != nil && !t.Const.Deferred() {
+			bytes = int64(t.Const.Bytes())
+		}
+		if err := g.Stop(bytes); err != nil {
+			panic(stopped{err})
+		}
+	}
+	if g.names == nil {
+		g.names = make(map[string]int)
+	}
 	name := hint
-	for i := 1; ; i++ {
+	for {
 		_, typed := g.Types[name]
 		if _, weight := g.Weights[name]; !typed && !weight {
 			break
 		}
-		name = fmt.Sprintf("%s.%d", hint, i)
+		g.names[hint]++
+		name = fmt.Sprintf("%s.%d", hint, g.names[hint])
 	}
 	g.Types[name] = t
 	return name
