@@ -57,7 +57,7 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 	p.arena = place(comp.buffers)
 	need := int64(p.packed) + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
 	if c.MaxBytes > 0 && need > c.MaxBytes {
-		return nil, fmt.Errorf("the plan takes %d bytes, the limit is %d", need, c.MaxBytes)
+		return nil, fmt.Errorf("the plan takes %d bytes of memory, expected at most the %d of MaxBytes", need, c.MaxBytes)
 	}
 	for _, out := range m.Outputs {
 		v := *out

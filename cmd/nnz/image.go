@@ -27,7 +27,7 @@ const maxPixels = 1 << 27
 func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 	layout, err := f.layout(v)
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s: %w", path, err)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -36,7 +36,7 @@ func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 	defer file.Close()
 	head, _, err := image.DecodeConfig(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: expected a PNG or JPEG picture: %w", path, err)
 	}
 	if head.Width*head.Height > maxPixels {
 		return nil, fmt.Errorf("%s: %d x %d pixels, the limit is %d", path, head.Width, head.Height, maxPixels)
@@ -46,7 +46,7 @@ func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 	}
 	picture, _, err := image.Decode(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: expected a PNG or JPEG picture: %w", path, err)
 	}
 	planes := scale(planesOf(picture, layout.channels), picture.Bounds().Size(), layout.width, layout.height)
 	return layout.tensor(planes, f.ImageMean, f.ImageStd), nil
