@@ -129,11 +129,13 @@ fuzz:
 		done; \
 	done
 
-# Every platform that the command builds for, all without cgo.
+# Every platform that the command builds for, all without cgo. What go vet
+# looks at, tests too, compiles.
 cross:
 	@for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64 wasip1/wasm; do \
-		echo "build $$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || exit 1; \
+		echo "build and vet $$target"; \
+		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		$(GO) build -o /dev/null ./... && $(GO) vet ./... || exit 1; \
 	done
 
 clean:

@@ -134,7 +134,7 @@ func inputTypes(m *Model, o InferOptions) (map[string]Type, error) {
 		types[v.Name] = Type{DType: v.DType, Shape: slices.Clone(shape)}
 	}
 	if open != nil {
-		return nil, fmt.Errorf("the model leaves the shapes of inputs open: %s", strings.Join(open, "; "))
+		return nil, fmt.Errorf("the model leaves the shapes of inputs open: %s: expected sizes for them in Shapes or Dims", strings.Join(open, "; "))
 	}
 	return types, nil
 }

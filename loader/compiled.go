@@ -165,7 +165,7 @@ func checkSums(data []byte) error {
 		damaged[i] = crc32.Checksum(block, castagnoli) != binary.LittleEndian.Uint32(data[end+sumBytes*i:])
 	})
 	if i := slices.Index(damaged, true); i >= 0 {
-		return formatError(i*sumBlock, "the file is damaged: its checksum does not fit the %d bytes from here on", min(sumBlock, end-i*sumBlock))
+		return formatError(i*sumBlock, "the file is damaged: its checksum does not fit the %d bytes from here on; copy it again, or write it with nnz compile", min(sumBlock, end-i*sumBlock))
 	}
 	return nil
 }
@@ -264,15 +264,18 @@ func parseCompiled(name string, data []byte, o Options, release func([]byte)) (*
 }
 
 func readCompiled(name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
-	if err := checkSums(data); err != nil {
-		return nil, err
-	}
+	damage := checkSums(data)
 	tensors, meta, err := parseSafetensors(data)
-	if err != nil {
+	switch {
+	// What has no checksums, or has them elsewhere, is not damaged.
+	case err == nil && meta["format"] != compiledFormat:
+		return nil, formatError(8, "expected a .nnz file, got a safetensors file of format %.80q, which holds weights without the graph that uses them: export the model to ONNX", meta["format"])
+	case err == nil && meta["version"] != compiledVersion:
+		return nil, formatError(8, "expected version %s of the .nnz format, got %.80q: write the file again with this version's nnz compile", compiledVersion, meta["version"])
+	case damage != nil:
+		return nil, damage
+	case err != nil:
 		return nil, err
-	}
-	if meta["format"] != compiledFormat || meta["version"] != compiledVersion {
-		return nil, formatError(8, "expected format %q, version %s, got %.80q, %.80q", compiledFormat, compiledVersion, meta["format"], meta["version"])
 	}
 	proto := tensors["graph"]
 	if proto == nil || proto.DType != graph.Uint8 {

@@ -145,8 +145,8 @@ func resealed(data []byte) []byte {
 func TestWrongCompiled(t *testing.T) {
 	_, data := savedModel(t)
 	for _, tt := range []struct{ from, to, want string }{
-		{`"format":"nnz"`, `"format":"nns"`, `expected format "nnz"`},
-		{`"version":"1"`, `"version":"2"`, `version 1, got "nnz", "2"`},
+		{`"format":"nnz"`, `"format":"nns"`, `got a safetensors file of format "nns"`},
+		{`"version":"1"`, `"version":"2"`, `expected version 1 of the .nnz format, got "2"`},
 		{`"packed_version":"3"`, `"packed_version":"x"`, "expected a number"},
 		{`"graph":`, `"grapf":`, `expected a tensor "graph"`},
 		{`"key/pruned":`, `"kex/pruned":`, `expected a key`},

@@ -6,8 +6,10 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -164,6 +166,10 @@ func openExternal(dir, location string) (*mmap.File, error) {
 	name := filepath.FromSlash(location)
 	info, err := root.Stat(name) // opening a pipe would wait for a writer
 	if err != nil {
+		var e *fs.PathError
+		if errors.As(err, &e) { // which knows no more of the path than location
+			err = &fs.PathError{Op: "open", Path: filepath.Join(dir, name), Err: e.Err}
+		}
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {

@@ -46,11 +46,12 @@ func ReadArrays(path string, maxBytes int64) (*TensorFile, error) {
 	}
 	t, err := parseNPY(file.Bytes())
 	if err != nil {
-		file.Close()
 		var e *npy.Error
 		if errors.As(err, &e) {
 			err = inFile(path, formatError(int(e.Offset), "%s", e.Msg))
 		}
+		err = orForeign(err, path, "a NumPy array", file.Bytes())
+		file.Close()
 		return nil, err
 	}
 	return &TensorFile{Tensors: map[string]*graph.Tensor{"arr_0": t}, file: file}, nil
@@ -82,7 +83,10 @@ func parseNPZ(data []byte, maxBytes int64) (map[string]*graph.Tensor, error) {
 	}
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return nil, formatError(0, "expected an archive of arrays: %v", err)
+		if bytes.HasPrefix(data, []byte("PK")) {
+			return nil, formatError(0, "expected an archive of arrays, got one that is cut off or damaged: %v", err)
+		}
+		return nil, orForeign(formatError(0, "expected an archive of arrays: %v", err), "", "an archive of arrays", data)
 	}
 	tensors := make(map[string]*graph.Tensor, len(archive.File))
 	for _, f := range archive.File {

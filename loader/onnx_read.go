@@ -28,7 +28,7 @@ func parse(name string, data []byte, o Options, release func([]byte)) (*graph.Mo
 	d := newDecoder(name, data, o)
 	m := d.model()
 	if d.err != nil {
-		return nil, d.err
+		return nil, orForeign(d.err, name, "an ONNX or .nnz model", data)
 	}
 	return m, finish(name, m, release)
 }

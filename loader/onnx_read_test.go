@@ -373,7 +373,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		{"empty", nil, "at byte 0: expected an ONNX model, the file is empty"},
 		{"zeros", make([]byte, 4096), "at byte 0: expected a protocol buffer field, got bytes 00 00 00 00"},
-		{"png", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"), "expected a protocol buffer field"},
+		{"png", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"), "expected an ONNX or .nnz model, got a PNG picture"},
 		{"text", []byte("this is not a model"), "expected"},
 		{"no graph", build(func(m *message) { m.int(1, 8) }).contents(), "found no graph"},
 		{"no IR version", build(func(m *message) { m.message(7, build(addNet)) }).contents(), "found no IR version"},

@@ -118,7 +118,7 @@ func (d *decoder) field(at, end int) (f field, next int) {
 	case protowire.BytesType:
 		size, prefix := protowire.ConsumeVarint(rest)
 		if prefix >= 0 && size > uint64(len(rest)-prefix) {
-			d.fail(f.at, "field %d has %d bytes, but only %d are left", num, size, len(rest)-prefix)
+			d.fail(f.at, "field %d has %d bytes, but only %d are left: the file is cut off or damaged", num, size, len(rest)-prefix)
 			return field{}, end
 		}
 		n = prefix + int(size)

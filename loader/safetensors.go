@@ -35,8 +35,11 @@ func ReadSafetensors(path string) (*TensorFile, error) {
 	}
 	tensors, meta, err := parseSafetensors(file.Bytes())
 	if err != nil {
+		if err = inFile(path, err); !isCompiled(file.Bytes()) { // whose header is there
+			err = orForeign(err, path, "a safetensors file", file.Bytes())
+		}
 		file.Close()
-		return nil, inFile(path, err)
+		return nil, err
 	}
 	return &TensorFile{Tensors: tensors, Meta: meta, file: file}, nil
 }

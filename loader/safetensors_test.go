@@ -132,7 +132,7 @@ func TestReadSafetensorsRefuses(t *testing.T) {
 	tests := []test{
 		{"empty", nil, "at byte 0: expected the 8 bytes of a header's length"},
 		{"zeros", make([]byte, 64), "at byte 8: header: expected {"},
-		{"picture", []byte("\x89PNG\r\n\x1a\n and so on"), "at byte 0: expected a header of at most 10 bytes"},
+		{"picture", []byte("\x89PNG\r\n\x1a\n and so on"), "expected a safetensors file, got a PNG picture"},
 		{"header above the bound", binary.LittleEndian.AppendUint64(nil, maxSafetensorsHeader+1), "a length of 100000001"},
 		{"length of 64 bits", binary.LittleEndian.AppendUint64(nil, math.MaxUint64), "a length of 18446744073709551615"},
 		{"truncated", safetensors(`{"a":`+one+`}`, 3), `tensor "a" lies at 0:4 of 3 bytes`},

@@ -23,5 +23,5 @@ func parseTensor(file string, data []byte) (name string, t *graph.Tensor, err er
 	}
 	d := newDecoder(file, data, Options{})
 	name, t = d.tensor(span{0, len(data)})
-	return name, t, d.err
+	return name, t, orForeign(d.err, file, "a TensorProto", data)
 }

@@ -245,7 +245,7 @@ func (c *compiler) held() int64 { return int64(c.plan.packed) + c.copies }
 // allow compares what a plan takes, or a part of that, with the limit.
 func (c *compiler) allow(bytes int64) error {
 	if c.cfg.MaxBytes > 0 && bytes > c.cfg.MaxBytes {
-		return fmt.Errorf("the plan takes %d bytes, the limit is %d", bytes, c.cfg.MaxBytes)
+		return fmt.Errorf("the plan takes %d bytes of memory, expected at most the limit of %d, MaxBytes", bytes, c.cfg.MaxBytes)
 	}
 	return nil
 }

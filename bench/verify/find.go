@@ -31,7 +31,7 @@ func Find(dirs []string, t Tolerance) ([]Case, error) {
 			return nil, err
 		}
 		if len(cases) == before {
-			return nil, fmt.Errorf("%s: no folder with a %s", dir, modelFile)
+			return nil, fmt.Errorf("%s: no case there, expected a folder of %s and test_data_set_0, or one that holds such folders", dir, modelFile)
 		}
 	}
 	return cases, nil

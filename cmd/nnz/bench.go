@@ -81,7 +81,7 @@ func (c *benchCmd) Run(e *env) error {
 
 // model compares one model, profiles it or finds its break-even.
 func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Options) error {
-	m, err := openModel(name)
+	m, err := c.open(name)
 	if err != nil {
 		return err
 	}
@@ -103,10 +103,10 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 		defer fmt.Fprintf(e.out, "\nopen extents taken as 1: %s\n", strings.Join(bound, ", "))
 	}
 	if c.Profile {
-		return c.profile(e, m.Model, o, p)
+		return m.named(c.profile(e, m.Model, o, p))
 	}
 	if c.BreakEven {
-		return c.breakEven(e, m.Model, o, p)
+		return m.named(c.breakEven(e, m.Model, o, p))
 	}
 	if len(c.Peer) > 0 {
 		file := name
@@ -124,7 +124,7 @@ func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Opt
 	r, err := bench.Compare(e.ctx, m.Model, o)
 	p.end()
 	if err != nil {
-		return err
+		return m.named(err)
 	}
 	r.Imposed = c.Impose
 	if err := c.write(e, r); err != nil || c.stdout() {

@@ -32,15 +32,18 @@ func (c *compileCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c.Model)
+	m, err := c.open(c.Model)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if err := m.apart(c.Output); err != nil {
+		return err
+	}
 	bound := bind(&config, m.Model)
 	packed, err := runtime.Pack(e.ctx, m.Model, config)
 	if err != nil {
-		return err
+		return m.named(err)
 	}
 	if err := e.ctx.Err(); err != nil {
 		return err

@@ -28,7 +28,7 @@ const maxPixels = 1 << 27
 func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 	layout, err := f.layout(v)
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s: %w", path, err)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func (f imageFlags) read(path string, v *graph.Value) (*graph.Tensor, error) {
 	defer file.Close()
 	picture, err := decodeImage(file, maxPixels)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: expected a PNG or JPEG picture: %w", path, err)
 	}
 	planes := scale(planesOf(picture, layout.channels), picture.Bounds().Size(), layout.width, layout.height)
 	return layout.tensor(planes, f.ImageMean, f.ImageStd), nil

@@ -36,7 +36,7 @@ func (c *inspectCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c.Model)
+	m, err := c.open(c.Model)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (c *inspectCmd) Run(e *env) error {
 			return err
 		}
 	}
-	return modelErr
+	return m.named(modelErr)
 }
 
 // operators lists what is supported.

@@ -119,7 +119,10 @@ func conclude(stderr io.Writer, err error) int {
 		return exitDone
 	}
 	code := exitCode(err)
+	var unsupported *runtime.UnsupportedError
 	switch {
+	case errors.As(err, &unsupported):
+		fmt.Fprintf(stderr, "nnz: %s (nnz inspect --ops lists what runs)\n", oneLine(err.Error()))
 	case errors.Is(err, errFailed): // the command has printed what failed
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "nnz: interrupted")

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +22,7 @@ const builtinPrefix = "builtin:"
 // A model is what MODEL names.
 type model struct {
 	*graph.Model
+	name  string
 	bytes int64 // of the file, 0 where there is none
 	file  *loader.File
 }
@@ -30,20 +34,50 @@ func openModel(name string) (*model, error) {
 		if err != nil {
 			return nil, usageError{err}
 		}
-		return &model{Model: m}, nil
+		return &model{Model: m, name: name}, nil
 	}
 	info, err := os.Stat(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isBuiltin(name):
+		return nil, usagef("%s: no such file; the network is %s%s", name, builtinPrefix, name)
+	case err != nil:
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s: a folder, expected an ONNX or .nnz file", name)
+	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
 	f, err := loader.Open(name, loader.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return &model{Model: f.Model, bytes: info.Size(), file: f}, nil
+	return &model{Model: f.Model, name: name, bytes: info.Size(), file: f}, nil
+}
+
+// isBuiltin reports whether a builtin network has a name.
+func isBuiltin(name string) bool {
+	network, _, _ := strings.Cut(name, "@")
+	return slices.Contains(builtin.Names(), network)
+}
+
+// named adds the name of the model to an error that only names a node.
+func (m *model) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", m.name, err)
+}
+
+// apart refuses to write over the file that the model is read from.
+func (m *model) apart(output string) error {
+	from, err := os.Stat(m.name)
+	if err != nil || m.file == nil {
+		return nil
+	}
+	if to, err := os.Stat(output); err == nil && os.SameFile(from, to) {
+		return usagef("%s: that is the model itself, expected another file to write to", output)
+	}
+	return nil
 }
 
 // Close unmaps the file: nothing of the model may be used after it.
@@ -61,6 +95,47 @@ type compileFlags struct {
 	Dim     map[string]int `placeholder:"NAME=N" help:"Size of a symbolic extent, such as batch=8."`
 	Passes  string         `default:"all" placeholder:"LIST" help:"Rewritings of the model that run: all, none, names with commas between, or names to leave out with a minus before each, such as -gelu,-qkv. Inspect lists what each one does. Default: all."`
 	Shape   []string       `sep:"none" placeholder:"INPUT=1x3x224x224" help:"Shape of an input that the model leaves open."`
+}
+
+// open opens what MODEL names, which must have the inputs and extents that the
+// flags name.
+func (f compileFlags) open(name string) (*model, error) {
+	m, err := openModel(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.fit(m.Inputs); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// fit checks the flags against the inputs of a model.
+func (f compileFlags) fit(inputs []*graph.Value) error {
+	symbols := make(map[string]bool)
+	for _, v := range inputs {
+		for _, d := range v.Shape {
+			symbols[d.Symbol] = true
+		}
+	}
+	for name := range f.Dim {
+		if name == "" || !symbols[name] {
+			return usagef("--dim %s: no such extent, the model's inputs are %s", name, describeInputs(inputs))
+		}
+	}
+	for _, flag := range f.Shape {
+		name, list, _ := strings.Cut(flag, "=")
+		i := slices.IndexFunc(inputs, func(v *graph.Value) bool { return v.Name == name })
+		if i < 0 {
+			return usagef("--shape %s: no such input, the model's inputs are %s", flag, describeInputs(inputs))
+		}
+		// Exporters also write an empty shape for one that they do not know.
+		if extents, err := parseShape(list); err != nil || len(inputs[i].Shape) > 0 && len(extents) != len(inputs[i].Shape) {
+			return usagef("--shape %s: expected %s of input %s", flag, plural(len(inputs[i].Shape), "extent"), describeInput(inputs[i]))
+		}
+	}
+	return nil
 }
 
 // configIn is config in a mode.
@@ -181,6 +256,15 @@ func describeInput(v *graph.Value) string {
 		extents = "scalar"
 	}
 	return v.Name + " " + v.DType.String() + " " + extents
+}
+
+// describeInputs describes all of them.
+func describeInputs(values []*graph.Value) string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = describeInput(v)
+	}
+	return strings.Join(all, ", ")
 }
 
 // threads is how many goroutines work on an inference: what runtime.Config

@@ -57,7 +57,7 @@ func (c *runCmd) Run(e *env) error {
 	if c.Top < 0 {
 		return usagef("--top %d: expected a positive number", c.Top)
 	}
-	m, err := openModel(c.Model)
+	m, err := c.open(c.Model)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,11 @@ func (c *runCmd) Run(e *env) error {
 	outputs, err := assign("output", c.Output, m.Outputs)
 	if err != nil {
 		return err
+	}
+	for _, file := range outputs {
+		if err := m.apart(file); err != nil {
+			return err
+		}
 	}
 	inputs, err := c.inputs(m.Model)
 	if err != nil {
@@ -75,7 +80,7 @@ func (c *runCmd) Run(e *env) error {
 	}
 	plan, err := runtime.Compile(e.ctx, m.Model, config)
 	if err != nil {
-		return err
+		return m.named(err)
 	}
 	s := plan.NewSession()
 	defer s.Close()
@@ -89,7 +94,7 @@ func (c *runCmd) Run(e *env) error {
 		}
 	}
 	if err := s.Run(e.ctx); err != nil {
-		return err
+		return m.named(err)
 	}
 	return c.report(e, m.Model, s, outputs)
 }
@@ -134,11 +139,7 @@ func assign(kind string, flags []string, values []*graph.Value) (map[string]stri
 		case !named && len(values) == 1:
 			name, file = values[0].Name, flag
 		default:
-			all := make([]string, len(values))
-			for i, v := range values {
-				all[i] = describeInput(v)
-			}
-			return nil, usagef("%s %s: the model's %ss are %s", kind, flag, kind, strings.Join(all, ", "))
+			return nil, usagef("%s %s: expected NAME=FILE with the name of one of the model's %ss: %s", kind, flag, kind, describeInputs(values))
 		}
 		if files[name] != "" {
 			return nil, usagef("%s %s: a second file for it", kind, flag)

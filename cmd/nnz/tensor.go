@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 
@@ -42,7 +43,7 @@ func readArray(path string, v *graph.Value) (*graph.Tensor, error) {
 		}
 	}
 	if t == nil {
-		return nil, usagef("%s: no array %q among %d", path, v.Name, len(f.Tensors))
+		return nil, usagef("%s: no array %q, there are %q", path, v.Name, slices.Sorted(maps.Keys(f.Tensors)))
 	}
 	return graph.NewTensor(t.DType, t.Shape, slices.Clone(t.Raw()))
 }
