@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -54,17 +55,17 @@ func (s *Server) Load(ctx context.Context, long time.Duration, clients int) (*Lo
 	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
 	time.AfterFunc(long/10, func() { r.Before = live() })
-	transport := &http.Transport{MaxIdleConnsPerHost: clients}
-	client := &http.Client{Transport: transport}
 	var mu sync.Mutex
 	var times []time.Duration
 	var wg sync.WaitGroup
 	start := time.Now()
 	for range clients {
 		wg.Go(func() {
+			c := client{address: l.Addr().String()}
+			defer c.close()
 			for ctx.Err() == nil {
 				began := time.Now()
-				err := post(client, "http://"+l.Addr().String()+"/run", body)
+				err := c.post("/run", body)
 				took := time.Since(began)
 				mu.Lock()
 				times = append(times, took)
@@ -86,7 +87,6 @@ func (s *Server) Load(ctx context.Context, long time.Duration, clients int) (*Lo
 		r.P50, r.P99 = times[n/2], times[n*99/100]
 	}
 	times = nil
-	transport.CloseIdleConnections()
 	r.After = live()
 	stop()
 	return r, <-served
@@ -119,9 +119,43 @@ func (s *Server) sample() []byte {
 	return body
 }
 
+// A client has one connection at a time. It is not that of net/http, which would
+// make the command larger by half a megabyte.
+type client struct {
+	address string
+	conn    net.Conn
+	r       *bufio.Reader
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
 // post sends a request, and returns what is wrong with the answer.
-func post(client *http.Client, url string, body []byte) error {
-	resp, err := client.Post(url, "application/octet-stream", bytes.NewReader(body))
+func (c *client) post(path string, body []byte) (err error) {
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	if c.conn == nil {
+		if c.conn, err = net.Dial("tcp", c.address); err != nil {
+			return err
+		}
+		c.r = bufio.NewReader(c.conn)
+	}
+	req, err := http.NewRequest("POST", "http://"+c.address+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	if err := req.Write(c.conn); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(c.r, req)
 	if err != nil {
 		return err
 	}
