@@ -108,7 +108,8 @@ func TestSweepRandom(t *testing.T) {
 	}
 }
 
-// TestPruneMaxDrop holds the file that is written to what was asked for.
+// TestPruneMaxDrop holds the file that is written to what was asked for. How
+// much goes is up to the latencies that are measured.
 func TestPruneMaxDrop(t *testing.T) {
 	dir := t.TempDir()
 	path, page := filepath.Join(dir, "out.onnx"), filepath.Join(dir, "page.html")
@@ -127,7 +128,7 @@ func TestPruneMaxDrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := r.Choice
-	if c == nil || *c.Measured.Accuracy != got.Accuracy || *c.Dense.Accuracy-got.Accuracy > .01 || !(r.Sparsity > .5) || math.Abs(c.Zeros-r.Sparsity) > 1e-9 {
+	if c == nil || *c.Measured.Accuracy != got.Accuracy || *c.Dense.Accuracy-got.Accuracy > .01 || math.Abs(c.Zeros-r.Sparsity) > 1e-9 {
 		t.Errorf("accuracy %v, %+v", got.Accuracy, r)
 	}
 	if _, err := os.Stat(page); err != nil {
