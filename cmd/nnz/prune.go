@@ -226,6 +226,12 @@ func (c *pruneCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
+	if err := m.apart(c.Out.Output); err != nil {
+		return err
+	}
+	if err := m.apart(c.SaveMasks); err != nil {
+		return err
+	}
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}

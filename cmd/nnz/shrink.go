@@ -60,6 +60,9 @@ func (c *pruneCmd) pruneChannels(e *env) error {
 		return err
 	}
 	defer m.Close()
+	if err := m.apart(c.Out.Output); err != nil {
+		return err
+	}
 	if c.KeepEnds {
 		o.Exclude = append(o.Exclude, prune.Ends(m.Model)...)
 	}
@@ -117,6 +120,9 @@ func (c *shrinkCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
+	if err := m.apart(c.Out.Output); err != nil {
+		return err
+	}
 	small, report, err := prune.Shrink(m.Model, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Model, err)
