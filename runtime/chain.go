@@ -1,6 +1,10 @@
 package runtime
 
-import "github.com/nnz-dev/nnz/graph"
+import (
+	"context"
+
+	"github.com/nnz-dev/nnz/graph"
+)
 
 // A chain is windowed nodes that follow one another and run depth first: in
 // strips of a few rows of vectors, each through all of the nodes, so that what
@@ -53,7 +57,7 @@ func (c *compiler) cache() (value, strips int) {
 
 // chains returns the chains of the graph by the index of the node that they
 // begin with: those that together save most.
-func (c *compiler) chains() map[int]*chain {
+func (c *compiler) chains(ctx context.Context) (map[int]*chain, error) {
 	nodes := c.g.Nodes
 	readers := make(map[string]int)
 	for _, n := range nodes {
@@ -65,6 +69,9 @@ func (c *compiler) chains() map[int]*chain {
 	large, room := c.cache()
 	begin := make(map[int]*chain)
 	for i := len(nodes) - 1; i >= 0; i-- {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		saved[i] = saved[i+1]
 		ch := &chain{wrap: -1}
 		for end := i; end < len(nodes) && c.extend(ch, nodes[end], readers); end++ {
@@ -82,7 +89,7 @@ func (c *compiler) chains() map[int]*chain {
 			}
 		}
 	}
-	return begin
+	return begin, nil
 }
 
 func (ch *chain) clone() *chain {
@@ -191,13 +198,23 @@ func (ch *chain) stints(j, sy int) []stint {
 		if at == ch.wrap {
 			k.zero, k.ring = -s.top, s.rows
 			if j > 0 {
-				k.carried = max(0, ch.stints(j-1, sy)[at].end-k.first)
+				k.carried = max(0, ch.reach(j-1, sy)-k.first)
 			}
 			k.lo, k.hi = max(0, k.first+k.carried), min(k.end, s.sy-s.top)
 		}
 		stints[at] = k
 	}
 	return stints
+}
+
+// reach returns the end of the rows that strip j reads of the value that wraps.
+func (ch *chain) reach(j, sy int) int {
+	end := min((j+1)*ch.rows, sy)
+	for i := len(ch.nodes) - 1; i > ch.wrap; i-- {
+		w := &ch.win[i]
+		end = (end-1)*w.sh + w.reach() - w.top
+	}
+	return end
 }
 
 // fit finds how many rows a strip has, of an output with sy rows, so that the

@@ -198,7 +198,10 @@ func (c *compiler) run(ctx context.Context) error {
 	c.classify()
 	var chains map[int]*chain
 	if !slices.Contains(c.cfg.SkipPasses, strips) {
-		chains = c.chains()
+		var err error
+		if chains, err = c.chains(ctx); err != nil {
+			return err
+		}
 	}
 	for i := 0; i < len(c.g.Nodes); i++ {
 		if err := ctx.Err(); err != nil {

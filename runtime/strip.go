@@ -243,8 +243,7 @@ func (s *strip) takeRow(t *haloTable, r, to, from int) {
 	}
 }
 
-// explainChain says in the reports of a chain's steps that they take turns, and
-// what they move: not only in one strip.
+// explainChain says in the reports of a chain's steps that they take turns.
 func (c *compiler) explainChain(ch *chain, begin, strips int) {
 	names := make([]string, len(ch.nodes))
 	for i, n := range ch.nodes {
