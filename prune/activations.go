@@ -73,32 +73,24 @@ func SparsifyActivations(ctx context.Context, m *graph.Model, o ActivationOption
 	}
 	p := newProbe(out, values, o.Config)
 	defer p.close()
-	for set, err := range o.Data {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil {
-			err = p.run(ctx, set, func(value valueFunc) error {
-				for _, name := range values {
-					t, err := value(name)
-					if err != nil {
-						return err
-					}
-					if !t.DType.Float() {
-						return fmt.Errorf("value %q is of type %s, expected a real one", name, t.DType)
-					}
-					seen[name].add(t.F)
-				}
-				return nil
-			})
-		}
-		if err != nil {
-			return nil, r, err
-		}
+	err = Calibration{Data: o.Data, Config: o.Config}.each(ctx, func(set map[string]*graph.Tensor) error {
 		r.Sets++
-	}
-	if r.Sets == 0 {
-		return nil, r, fmt.Errorf("no data to calibrate on")
+		return p.run(ctx, set, func(value valueFunc) error {
+			for _, name := range values {
+				t, err := value(name)
+				if err != nil {
+					return err
+				}
+				if !t.DType.Float() {
+					return fmt.Errorf("value %q is of type %s, expected a real one", name, t.DType)
+				}
+				seen[name].add(t.F)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, r, err
 	}
 	weights := 0.0
 	for _, l := range layers {
