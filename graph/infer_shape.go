@@ -140,7 +140,9 @@ func transpose(c *call) ([]Type, error) {
 	}
 	shape := make([]int, len(x))
 	for i, a := range perm {
-		a, _ = axis(a, len(x)) // checked by axisSet
+		if a < 0 { // which other attributes count from the end, but not this one
+			return nil, fmt.Errorf("attribute perm: axis %d is negative", a)
+		}
 		shape[i] = x[a]
 	}
 	return one(c.in[0].DType, shape)

@@ -237,6 +237,7 @@ func TestRulesRefuse(t *testing.T) {
 		{"Squeeze", 13, nil, []Type{f(2, 3), known(0)}, "axis 0 of [2 3] has extent 2, expected 1"},
 		{"Unsqueeze", 13, nil, []Type{f(2, 3), known(0, 0)}, "axis 0 appears twice"},
 		{"Transpose", 13, attrs{"perm", []int{0, 0}}, []Type{f(2, 3)}, "axis 0 appears twice"},
+		{"Transpose", 13, attrs{"perm", []int{-1, 0}}, []Type{f(2, 3)}, "axis -1 is negative"},
 		{"Concat", 13, nil, []Type{f(2)}, "no attribute axis"},
 		{"Concat", 13, attrs{"axis", 0}, []Type{f(2, 3), f(2, 4)}, "expected that of [2 3] but for axis 0"},
 		{"Concat", 13, attrs{"axis", 0}, []Type{f(math.MaxInt - 1), f(2)}, "axis 0 overflows"},

@@ -611,7 +611,7 @@ func transposeRule(c *coupling, n *graph.Node) string {
 	for i := range out {
 		a := len(x) - 1 - i
 		if perm != nil {
-			a, _ = axisOf(perm[i], len(x))
+			a = perm[i]
 		}
 		out[i] = x[a]
 	}
