@@ -99,7 +99,7 @@ type entry struct {
 }
 
 // lookahead is how many entries and offsets past its last a kernel may read.
-const lookahead = 2
+const lookahead = 4
 
 // kernels is the table of all micro-kernels.
 var kernels = append(genericKernels(), nativeKernels()...)

@@ -12368,22 +12368,30 @@ TEXT ·f32_spmm_pair_1x1s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -12423,13 +12431,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -12445,18 +12455,38 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    (R8)(R14*1), Y14, Y1
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    (R8)(R15*1), Y14, Y1
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
-	VFMADD231PS  (R8)(BX*1), Y14, Y1
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y1
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -12489,22 +12519,30 @@ TEXT ·f32_spmm_pair_1x1s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -12544,13 +12582,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -12566,18 +12606,38 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    (R8)(R14*1), Y14, Y1
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    (R8)(R15*1), Y14, Y1
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
-	VFMADD231PS  (R8)(BX*1), Y14, Y1
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y1
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -12610,22 +12670,30 @@ TEXT ·f32_spmm_pair_1x2s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -12671,13 +12739,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -12696,20 +12766,44 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    (R8)(R14*1), Y14, Y2
+	VFMADD231PS    32(R8)(R14*1), Y14, Y3
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    (R8)(R15*1), Y14, Y2
+	VFMADD231PS    32(R8)(R15*1), Y14, Y3
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
-	VFMADD231PS  (R8)(BX*1), Y14, Y2
-	VFMADD231PS  32(R8)(BX*1), Y14, Y3
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y2
+	VFMADD231PS  32(R8)(R14*1), Y14, Y3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -12748,22 +12842,30 @@ TEXT ·f32_spmm_pair_1x2s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -12809,13 +12911,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -12834,20 +12938,44 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    (R8)(R14*1), Y14, Y2
+	VFMADD231PS    64(R8)(R14*1), Y14, Y3
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    (R8)(R15*1), Y14, Y2
+	VFMADD231PS    64(R8)(R15*1), Y14, Y3
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
-	VFMADD231PS  (R8)(BX*1), Y14, Y2
-	VFMADD231PS  64(R8)(BX*1), Y14, Y3
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y2
+	VFMADD231PS  64(R8)(R14*1), Y14, Y3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -12886,22 +13014,30 @@ TEXT ·f32_spmm_pair_1x3s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -12955,13 +13091,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -12983,22 +13121,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    (R8)(R14*1), Y14, Y3
+	VFMADD231PS    32(R8)(R14*1), Y14, Y4
+	VFMADD231PS    64(R8)(R14*1), Y14, Y5
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    (R8)(R15*1), Y14, Y3
+	VFMADD231PS    32(R8)(R15*1), Y14, Y4
+	VFMADD231PS    64(R8)(R15*1), Y14, Y5
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
-	VFMADD231PS  (R8)(BX*1), Y14, Y3
-	VFMADD231PS  32(R8)(BX*1), Y14, Y4
-	VFMADD231PS  64(R8)(BX*1), Y14, Y5
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y3
+	VFMADD231PS  32(R8)(R14*1), Y14, Y4
+	VFMADD231PS  64(R8)(R14*1), Y14, Y5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13043,22 +13209,30 @@ TEXT ·f32_spmm_pair_1x3s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -13112,13 +13286,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -13140,22 +13316,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    (R8)(R14*1), Y14, Y3
+	VFMADD231PS    64(R8)(R14*1), Y14, Y4
+	VFMADD231PS    128(R8)(R14*1), Y14, Y5
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    (R8)(R15*1), Y14, Y3
+	VFMADD231PS    64(R8)(R15*1), Y14, Y4
+	VFMADD231PS    128(R8)(R15*1), Y14, Y5
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
-	VFMADD231PS  (R8)(BX*1), Y14, Y3
-	VFMADD231PS  64(R8)(BX*1), Y14, Y4
-	VFMADD231PS  128(R8)(BX*1), Y14, Y5
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y3
+	VFMADD231PS  64(R8)(R14*1), Y14, Y4
+	VFMADD231PS  128(R8)(R14*1), Y14, Y5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13200,22 +13404,30 @@ TEXT ·f32_spmm_pair_1x4s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -13275,13 +13487,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -13306,24 +13520,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    (R8)(R14*1), Y14, Y4
+	VFMADD231PS    32(R8)(R14*1), Y14, Y5
+	VFMADD231PS    64(R8)(R14*1), Y14, Y6
+	VFMADD231PS    96(R8)(R14*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    (R8)(R15*1), Y14, Y4
+	VFMADD231PS    32(R8)(R15*1), Y14, Y5
+	VFMADD231PS    64(R8)(R15*1), Y14, Y6
+	VFMADD231PS    96(R8)(R15*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
-	VFMADD231PS  (R8)(BX*1), Y14, Y4
-	VFMADD231PS  32(R8)(BX*1), Y14, Y5
-	VFMADD231PS  64(R8)(BX*1), Y14, Y6
-	VFMADD231PS  96(R8)(BX*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y4
+	VFMADD231PS  32(R8)(R14*1), Y14, Y5
+	VFMADD231PS  64(R8)(R14*1), Y14, Y6
+	VFMADD231PS  96(R8)(R14*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13374,22 +13620,30 @@ TEXT ·f32_spmm_pair_1x4s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -13449,13 +13703,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -13480,24 +13736,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    (R8)(R14*1), Y14, Y4
+	VFMADD231PS    64(R8)(R14*1), Y14, Y5
+	VFMADD231PS    128(R8)(R14*1), Y14, Y6
+	VFMADD231PS    192(R8)(R14*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    (R8)(R15*1), Y14, Y4
+	VFMADD231PS    64(R8)(R15*1), Y14, Y5
+	VFMADD231PS    128(R8)(R15*1), Y14, Y6
+	VFMADD231PS    192(R8)(R15*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
-	VFMADD231PS  (R8)(BX*1), Y14, Y4
-	VFMADD231PS  64(R8)(BX*1), Y14, Y5
-	VFMADD231PS  128(R8)(BX*1), Y14, Y6
-	VFMADD231PS  192(R8)(BX*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y4
+	VFMADD231PS  64(R8)(R14*1), Y14, Y5
+	VFMADD231PS  128(R8)(R14*1), Y14, Y6
+	VFMADD231PS  192(R8)(R14*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13548,22 +13836,30 @@ TEXT ·f32_spmm_pair_1x5s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -13631,13 +13927,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -13665,26 +13963,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    128(R8)(AX*1), Y15, Y4
+	VFMADD231PS    (R8)(R14*1), Y14, Y5
+	VFMADD231PS    32(R8)(R14*1), Y14, Y6
+	VFMADD231PS    64(R8)(R14*1), Y14, Y7
+	VFMADD231PS    96(R8)(R14*1), Y14, Y8
+	VFMADD231PS    128(R8)(R14*1), Y14, Y9
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    128(R8)(AX*1), Y15, Y4
+	VFMADD231PS    (R8)(R15*1), Y14, Y5
+	VFMADD231PS    32(R8)(R15*1), Y14, Y6
+	VFMADD231PS    64(R8)(R15*1), Y14, Y7
+	VFMADD231PS    96(R8)(R15*1), Y14, Y8
+	VFMADD231PS    128(R8)(R15*1), Y14, Y9
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
-	VFMADD231PS  (R8)(BX*1), Y14, Y5
-	VFMADD231PS  32(R8)(BX*1), Y14, Y6
-	VFMADD231PS  64(R8)(BX*1), Y14, Y7
-	VFMADD231PS  96(R8)(BX*1), Y14, Y8
-	VFMADD231PS  128(R8)(BX*1), Y14, Y9
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y5
+	VFMADD231PS  32(R8)(R14*1), Y14, Y6
+	VFMADD231PS  64(R8)(R14*1), Y14, Y7
+	VFMADD231PS  96(R8)(R14*1), Y14, Y8
+	VFMADD231PS  128(R8)(R14*1), Y14, Y9
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13741,22 +14075,30 @@ TEXT ·f32_spmm_pair_1x5s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -13824,13 +14166,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -13858,26 +14202,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    256(R8)(AX*1), Y15, Y4
+	VFMADD231PS    (R8)(R14*1), Y14, Y5
+	VFMADD231PS    64(R8)(R14*1), Y14, Y6
+	VFMADD231PS    128(R8)(R14*1), Y14, Y7
+	VFMADD231PS    192(R8)(R14*1), Y14, Y8
+	VFMADD231PS    256(R8)(R14*1), Y14, Y9
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    256(R8)(AX*1), Y15, Y4
+	VFMADD231PS    (R8)(R15*1), Y14, Y5
+	VFMADD231PS    64(R8)(R15*1), Y14, Y6
+	VFMADD231PS    128(R8)(R15*1), Y14, Y7
+	VFMADD231PS    192(R8)(R15*1), Y14, Y8
+	VFMADD231PS    256(R8)(R15*1), Y14, Y9
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
-	VFMADD231PS  (R8)(BX*1), Y14, Y5
-	VFMADD231PS  64(R8)(BX*1), Y14, Y6
-	VFMADD231PS  128(R8)(BX*1), Y14, Y7
-	VFMADD231PS  192(R8)(BX*1), Y14, Y8
-	VFMADD231PS  256(R8)(BX*1), Y14, Y9
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y5
+	VFMADD231PS  64(R8)(R14*1), Y14, Y6
+	VFMADD231PS  128(R8)(R14*1), Y14, Y7
+	VFMADD231PS  192(R8)(R14*1), Y14, Y8
+	VFMADD231PS  256(R8)(R14*1), Y14, Y9
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -13934,22 +14314,30 @@ TEXT ·f32_spmm_pair_1x6s1_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14023,13 +14411,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14060,28 +14450,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    128(R8)(AX*1), Y15, Y4
+	VFMADD231PS    160(R8)(AX*1), Y15, Y5
+	VFMADD231PS    (R8)(R14*1), Y14, Y6
+	VFMADD231PS    32(R8)(R14*1), Y14, Y7
+	VFMADD231PS    64(R8)(R14*1), Y14, Y8
+	VFMADD231PS    96(R8)(R14*1), Y14, Y9
+	VFMADD231PS    128(R8)(R14*1), Y14, Y10
+	VFMADD231PS    160(R8)(R14*1), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    32(R8)(AX*1), Y15, Y1
+	VFMADD231PS    64(R8)(AX*1), Y15, Y2
+	VFMADD231PS    96(R8)(AX*1), Y15, Y3
+	VFMADD231PS    128(R8)(AX*1), Y15, Y4
+	VFMADD231PS    160(R8)(AX*1), Y15, Y5
+	VFMADD231PS    (R8)(R15*1), Y14, Y6
+	VFMADD231PS    32(R8)(R15*1), Y14, Y7
+	VFMADD231PS    64(R8)(R15*1), Y14, Y8
+	VFMADD231PS    96(R8)(R15*1), Y14, Y9
+	VFMADD231PS    128(R8)(R15*1), Y14, Y10
+	VFMADD231PS    160(R8)(R15*1), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  32(R8)(AX*1), Y15, Y1
 	VFMADD231PS  64(R8)(AX*1), Y15, Y2
 	VFMADD231PS  96(R8)(AX*1), Y15, Y3
 	VFMADD231PS  128(R8)(AX*1), Y15, Y4
 	VFMADD231PS  160(R8)(AX*1), Y15, Y5
-	VFMADD231PS  (R8)(BX*1), Y14, Y6
-	VFMADD231PS  32(R8)(BX*1), Y14, Y7
-	VFMADD231PS  64(R8)(BX*1), Y14, Y8
-	VFMADD231PS  96(R8)(BX*1), Y14, Y9
-	VFMADD231PS  128(R8)(BX*1), Y14, Y10
-	VFMADD231PS  160(R8)(BX*1), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y6
+	VFMADD231PS  32(R8)(R14*1), Y14, Y7
+	VFMADD231PS  64(R8)(R14*1), Y14, Y8
+	VFMADD231PS  96(R8)(R14*1), Y14, Y9
+	VFMADD231PS  128(R8)(R14*1), Y14, Y10
+	VFMADD231PS  160(R8)(R14*1), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -14144,22 +14574,30 @@ TEXT ·f32_spmm_pair_1x6s2_avx2(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14233,13 +14671,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14270,28 +14710,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    256(R8)(AX*1), Y15, Y4
+	VFMADD231PS    320(R8)(AX*1), Y15, Y5
+	VFMADD231PS    (R8)(R14*1), Y14, Y6
+	VFMADD231PS    64(R8)(R14*1), Y14, Y7
+	VFMADD231PS    128(R8)(R14*1), Y14, Y8
+	VFMADD231PS    192(R8)(R14*1), Y14, Y9
+	VFMADD231PS    256(R8)(R14*1), Y14, Y10
+	VFMADD231PS    320(R8)(R14*1), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	VFMADD231PS    (R8)(AX*1), Y15, Y0
+	VFMADD231PS    64(R8)(AX*1), Y15, Y1
+	VFMADD231PS    128(R8)(AX*1), Y15, Y2
+	VFMADD231PS    192(R8)(AX*1), Y15, Y3
+	VFMADD231PS    256(R8)(AX*1), Y15, Y4
+	VFMADD231PS    320(R8)(AX*1), Y15, Y5
+	VFMADD231PS    (R8)(R15*1), Y14, Y6
+	VFMADD231PS    64(R8)(R15*1), Y14, Y7
+	VFMADD231PS    128(R8)(R15*1), Y14, Y8
+	VFMADD231PS    192(R8)(R15*1), Y14, Y9
+	VFMADD231PS    256(R8)(R15*1), Y14, Y10
+	VFMADD231PS    320(R8)(R15*1), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Y15, Y0
 	VFMADD231PS  64(R8)(AX*1), Y15, Y1
 	VFMADD231PS  128(R8)(AX*1), Y15, Y2
 	VFMADD231PS  192(R8)(AX*1), Y15, Y3
 	VFMADD231PS  256(R8)(AX*1), Y15, Y4
 	VFMADD231PS  320(R8)(AX*1), Y15, Y5
-	VFMADD231PS  (R8)(BX*1), Y14, Y6
-	VFMADD231PS  64(R8)(BX*1), Y14, Y7
-	VFMADD231PS  128(R8)(BX*1), Y14, Y8
-	VFMADD231PS  192(R8)(BX*1), Y14, Y9
-	VFMADD231PS  256(R8)(BX*1), Y14, Y10
-	VFMADD231PS  320(R8)(BX*1), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Y14, Y6
+	VFMADD231PS  64(R8)(R14*1), Y14, Y7
+	VFMADD231PS  128(R8)(R14*1), Y14, Y8
+	VFMADD231PS  192(R8)(R14*1), Y14, Y9
+	VFMADD231PS  256(R8)(R14*1), Y14, Y10
+	VFMADD231PS  320(R8)(R14*1), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -14355,22 +14835,30 @@ TEXT ·f32_spmm_pair_2x1s1_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14431,13 +14919,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14457,22 +14947,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y2
+	VFMADD231PS    (R14)(R12*1), Y14, Y3
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y2
+	VFMADD231PS    (R15)(R12*1), Y14, Y3
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  (BX)(R12*1), Y14, Y3
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y2
+	VFMADD231PS  (R14)(R12*1), Y14, Y3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -14517,22 +15035,30 @@ TEXT ·f32_spmm_pair_2x1s2_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14593,13 +15119,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14619,22 +15147,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y2
+	VFMADD231PS    (R14)(R12*1), Y14, Y3
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y2
+	VFMADD231PS    (R15)(R12*1), Y14, Y3
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y2
-	VFMADD231PS  (BX)(R12*1), Y14, Y3
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y2
+	VFMADD231PS  (R14)(R12*1), Y14, Y3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -14679,22 +15235,30 @@ TEXT ·f32_spmm_pair_2x2s1_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14767,13 +15331,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14799,26 +15365,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    32(AX)(R12*1), Y15, Y3
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y4
+	VFMADD231PS    32(R14), Y14, Y5
+	VFMADD231PS    (R14)(R12*1), Y14, Y6
+	VFMADD231PS    32(R14)(R12*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    32(AX)(R12*1), Y15, Y3
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y4
+	VFMADD231PS    32(R15), Y14, Y5
+	VFMADD231PS    (R15)(R12*1), Y14, Y6
+	VFMADD231PS    32(R15)(R12*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  32(AX), Y15, Y1
 	VFMADD231PS  (AX)(R12*1), Y15, Y2
 	VFMADD231PS  32(AX)(R12*1), Y15, Y3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  32(BX), Y14, Y5
-	VFMADD231PS  (BX)(R12*1), Y14, Y6
-	VFMADD231PS  32(BX)(R12*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y4
+	VFMADD231PS  32(R14), Y14, Y5
+	VFMADD231PS  (R14)(R12*1), Y14, Y6
+	VFMADD231PS  32(R14)(R12*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -14875,22 +15477,30 @@ TEXT ·f32_spmm_pair_2x2s2_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -14963,13 +15573,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -14995,26 +15607,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    64(AX)(R12*1), Y15, Y3
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y4
+	VFMADD231PS    64(R14), Y14, Y5
+	VFMADD231PS    (R14)(R12*1), Y14, Y6
+	VFMADD231PS    64(R14)(R12*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    64(AX)(R12*1), Y15, Y3
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y4
+	VFMADD231PS    64(R15), Y14, Y5
+	VFMADD231PS    (R15)(R12*1), Y14, Y6
+	VFMADD231PS    64(R15)(R12*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  64(AX), Y15, Y1
 	VFMADD231PS  (AX)(R12*1), Y15, Y2
 	VFMADD231PS  64(AX)(R12*1), Y15, Y3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  64(BX), Y14, Y5
-	VFMADD231PS  (BX)(R12*1), Y14, Y6
-	VFMADD231PS  64(BX)(R12*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y4
+	VFMADD231PS  64(R14), Y14, Y5
+	VFMADD231PS  (R14)(R12*1), Y14, Y6
+	VFMADD231PS  64(R14)(R12*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -15071,22 +15719,30 @@ TEXT ·f32_spmm_pair_2x3s1_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -15175,13 +15831,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -15213,14 +15871,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    64(AX), Y15, Y2
+	VFMADD231PS    (AX)(R12*1), Y15, Y3
+	VFMADD231PS    32(AX)(R12*1), Y15, Y4
+	VFMADD231PS    64(AX)(R12*1), Y15, Y5
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y6
+	VFMADD231PS    32(R14), Y14, Y7
+	VFMADD231PS    64(R14), Y14, Y8
+	VFMADD231PS    (R14)(R12*1), Y14, Y9
+	VFMADD231PS    32(R14)(R12*1), Y14, Y10
+	VFMADD231PS    64(R14)(R12*1), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    64(AX), Y15, Y2
+	VFMADD231PS    (AX)(R12*1), Y15, Y3
+	VFMADD231PS    32(AX)(R12*1), Y15, Y4
+	VFMADD231PS    64(AX)(R12*1), Y15, Y5
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y6
+	VFMADD231PS    32(R15), Y14, Y7
+	VFMADD231PS    64(R15), Y14, Y8
+	VFMADD231PS    (R15)(R12*1), Y14, Y9
+	VFMADD231PS    32(R15)(R12*1), Y14, Y10
+	VFMADD231PS    64(R15)(R12*1), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  32(AX), Y15, Y1
@@ -15228,15 +15932,13 @@ each:
 	VFMADD231PS  (AX)(R12*1), Y15, Y3
 	VFMADD231PS  32(AX)(R12*1), Y15, Y4
 	VFMADD231PS  64(AX)(R12*1), Y15, Y5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  32(BX), Y14, Y7
-	VFMADD231PS  64(BX), Y14, Y8
-	VFMADD231PS  (BX)(R12*1), Y14, Y9
-	VFMADD231PS  32(BX)(R12*1), Y14, Y10
-	VFMADD231PS  64(BX)(R12*1), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y6
+	VFMADD231PS  32(R14), Y14, Y7
+	VFMADD231PS  64(R14), Y14, Y8
+	VFMADD231PS  (R14)(R12*1), Y14, Y9
+	VFMADD231PS  32(R14)(R12*1), Y14, Y10
+	VFMADD231PS  64(R14)(R12*1), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -15305,22 +16007,30 @@ TEXT ·f32_spmm_pair_2x3s2_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -15409,13 +16119,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -15447,14 +16159,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    128(AX), Y15, Y2
+	VFMADD231PS    (AX)(R12*1), Y15, Y3
+	VFMADD231PS    64(AX)(R12*1), Y15, Y4
+	VFMADD231PS    128(AX)(R12*1), Y15, Y5
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y6
+	VFMADD231PS    64(R14), Y14, Y7
+	VFMADD231PS    128(R14), Y14, Y8
+	VFMADD231PS    (R14)(R12*1), Y14, Y9
+	VFMADD231PS    64(R14)(R12*1), Y14, Y10
+	VFMADD231PS    128(R14)(R12*1), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    128(AX), Y15, Y2
+	VFMADD231PS    (AX)(R12*1), Y15, Y3
+	VFMADD231PS    64(AX)(R12*1), Y15, Y4
+	VFMADD231PS    128(AX)(R12*1), Y15, Y5
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y6
+	VFMADD231PS    64(R15), Y14, Y7
+	VFMADD231PS    128(R15), Y14, Y8
+	VFMADD231PS    (R15)(R12*1), Y14, Y9
+	VFMADD231PS    64(R15)(R12*1), Y14, Y10
+	VFMADD231PS    128(R15)(R12*1), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  64(AX), Y15, Y1
@@ -15462,15 +16220,13 @@ each:
 	VFMADD231PS  (AX)(R12*1), Y15, Y3
 	VFMADD231PS  64(AX)(R12*1), Y15, Y4
 	VFMADD231PS  128(AX)(R12*1), Y15, Y5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  64(BX), Y14, Y7
-	VFMADD231PS  128(BX), Y14, Y8
-	VFMADD231PS  (BX)(R12*1), Y14, Y9
-	VFMADD231PS  64(BX)(R12*1), Y14, Y10
-	VFMADD231PS  128(BX)(R12*1), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y6
+	VFMADD231PS  64(R14), Y14, Y7
+	VFMADD231PS  128(R14), Y14, Y8
+	VFMADD231PS  (R14)(R12*1), Y14, Y9
+	VFMADD231PS  64(R14)(R12*1), Y14, Y10
+	VFMADD231PS  128(R14)(R12*1), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -15539,22 +16295,30 @@ TEXT ·f32_spmm_pair_3x1s1_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -15629,13 +16393,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -15658,24 +16424,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y3
+	VFMADD231PS    (R14)(R12*1), Y14, Y4
+	VFMADD231PS    (R14)(R12*2), Y14, Y5
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y3
+	VFMADD231PS    (R15)(R12*1), Y14, Y4
+	VFMADD231PS    (R15)(R12*2), Y14, Y5
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y3
-	VFMADD231PS  (BX)(R12*1), Y14, Y4
-	VFMADD231PS  (BX)(R12*2), Y14, Y5
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y3
+	VFMADD231PS  (R14)(R12*1), Y14, Y4
+	VFMADD231PS  (R14)(R12*2), Y14, Y5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -15728,22 +16526,30 @@ TEXT ·f32_spmm_pair_3x1s2_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -15818,13 +16624,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -15847,24 +16655,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y3
+	VFMADD231PS    (R14)(R12*1), Y14, Y4
+	VFMADD231PS    (R14)(R12*2), Y14, Y5
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y3
+	VFMADD231PS    (R15)(R12*1), Y14, Y4
+	VFMADD231PS    (R15)(R12*2), Y14, Y5
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y3
-	VFMADD231PS  (BX)(R12*1), Y14, Y4
-	VFMADD231PS  (BX)(R12*2), Y14, Y5
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y3
+	VFMADD231PS  (R14)(R12*1), Y14, Y4
+	VFMADD231PS  (R14)(R12*2), Y14, Y5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -15917,22 +16757,30 @@ TEXT ·f32_spmm_pair_3x2s1_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -16025,13 +16873,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -16063,14 +16913,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    32(AX)(R12*1), Y15, Y3
+	VFMADD231PS    (AX)(R12*2), Y15, Y4
+	VFMADD231PS    32(AX)(R12*2), Y15, Y5
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y6
+	VFMADD231PS    32(R14), Y14, Y7
+	VFMADD231PS    (R14)(R12*1), Y14, Y8
+	VFMADD231PS    32(R14)(R12*1), Y14, Y9
+	VFMADD231PS    (R14)(R12*2), Y14, Y10
+	VFMADD231PS    32(R14)(R12*2), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    32(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    32(AX)(R12*1), Y15, Y3
+	VFMADD231PS    (AX)(R12*2), Y15, Y4
+	VFMADD231PS    32(AX)(R12*2), Y15, Y5
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y6
+	VFMADD231PS    32(R15), Y14, Y7
+	VFMADD231PS    (R15)(R12*1), Y14, Y8
+	VFMADD231PS    32(R15)(R12*1), Y14, Y9
+	VFMADD231PS    (R15)(R12*2), Y14, Y10
+	VFMADD231PS    32(R15)(R12*2), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  32(AX), Y15, Y1
@@ -16078,15 +16974,13 @@ each:
 	VFMADD231PS  32(AX)(R12*1), Y15, Y3
 	VFMADD231PS  (AX)(R12*2), Y15, Y4
 	VFMADD231PS  32(AX)(R12*2), Y15, Y5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  32(BX), Y14, Y7
-	VFMADD231PS  (BX)(R12*1), Y14, Y8
-	VFMADD231PS  32(BX)(R12*1), Y14, Y9
-	VFMADD231PS  (BX)(R12*2), Y14, Y10
-	VFMADD231PS  32(BX)(R12*2), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y6
+	VFMADD231PS  32(R14), Y14, Y7
+	VFMADD231PS  (R14)(R12*1), Y14, Y8
+	VFMADD231PS  32(R14)(R12*1), Y14, Y9
+	VFMADD231PS  (R14)(R12*2), Y14, Y10
+	VFMADD231PS  32(R14)(R12*2), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -16157,22 +17051,30 @@ TEXT ·f32_spmm_pair_3x2s2_avx2(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -16265,13 +17167,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -16303,14 +17207,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    64(AX)(R12*1), Y15, Y3
+	VFMADD231PS    (AX)(R12*2), Y15, Y4
+	VFMADD231PS    64(AX)(R12*2), Y15, Y5
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y6
+	VFMADD231PS    64(R14), Y14, Y7
+	VFMADD231PS    (R14)(R12*1), Y14, Y8
+	VFMADD231PS    64(R14)(R12*1), Y14, Y9
+	VFMADD231PS    (R14)(R12*2), Y14, Y10
+	VFMADD231PS    64(R14)(R12*2), Y14, Y11
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    64(AX), Y15, Y1
+	VFMADD231PS    (AX)(R12*1), Y15, Y2
+	VFMADD231PS    64(AX)(R12*1), Y15, Y3
+	VFMADD231PS    (AX)(R12*2), Y15, Y4
+	VFMADD231PS    64(AX)(R12*2), Y15, Y5
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y6
+	VFMADD231PS    64(R15), Y14, Y7
+	VFMADD231PS    (R15)(R12*1), Y14, Y8
+	VFMADD231PS    64(R15)(R12*1), Y14, Y9
+	VFMADD231PS    (R15)(R12*2), Y14, Y10
+	VFMADD231PS    64(R15)(R12*2), Y14, Y11
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  64(AX), Y15, Y1
@@ -16318,15 +17268,13 @@ each:
 	VFMADD231PS  64(AX)(R12*1), Y15, Y3
 	VFMADD231PS  (AX)(R12*2), Y15, Y4
 	VFMADD231PS  64(AX)(R12*2), Y15, Y5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y6
-	VFMADD231PS  64(BX), Y14, Y7
-	VFMADD231PS  (BX)(R12*1), Y14, Y8
-	VFMADD231PS  64(BX)(R12*1), Y14, Y9
-	VFMADD231PS  (BX)(R12*2), Y14, Y10
-	VFMADD231PS  64(BX)(R12*2), Y14, Y11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y6
+	VFMADD231PS  64(R14), Y14, Y7
+	VFMADD231PS  (R14)(R12*1), Y14, Y8
+	VFMADD231PS  64(R14)(R12*1), Y14, Y9
+	VFMADD231PS  (R14)(R12*2), Y14, Y10
+	VFMADD231PS  64(R14)(R12*2), Y14, Y11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -16398,22 +17346,30 @@ TEXT ·f32_spmm_pair_4x1s1_avx2(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -16502,13 +17458,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -16534,26 +17492,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	VFMADD231PS    (AX)(R13*1), Y15, Y3
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y4
+	VFMADD231PS    (R14)(R12*1), Y14, Y5
+	VFMADD231PS    (R14)(R12*2), Y14, Y6
+	VFMADD231PS    (R14)(R13*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	VFMADD231PS    (AX)(R13*1), Y15, Y3
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y4
+	VFMADD231PS    (R15)(R12*1), Y14, Y5
+	VFMADD231PS    (R15)(R12*2), Y14, Y6
+	VFMADD231PS    (R15)(R13*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  (BX)(R12*1), Y14, Y5
-	VFMADD231PS  (BX)(R12*2), Y14, Y6
-	VFMADD231PS  (BX)(R13*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y4
+	VFMADD231PS  (R14)(R12*1), Y14, Y5
+	VFMADD231PS  (R14)(R12*2), Y14, Y6
+	VFMADD231PS  (R14)(R13*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -16615,22 +17609,30 @@ TEXT ·f32_spmm_pair_4x1s2_avx2(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -16719,13 +17721,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
@@ -16751,26 +17755,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Y14
+	VMOVDQU        8(R9)(CX*8), X12
+	VBROADCASTF128 -8(R11)(CX*8), Y13
+	VPERMILPS      $0x00, Y13, Y15
+	VPERMILPS      $0x55, Y13, Y14
+	MOVL           R14, AX
+	SHRQ           $0x20, R14
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	VFMADD231PS    (AX)(R13*1), Y15, Y3
+	ADDQ           R8, R14
+	VFMADD231PS    (R14), Y14, Y4
+	VFMADD231PS    (R14)(R12*1), Y14, Y5
+	VFMADD231PS    (R14)(R12*2), Y14, Y6
+	VFMADD231PS    (R14)(R13*1), Y14, Y7
+	VMOVQ          X12, R14
+	VPERMILPS      $0xaa, Y13, Y15
+	VPERMILPS      $0xff, Y13, Y14
+	MOVL           R15, AX
+	SHRQ           $0x20, R15
+	ADDQ           R8, AX
+	VFMADD231PS    (AX), Y15, Y0
+	VFMADD231PS    (AX)(R12*1), Y15, Y1
+	VFMADD231PS    (AX)(R12*2), Y15, Y2
+	VFMADD231PS    (AX)(R13*1), Y15, Y3
+	ADDQ           R8, R15
+	VFMADD231PS    (R15), Y14, Y4
+	VFMADD231PS    (R15)(R12*1), Y14, Y5
+	VFMADD231PS    (R15)(R12*2), Y14, Y6
+	VFMADD231PS    (R15)(R13*1), Y14, Y7
+	VPEXTRQ        $0x01, X12, R15
+	ADDQ           $0x02, CX
+	JS             each
+	JNZ            done
+
+odd:
+	VBROADCASTSD -8(R11), Y14
 	VMOVSLDUP    Y14, Y15
 	VMOVSHDUP    Y14, Y14
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Y15, Y0
 	VFMADD231PS  (AX)(R12*1), Y15, Y1
 	VFMADD231PS  (AX)(R12*2), Y15, Y2
 	VFMADD231PS  (AX)(R13*1), Y15, Y3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Y14, Y4
-	VFMADD231PS  (BX)(R12*1), Y14, Y5
-	VFMADD231PS  (BX)(R12*2), Y14, Y6
-	VFMADD231PS  (BX)(R13*1), Y14, Y7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Y14, Y4
+	VFMADD231PS  (R14)(R12*1), Y14, Y5
+	VFMADD231PS  (R14)(R12*2), Y14, Y6
+	VFMADD231PS  (R14)(R13*1), Y14, Y7
 
 done:
 	TESTL        $0x00000004, 104(DI)

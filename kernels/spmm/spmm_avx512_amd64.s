@@ -22787,7 +22787,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x1s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -22798,22 +22798,30 @@ TEXT ·f32_spmm_pair_1x1s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -22853,13 +22861,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -22875,18 +22885,38 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     (R8)(R14*1), Z30, Z1
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     (R8)(R15*1), Z30, Z1
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
-	VFMADD231PS  (R8)(BX*1), Z30, Z1
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z1
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -22908,7 +22938,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x1s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -22919,22 +22949,30 @@ TEXT ·f32_spmm_pair_1x1s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -22974,13 +23012,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -22996,18 +23036,38 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     (R8)(R14*1), Z30, Z1
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     (R8)(R15*1), Z30, Z1
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
-	VFMADD231PS  (R8)(BX*1), Z30, Z1
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z1
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23029,7 +23089,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x2s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23040,22 +23100,30 @@ TEXT ·f32_spmm_pair_1x2s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23103,13 +23171,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23128,20 +23198,44 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     (R8)(R14*1), Z30, Z2
+	VFMADD231PS     64(R8)(R14*1), Z30, Z3
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     (R8)(R15*1), Z30, Z2
+	VFMADD231PS     64(R8)(R15*1), Z30, Z3
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
-	VFMADD231PS  (R8)(BX*1), Z30, Z2
-	VFMADD231PS  64(R8)(BX*1), Z30, Z3
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z2
+	VFMADD231PS  64(R8)(R14*1), Z30, Z3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23169,7 +23263,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x2s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23180,22 +23274,30 @@ TEXT ·f32_spmm_pair_1x2s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23243,13 +23345,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23268,20 +23372,44 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     (R8)(R14*1), Z30, Z2
+	VFMADD231PS     128(R8)(R14*1), Z30, Z3
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     (R8)(R15*1), Z30, Z2
+	VFMADD231PS     128(R8)(R15*1), Z30, Z3
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
-	VFMADD231PS  (R8)(BX*1), Z30, Z2
-	VFMADD231PS  128(R8)(BX*1), Z30, Z3
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z2
+	VFMADD231PS  128(R8)(R14*1), Z30, Z3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23309,7 +23437,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x3s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x3s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23320,22 +23448,30 @@ TEXT ·f32_spmm_pair_1x3s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23391,13 +23527,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23419,22 +23557,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     (R8)(R14*1), Z30, Z3
+	VFMADD231PS     64(R8)(R14*1), Z30, Z4
+	VFMADD231PS     128(R8)(R14*1), Z30, Z5
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     (R8)(R15*1), Z30, Z3
+	VFMADD231PS     64(R8)(R15*1), Z30, Z4
+	VFMADD231PS     128(R8)(R15*1), Z30, Z5
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
-	VFMADD231PS  (R8)(BX*1), Z30, Z3
-	VFMADD231PS  64(R8)(BX*1), Z30, Z4
-	VFMADD231PS  128(R8)(BX*1), Z30, Z5
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z3
+	VFMADD231PS  64(R8)(R14*1), Z30, Z4
+	VFMADD231PS  128(R8)(R14*1), Z30, Z5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23468,7 +23634,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x3s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x3s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23479,22 +23645,30 @@ TEXT ·f32_spmm_pair_1x3s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23550,13 +23724,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23578,22 +23754,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     (R8)(R14*1), Z30, Z3
+	VFMADD231PS     128(R8)(R14*1), Z30, Z4
+	VFMADD231PS     256(R8)(R14*1), Z30, Z5
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     (R8)(R15*1), Z30, Z3
+	VFMADD231PS     128(R8)(R15*1), Z30, Z4
+	VFMADD231PS     256(R8)(R15*1), Z30, Z5
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
-	VFMADD231PS  (R8)(BX*1), Z30, Z3
-	VFMADD231PS  128(R8)(BX*1), Z30, Z4
-	VFMADD231PS  256(R8)(BX*1), Z30, Z5
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z3
+	VFMADD231PS  128(R8)(R14*1), Z30, Z4
+	VFMADD231PS  256(R8)(R14*1), Z30, Z5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23627,7 +23831,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x4s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x4s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23638,22 +23842,30 @@ TEXT ·f32_spmm_pair_1x4s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23717,13 +23929,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23748,24 +23962,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     (R8)(R14*1), Z30, Z4
+	VFMADD231PS     64(R8)(R14*1), Z30, Z5
+	VFMADD231PS     128(R8)(R14*1), Z30, Z6
+	VFMADD231PS     192(R8)(R14*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     (R8)(R15*1), Z30, Z4
+	VFMADD231PS     64(R8)(R15*1), Z30, Z5
+	VFMADD231PS     128(R8)(R15*1), Z30, Z6
+	VFMADD231PS     192(R8)(R15*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
-	VFMADD231PS  (R8)(BX*1), Z30, Z4
-	VFMADD231PS  64(R8)(BX*1), Z30, Z5
-	VFMADD231PS  128(R8)(BX*1), Z30, Z6
-	VFMADD231PS  192(R8)(BX*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z4
+	VFMADD231PS  64(R8)(R14*1), Z30, Z5
+	VFMADD231PS  128(R8)(R14*1), Z30, Z6
+	VFMADD231PS  192(R8)(R14*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23805,7 +24051,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x4s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x4s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23816,22 +24062,30 @@ TEXT ·f32_spmm_pair_1x4s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -23895,13 +24149,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -23926,24 +24182,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     (R8)(R14*1), Z30, Z4
+	VFMADD231PS     128(R8)(R14*1), Z30, Z5
+	VFMADD231PS     256(R8)(R14*1), Z30, Z6
+	VFMADD231PS     384(R8)(R14*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     (R8)(R15*1), Z30, Z4
+	VFMADD231PS     128(R8)(R15*1), Z30, Z5
+	VFMADD231PS     256(R8)(R15*1), Z30, Z6
+	VFMADD231PS     384(R8)(R15*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
-	VFMADD231PS  (R8)(BX*1), Z30, Z4
-	VFMADD231PS  128(R8)(BX*1), Z30, Z5
-	VFMADD231PS  256(R8)(BX*1), Z30, Z6
-	VFMADD231PS  384(R8)(BX*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z4
+	VFMADD231PS  128(R8)(R14*1), Z30, Z5
+	VFMADD231PS  256(R8)(R14*1), Z30, Z6
+	VFMADD231PS  384(R8)(R14*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -23983,7 +24271,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x5s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x5s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -23994,22 +24282,30 @@ TEXT ·f32_spmm_pair_1x5s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -24081,13 +24377,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -24115,26 +24413,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     (R8)(R14*1), Z30, Z5
+	VFMADD231PS     64(R8)(R14*1), Z30, Z6
+	VFMADD231PS     128(R8)(R14*1), Z30, Z7
+	VFMADD231PS     192(R8)(R14*1), Z30, Z8
+	VFMADD231PS     256(R8)(R14*1), Z30, Z9
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     (R8)(R15*1), Z30, Z5
+	VFMADD231PS     64(R8)(R15*1), Z30, Z6
+	VFMADD231PS     128(R8)(R15*1), Z30, Z7
+	VFMADD231PS     192(R8)(R15*1), Z30, Z8
+	VFMADD231PS     256(R8)(R15*1), Z30, Z9
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
-	VFMADD231PS  (R8)(BX*1), Z30, Z5
-	VFMADD231PS  64(R8)(BX*1), Z30, Z6
-	VFMADD231PS  128(R8)(BX*1), Z30, Z7
-	VFMADD231PS  192(R8)(BX*1), Z30, Z8
-	VFMADD231PS  256(R8)(BX*1), Z30, Z9
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z5
+	VFMADD231PS  64(R8)(R14*1), Z30, Z6
+	VFMADD231PS  128(R8)(R14*1), Z30, Z7
+	VFMADD231PS  192(R8)(R14*1), Z30, Z8
+	VFMADD231PS  256(R8)(R14*1), Z30, Z9
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -24180,7 +24514,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x5s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x5s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -24191,22 +24525,30 @@ TEXT ·f32_spmm_pair_1x5s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -24278,13 +24620,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -24312,26 +24656,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     (R8)(R14*1), Z30, Z5
+	VFMADD231PS     128(R8)(R14*1), Z30, Z6
+	VFMADD231PS     256(R8)(R14*1), Z30, Z7
+	VFMADD231PS     384(R8)(R14*1), Z30, Z8
+	VFMADD231PS     512(R8)(R14*1), Z30, Z9
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     (R8)(R15*1), Z30, Z5
+	VFMADD231PS     128(R8)(R15*1), Z30, Z6
+	VFMADD231PS     256(R8)(R15*1), Z30, Z7
+	VFMADD231PS     384(R8)(R15*1), Z30, Z8
+	VFMADD231PS     512(R8)(R15*1), Z30, Z9
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
-	VFMADD231PS  (R8)(BX*1), Z30, Z5
-	VFMADD231PS  128(R8)(BX*1), Z30, Z6
-	VFMADD231PS  256(R8)(BX*1), Z30, Z7
-	VFMADD231PS  384(R8)(BX*1), Z30, Z8
-	VFMADD231PS  512(R8)(BX*1), Z30, Z9
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z5
+	VFMADD231PS  128(R8)(R14*1), Z30, Z6
+	VFMADD231PS  256(R8)(R14*1), Z30, Z7
+	VFMADD231PS  384(R8)(R14*1), Z30, Z8
+	VFMADD231PS  512(R8)(R14*1), Z30, Z9
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -24377,7 +24757,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x6s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x6s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -24388,22 +24768,30 @@ TEXT ·f32_spmm_pair_1x6s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -24483,13 +24871,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -24520,28 +24910,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     (R8)(R14*1), Z30, Z6
+	VFMADD231PS     64(R8)(R14*1), Z30, Z7
+	VFMADD231PS     128(R8)(R14*1), Z30, Z8
+	VFMADD231PS     192(R8)(R14*1), Z30, Z9
+	VFMADD231PS     256(R8)(R14*1), Z30, Z10
+	VFMADD231PS     320(R8)(R14*1), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     (R8)(R15*1), Z30, Z6
+	VFMADD231PS     64(R8)(R15*1), Z30, Z7
+	VFMADD231PS     128(R8)(R15*1), Z30, Z8
+	VFMADD231PS     192(R8)(R15*1), Z30, Z9
+	VFMADD231PS     256(R8)(R15*1), Z30, Z10
+	VFMADD231PS     320(R8)(R15*1), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
 	VFMADD231PS  192(R8)(AX*1), Z31, Z3
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
 	VFMADD231PS  320(R8)(AX*1), Z31, Z5
-	VFMADD231PS  (R8)(BX*1), Z30, Z6
-	VFMADD231PS  64(R8)(BX*1), Z30, Z7
-	VFMADD231PS  128(R8)(BX*1), Z30, Z8
-	VFMADD231PS  192(R8)(BX*1), Z30, Z9
-	VFMADD231PS  256(R8)(BX*1), Z30, Z10
-	VFMADD231PS  320(R8)(BX*1), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z6
+	VFMADD231PS  64(R8)(R14*1), Z30, Z7
+	VFMADD231PS  128(R8)(R14*1), Z30, Z8
+	VFMADD231PS  192(R8)(R14*1), Z30, Z9
+	VFMADD231PS  256(R8)(R14*1), Z30, Z10
+	VFMADD231PS  320(R8)(R14*1), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -24593,7 +25023,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x6s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x6s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -24604,22 +25034,30 @@ TEXT ·f32_spmm_pair_1x6s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -24699,13 +25137,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -24736,28 +25176,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     (R8)(R14*1), Z30, Z6
+	VFMADD231PS     128(R8)(R14*1), Z30, Z7
+	VFMADD231PS     256(R8)(R14*1), Z30, Z8
+	VFMADD231PS     384(R8)(R14*1), Z30, Z9
+	VFMADD231PS     512(R8)(R14*1), Z30, Z10
+	VFMADD231PS     640(R8)(R14*1), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     (R8)(R15*1), Z30, Z6
+	VFMADD231PS     128(R8)(R15*1), Z30, Z7
+	VFMADD231PS     256(R8)(R15*1), Z30, Z8
+	VFMADD231PS     384(R8)(R15*1), Z30, Z9
+	VFMADD231PS     512(R8)(R15*1), Z30, Z10
+	VFMADD231PS     640(R8)(R15*1), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
 	VFMADD231PS  384(R8)(AX*1), Z31, Z3
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
 	VFMADD231PS  640(R8)(AX*1), Z31, Z5
-	VFMADD231PS  (R8)(BX*1), Z30, Z6
-	VFMADD231PS  128(R8)(BX*1), Z30, Z7
-	VFMADD231PS  256(R8)(BX*1), Z30, Z8
-	VFMADD231PS  384(R8)(BX*1), Z30, Z9
-	VFMADD231PS  512(R8)(BX*1), Z30, Z10
-	VFMADD231PS  640(R8)(BX*1), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z6
+	VFMADD231PS  128(R8)(R14*1), Z30, Z7
+	VFMADD231PS  256(R8)(R14*1), Z30, Z8
+	VFMADD231PS  384(R8)(R14*1), Z30, Z9
+	VFMADD231PS  512(R8)(R14*1), Z30, Z10
+	VFMADD231PS  640(R8)(R14*1), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -24809,7 +25289,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x7s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x7s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -24820,22 +25300,30 @@ TEXT ·f32_spmm_pair_1x7s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -24923,13 +25411,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -24963,14 +25453,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     (R8)(R14*1), Z30, Z7
+	VFMADD231PS     64(R8)(R14*1), Z30, Z8
+	VFMADD231PS     128(R8)(R14*1), Z30, Z9
+	VFMADD231PS     192(R8)(R14*1), Z30, Z10
+	VFMADD231PS     256(R8)(R14*1), Z30, Z11
+	VFMADD231PS     320(R8)(R14*1), Z30, Z12
+	VFMADD231PS     384(R8)(R14*1), Z30, Z13
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     (R8)(R15*1), Z30, Z7
+	VFMADD231PS     64(R8)(R15*1), Z30, Z8
+	VFMADD231PS     128(R8)(R15*1), Z30, Z9
+	VFMADD231PS     192(R8)(R15*1), Z30, Z10
+	VFMADD231PS     256(R8)(R15*1), Z30, Z11
+	VFMADD231PS     320(R8)(R15*1), Z30, Z12
+	VFMADD231PS     384(R8)(R15*1), Z30, Z13
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
@@ -24978,15 +25514,13 @@ each:
 	VFMADD231PS  256(R8)(AX*1), Z31, Z4
 	VFMADD231PS  320(R8)(AX*1), Z31, Z5
 	VFMADD231PS  384(R8)(AX*1), Z31, Z6
-	VFMADD231PS  (R8)(BX*1), Z30, Z7
-	VFMADD231PS  64(R8)(BX*1), Z30, Z8
-	VFMADD231PS  128(R8)(BX*1), Z30, Z9
-	VFMADD231PS  192(R8)(BX*1), Z30, Z10
-	VFMADD231PS  256(R8)(BX*1), Z30, Z11
-	VFMADD231PS  320(R8)(BX*1), Z30, Z12
-	VFMADD231PS  384(R8)(BX*1), Z30, Z13
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z7
+	VFMADD231PS  64(R8)(R14*1), Z30, Z8
+	VFMADD231PS  128(R8)(R14*1), Z30, Z9
+	VFMADD231PS  192(R8)(R14*1), Z30, Z10
+	VFMADD231PS  256(R8)(R14*1), Z30, Z11
+	VFMADD231PS  320(R8)(R14*1), Z30, Z12
+	VFMADD231PS  384(R8)(R14*1), Z30, Z13
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -25044,7 +25578,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x7s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x7s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -25055,22 +25589,30 @@ TEXT ·f32_spmm_pair_1x7s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -25158,13 +25700,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -25198,14 +25742,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     (R8)(R14*1), Z30, Z7
+	VFMADD231PS     128(R8)(R14*1), Z30, Z8
+	VFMADD231PS     256(R8)(R14*1), Z30, Z9
+	VFMADD231PS     384(R8)(R14*1), Z30, Z10
+	VFMADD231PS     512(R8)(R14*1), Z30, Z11
+	VFMADD231PS     640(R8)(R14*1), Z30, Z12
+	VFMADD231PS     768(R8)(R14*1), Z30, Z13
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     (R8)(R15*1), Z30, Z7
+	VFMADD231PS     128(R8)(R15*1), Z30, Z8
+	VFMADD231PS     256(R8)(R15*1), Z30, Z9
+	VFMADD231PS     384(R8)(R15*1), Z30, Z10
+	VFMADD231PS     512(R8)(R15*1), Z30, Z11
+	VFMADD231PS     640(R8)(R15*1), Z30, Z12
+	VFMADD231PS     768(R8)(R15*1), Z30, Z13
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
@@ -25213,15 +25803,13 @@ each:
 	VFMADD231PS  512(R8)(AX*1), Z31, Z4
 	VFMADD231PS  640(R8)(AX*1), Z31, Z5
 	VFMADD231PS  768(R8)(AX*1), Z31, Z6
-	VFMADD231PS  (R8)(BX*1), Z30, Z7
-	VFMADD231PS  128(R8)(BX*1), Z30, Z8
-	VFMADD231PS  256(R8)(BX*1), Z30, Z9
-	VFMADD231PS  384(R8)(BX*1), Z30, Z10
-	VFMADD231PS  512(R8)(BX*1), Z30, Z11
-	VFMADD231PS  640(R8)(BX*1), Z30, Z12
-	VFMADD231PS  768(R8)(BX*1), Z30, Z13
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z7
+	VFMADD231PS  128(R8)(R14*1), Z30, Z8
+	VFMADD231PS  256(R8)(R14*1), Z30, Z9
+	VFMADD231PS  384(R8)(R14*1), Z30, Z10
+	VFMADD231PS  512(R8)(R14*1), Z30, Z11
+	VFMADD231PS  640(R8)(R14*1), Z30, Z12
+	VFMADD231PS  768(R8)(R14*1), Z30, Z13
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -25279,7 +25867,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x8s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x8s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -25290,22 +25878,30 @@ TEXT ·f32_spmm_pair_1x8s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -25401,13 +25997,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -25444,14 +26042,64 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     448(R8)(AX*1), Z31, Z7
+	VFMADD231PS     (R8)(R14*1), Z30, Z8
+	VFMADD231PS     64(R8)(R14*1), Z30, Z9
+	VFMADD231PS     128(R8)(R14*1), Z30, Z10
+	VFMADD231PS     192(R8)(R14*1), Z30, Z11
+	VFMADD231PS     256(R8)(R14*1), Z30, Z12
+	VFMADD231PS     320(R8)(R14*1), Z30, Z13
+	VFMADD231PS     384(R8)(R14*1), Z30, Z14
+	VFMADD231PS     448(R8)(R14*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     448(R8)(AX*1), Z31, Z7
+	VFMADD231PS     (R8)(R15*1), Z30, Z8
+	VFMADD231PS     64(R8)(R15*1), Z30, Z9
+	VFMADD231PS     128(R8)(R15*1), Z30, Z10
+	VFMADD231PS     192(R8)(R15*1), Z30, Z11
+	VFMADD231PS     256(R8)(R15*1), Z30, Z12
+	VFMADD231PS     320(R8)(R15*1), Z30, Z13
+	VFMADD231PS     384(R8)(R15*1), Z30, Z14
+	VFMADD231PS     448(R8)(R15*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
@@ -25460,16 +26108,14 @@ each:
 	VFMADD231PS  320(R8)(AX*1), Z31, Z5
 	VFMADD231PS  384(R8)(AX*1), Z31, Z6
 	VFMADD231PS  448(R8)(AX*1), Z31, Z7
-	VFMADD231PS  (R8)(BX*1), Z30, Z8
-	VFMADD231PS  64(R8)(BX*1), Z30, Z9
-	VFMADD231PS  128(R8)(BX*1), Z30, Z10
-	VFMADD231PS  192(R8)(BX*1), Z30, Z11
-	VFMADD231PS  256(R8)(BX*1), Z30, Z12
-	VFMADD231PS  320(R8)(BX*1), Z30, Z13
-	VFMADD231PS  384(R8)(BX*1), Z30, Z14
-	VFMADD231PS  448(R8)(BX*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z8
+	VFMADD231PS  64(R8)(R14*1), Z30, Z9
+	VFMADD231PS  128(R8)(R14*1), Z30, Z10
+	VFMADD231PS  192(R8)(R14*1), Z30, Z11
+	VFMADD231PS  256(R8)(R14*1), Z30, Z12
+	VFMADD231PS  320(R8)(R14*1), Z30, Z13
+	VFMADD231PS  384(R8)(R14*1), Z30, Z14
+	VFMADD231PS  448(R8)(R14*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -25533,7 +26179,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x8s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x8s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -25544,22 +26190,30 @@ TEXT ·f32_spmm_pair_1x8s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -25655,13 +26309,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -25698,14 +26354,64 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     896(R8)(AX*1), Z31, Z7
+	VFMADD231PS     (R8)(R14*1), Z30, Z8
+	VFMADD231PS     128(R8)(R14*1), Z30, Z9
+	VFMADD231PS     256(R8)(R14*1), Z30, Z10
+	VFMADD231PS     384(R8)(R14*1), Z30, Z11
+	VFMADD231PS     512(R8)(R14*1), Z30, Z12
+	VFMADD231PS     640(R8)(R14*1), Z30, Z13
+	VFMADD231PS     768(R8)(R14*1), Z30, Z14
+	VFMADD231PS     896(R8)(R14*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     896(R8)(AX*1), Z31, Z7
+	VFMADD231PS     (R8)(R15*1), Z30, Z8
+	VFMADD231PS     128(R8)(R15*1), Z30, Z9
+	VFMADD231PS     256(R8)(R15*1), Z30, Z10
+	VFMADD231PS     384(R8)(R15*1), Z30, Z11
+	VFMADD231PS     512(R8)(R15*1), Z30, Z12
+	VFMADD231PS     640(R8)(R15*1), Z30, Z13
+	VFMADD231PS     768(R8)(R15*1), Z30, Z14
+	VFMADD231PS     896(R8)(R15*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
@@ -25714,16 +26420,14 @@ each:
 	VFMADD231PS  640(R8)(AX*1), Z31, Z5
 	VFMADD231PS  768(R8)(AX*1), Z31, Z6
 	VFMADD231PS  896(R8)(AX*1), Z31, Z7
-	VFMADD231PS  (R8)(BX*1), Z30, Z8
-	VFMADD231PS  128(R8)(BX*1), Z30, Z9
-	VFMADD231PS  256(R8)(BX*1), Z30, Z10
-	VFMADD231PS  384(R8)(BX*1), Z30, Z11
-	VFMADD231PS  512(R8)(BX*1), Z30, Z12
-	VFMADD231PS  640(R8)(BX*1), Z30, Z13
-	VFMADD231PS  768(R8)(BX*1), Z30, Z14
-	VFMADD231PS  896(R8)(BX*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z8
+	VFMADD231PS  128(R8)(R14*1), Z30, Z9
+	VFMADD231PS  256(R8)(R14*1), Z30, Z10
+	VFMADD231PS  384(R8)(R14*1), Z30, Z11
+	VFMADD231PS  512(R8)(R14*1), Z30, Z12
+	VFMADD231PS  640(R8)(R14*1), Z30, Z13
+	VFMADD231PS  768(R8)(R14*1), Z30, Z14
+	VFMADD231PS  896(R8)(R14*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -25787,7 +26491,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x14s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x14s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -25798,22 +26502,30 @@ TEXT ·f32_spmm_pair_1x14s1_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -25957,13 +26669,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -26018,14 +26732,88 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     448(R8)(AX*1), Z31, Z7
+	VFMADD231PS     512(R8)(AX*1), Z31, Z8
+	VFMADD231PS     576(R8)(AX*1), Z31, Z9
+	VFMADD231PS     640(R8)(AX*1), Z31, Z10
+	VFMADD231PS     704(R8)(AX*1), Z31, Z11
+	VFMADD231PS     768(R8)(AX*1), Z31, Z12
+	VFMADD231PS     832(R8)(AX*1), Z31, Z13
+	VFMADD231PS     (R8)(R14*1), Z30, Z14
+	VFMADD231PS     64(R8)(R14*1), Z30, Z15
+	VFMADD231PS     128(R8)(R14*1), Z30, Z16
+	VFMADD231PS     192(R8)(R14*1), Z30, Z17
+	VFMADD231PS     256(R8)(R14*1), Z30, Z18
+	VFMADD231PS     320(R8)(R14*1), Z30, Z19
+	VFMADD231PS     384(R8)(R14*1), Z30, Z20
+	VFMADD231PS     448(R8)(R14*1), Z30, Z21
+	VFMADD231PS     512(R8)(R14*1), Z30, Z22
+	VFMADD231PS     576(R8)(R14*1), Z30, Z23
+	VFMADD231PS     640(R8)(R14*1), Z30, Z24
+	VFMADD231PS     704(R8)(R14*1), Z30, Z25
+	VFMADD231PS     768(R8)(R14*1), Z30, Z26
+	VFMADD231PS     832(R8)(R14*1), Z30, Z27
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     64(R8)(AX*1), Z31, Z1
+	VFMADD231PS     128(R8)(AX*1), Z31, Z2
+	VFMADD231PS     192(R8)(AX*1), Z31, Z3
+	VFMADD231PS     256(R8)(AX*1), Z31, Z4
+	VFMADD231PS     320(R8)(AX*1), Z31, Z5
+	VFMADD231PS     384(R8)(AX*1), Z31, Z6
+	VFMADD231PS     448(R8)(AX*1), Z31, Z7
+	VFMADD231PS     512(R8)(AX*1), Z31, Z8
+	VFMADD231PS     576(R8)(AX*1), Z31, Z9
+	VFMADD231PS     640(R8)(AX*1), Z31, Z10
+	VFMADD231PS     704(R8)(AX*1), Z31, Z11
+	VFMADD231PS     768(R8)(AX*1), Z31, Z12
+	VFMADD231PS     832(R8)(AX*1), Z31, Z13
+	VFMADD231PS     (R8)(R15*1), Z30, Z14
+	VFMADD231PS     64(R8)(R15*1), Z30, Z15
+	VFMADD231PS     128(R8)(R15*1), Z30, Z16
+	VFMADD231PS     192(R8)(R15*1), Z30, Z17
+	VFMADD231PS     256(R8)(R15*1), Z30, Z18
+	VFMADD231PS     320(R8)(R15*1), Z30, Z19
+	VFMADD231PS     384(R8)(R15*1), Z30, Z20
+	VFMADD231PS     448(R8)(R15*1), Z30, Z21
+	VFMADD231PS     512(R8)(R15*1), Z30, Z22
+	VFMADD231PS     576(R8)(R15*1), Z30, Z23
+	VFMADD231PS     640(R8)(R15*1), Z30, Z24
+	VFMADD231PS     704(R8)(R15*1), Z30, Z25
+	VFMADD231PS     768(R8)(R15*1), Z30, Z26
+	VFMADD231PS     832(R8)(R15*1), Z30, Z27
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  64(R8)(AX*1), Z31, Z1
 	VFMADD231PS  128(R8)(AX*1), Z31, Z2
@@ -26040,22 +26828,20 @@ each:
 	VFMADD231PS  704(R8)(AX*1), Z31, Z11
 	VFMADD231PS  768(R8)(AX*1), Z31, Z12
 	VFMADD231PS  832(R8)(AX*1), Z31, Z13
-	VFMADD231PS  (R8)(BX*1), Z30, Z14
-	VFMADD231PS  64(R8)(BX*1), Z30, Z15
-	VFMADD231PS  128(R8)(BX*1), Z30, Z16
-	VFMADD231PS  192(R8)(BX*1), Z30, Z17
-	VFMADD231PS  256(R8)(BX*1), Z30, Z18
-	VFMADD231PS  320(R8)(BX*1), Z30, Z19
-	VFMADD231PS  384(R8)(BX*1), Z30, Z20
-	VFMADD231PS  448(R8)(BX*1), Z30, Z21
-	VFMADD231PS  512(R8)(BX*1), Z30, Z22
-	VFMADD231PS  576(R8)(BX*1), Z30, Z23
-	VFMADD231PS  640(R8)(BX*1), Z30, Z24
-	VFMADD231PS  704(R8)(BX*1), Z30, Z25
-	VFMADD231PS  768(R8)(BX*1), Z30, Z26
-	VFMADD231PS  832(R8)(BX*1), Z30, Z27
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z14
+	VFMADD231PS  64(R8)(R14*1), Z30, Z15
+	VFMADD231PS  128(R8)(R14*1), Z30, Z16
+	VFMADD231PS  192(R8)(R14*1), Z30, Z17
+	VFMADD231PS  256(R8)(R14*1), Z30, Z18
+	VFMADD231PS  320(R8)(R14*1), Z30, Z19
+	VFMADD231PS  384(R8)(R14*1), Z30, Z20
+	VFMADD231PS  448(R8)(R14*1), Z30, Z21
+	VFMADD231PS  512(R8)(R14*1), Z30, Z22
+	VFMADD231PS  576(R8)(R14*1), Z30, Z23
+	VFMADD231PS  640(R8)(R14*1), Z30, Z24
+	VFMADD231PS  704(R8)(R14*1), Z30, Z25
+	VFMADD231PS  768(R8)(R14*1), Z30, Z26
+	VFMADD231PS  832(R8)(R14*1), Z30, Z27
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -26155,7 +26941,7 @@ store:
 	RET
 
 // func f32_spmm_pair_1x14s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_1x14s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -26166,22 +26952,30 @@ TEXT ·f32_spmm_pair_1x14s2_avx512(SB), $128-8
 	MOVQ  40(DI), R8
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -26325,13 +27119,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -26386,14 +27182,88 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     896(R8)(AX*1), Z31, Z7
+	VFMADD231PS     1024(R8)(AX*1), Z31, Z8
+	VFMADD231PS     1152(R8)(AX*1), Z31, Z9
+	VFMADD231PS     1280(R8)(AX*1), Z31, Z10
+	VFMADD231PS     1408(R8)(AX*1), Z31, Z11
+	VFMADD231PS     1536(R8)(AX*1), Z31, Z12
+	VFMADD231PS     1664(R8)(AX*1), Z31, Z13
+	VFMADD231PS     (R8)(R14*1), Z30, Z14
+	VFMADD231PS     128(R8)(R14*1), Z30, Z15
+	VFMADD231PS     256(R8)(R14*1), Z30, Z16
+	VFMADD231PS     384(R8)(R14*1), Z30, Z17
+	VFMADD231PS     512(R8)(R14*1), Z30, Z18
+	VFMADD231PS     640(R8)(R14*1), Z30, Z19
+	VFMADD231PS     768(R8)(R14*1), Z30, Z20
+	VFMADD231PS     896(R8)(R14*1), Z30, Z21
+	VFMADD231PS     1024(R8)(R14*1), Z30, Z22
+	VFMADD231PS     1152(R8)(R14*1), Z30, Z23
+	VFMADD231PS     1280(R8)(R14*1), Z30, Z24
+	VFMADD231PS     1408(R8)(R14*1), Z30, Z25
+	VFMADD231PS     1536(R8)(R14*1), Z30, Z26
+	VFMADD231PS     1664(R8)(R14*1), Z30, Z27
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	VFMADD231PS     (R8)(AX*1), Z31, Z0
+	VFMADD231PS     128(R8)(AX*1), Z31, Z1
+	VFMADD231PS     256(R8)(AX*1), Z31, Z2
+	VFMADD231PS     384(R8)(AX*1), Z31, Z3
+	VFMADD231PS     512(R8)(AX*1), Z31, Z4
+	VFMADD231PS     640(R8)(AX*1), Z31, Z5
+	VFMADD231PS     768(R8)(AX*1), Z31, Z6
+	VFMADD231PS     896(R8)(AX*1), Z31, Z7
+	VFMADD231PS     1024(R8)(AX*1), Z31, Z8
+	VFMADD231PS     1152(R8)(AX*1), Z31, Z9
+	VFMADD231PS     1280(R8)(AX*1), Z31, Z10
+	VFMADD231PS     1408(R8)(AX*1), Z31, Z11
+	VFMADD231PS     1536(R8)(AX*1), Z31, Z12
+	VFMADD231PS     1664(R8)(AX*1), Z31, Z13
+	VFMADD231PS     (R8)(R15*1), Z30, Z14
+	VFMADD231PS     128(R8)(R15*1), Z30, Z15
+	VFMADD231PS     256(R8)(R15*1), Z30, Z16
+	VFMADD231PS     384(R8)(R15*1), Z30, Z17
+	VFMADD231PS     512(R8)(R15*1), Z30, Z18
+	VFMADD231PS     640(R8)(R15*1), Z30, Z19
+	VFMADD231PS     768(R8)(R15*1), Z30, Z20
+	VFMADD231PS     896(R8)(R15*1), Z30, Z21
+	VFMADD231PS     1024(R8)(R15*1), Z30, Z22
+	VFMADD231PS     1152(R8)(R15*1), Z30, Z23
+	VFMADD231PS     1280(R8)(R15*1), Z30, Z24
+	VFMADD231PS     1408(R8)(R15*1), Z30, Z25
+	VFMADD231PS     1536(R8)(R15*1), Z30, Z26
+	VFMADD231PS     1664(R8)(R15*1), Z30, Z27
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	VFMADD231PS  (R8)(AX*1), Z31, Z0
 	VFMADD231PS  128(R8)(AX*1), Z31, Z1
 	VFMADD231PS  256(R8)(AX*1), Z31, Z2
@@ -26408,22 +27278,20 @@ each:
 	VFMADD231PS  1408(R8)(AX*1), Z31, Z11
 	VFMADD231PS  1536(R8)(AX*1), Z31, Z12
 	VFMADD231PS  1664(R8)(AX*1), Z31, Z13
-	VFMADD231PS  (R8)(BX*1), Z30, Z14
-	VFMADD231PS  128(R8)(BX*1), Z30, Z15
-	VFMADD231PS  256(R8)(BX*1), Z30, Z16
-	VFMADD231PS  384(R8)(BX*1), Z30, Z17
-	VFMADD231PS  512(R8)(BX*1), Z30, Z18
-	VFMADD231PS  640(R8)(BX*1), Z30, Z19
-	VFMADD231PS  768(R8)(BX*1), Z30, Z20
-	VFMADD231PS  896(R8)(BX*1), Z30, Z21
-	VFMADD231PS  1024(R8)(BX*1), Z30, Z22
-	VFMADD231PS  1152(R8)(BX*1), Z30, Z23
-	VFMADD231PS  1280(R8)(BX*1), Z30, Z24
-	VFMADD231PS  1408(R8)(BX*1), Z30, Z25
-	VFMADD231PS  1536(R8)(BX*1), Z30, Z26
-	VFMADD231PS  1664(R8)(BX*1), Z30, Z27
-	ADDQ         $0x01, CX
-	JNZ          each
+	VFMADD231PS  (R8)(R14*1), Z30, Z14
+	VFMADD231PS  128(R8)(R14*1), Z30, Z15
+	VFMADD231PS  256(R8)(R14*1), Z30, Z16
+	VFMADD231PS  384(R8)(R14*1), Z30, Z17
+	VFMADD231PS  512(R8)(R14*1), Z30, Z18
+	VFMADD231PS  640(R8)(R14*1), Z30, Z19
+	VFMADD231PS  768(R8)(R14*1), Z30, Z20
+	VFMADD231PS  896(R8)(R14*1), Z30, Z21
+	VFMADD231PS  1024(R8)(R14*1), Z30, Z22
+	VFMADD231PS  1152(R8)(R14*1), Z30, Z23
+	VFMADD231PS  1280(R8)(R14*1), Z30, Z24
+	VFMADD231PS  1408(R8)(R14*1), Z30, Z25
+	VFMADD231PS  1536(R8)(R14*1), Z30, Z26
+	VFMADD231PS  1664(R8)(R14*1), Z30, Z27
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -26523,7 +27391,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x1s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -26535,22 +27403,30 @@ TEXT ·f32_spmm_pair_2x1s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -26611,13 +27487,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -26637,22 +27515,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z2
+	VFMADD231PS     (R14)(R12*1), Z30, Z3
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z2
+	VFMADD231PS     (R15)(R12*1), Z30, Z3
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z2
-	VFMADD231PS  (BX)(R12*1), Z30, Z3
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z2
+	VFMADD231PS  (R14)(R12*1), Z30, Z3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -26685,7 +27591,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x1s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -26697,22 +27603,30 @@ TEXT ·f32_spmm_pair_2x1s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -26773,13 +27687,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -26799,22 +27715,50 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z2
+	VFMADD231PS     (R14)(R12*1), Z30, Z3
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z2
+	VFMADD231PS     (R15)(R12*1), Z30, Z3
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z2
-	VFMADD231PS  (BX)(R12*1), Z30, Z3
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z2
+	VFMADD231PS  (R14)(R12*1), Z30, Z3
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -26847,7 +27791,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x2s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -26859,22 +27803,30 @@ TEXT ·f32_spmm_pair_2x2s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -26951,13 +27903,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -26983,26 +27937,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z4
+	VFMADD231PS     64(R14), Z30, Z5
+	VFMADD231PS     (R14)(R12*1), Z30, Z6
+	VFMADD231PS     64(R14)(R12*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z4
+	VFMADD231PS     64(R15), Z30, Z5
+	VFMADD231PS     (R15)(R12*1), Z30, Z6
+	VFMADD231PS     64(R15)(R12*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
 	VFMADD231PS  (AX)(R12*1), Z31, Z2
 	VFMADD231PS  64(AX)(R12*1), Z31, Z3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  64(BX), Z30, Z5
-	VFMADD231PS  (BX)(R12*1), Z30, Z6
-	VFMADD231PS  64(BX)(R12*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z4
+	VFMADD231PS  64(R14), Z30, Z5
+	VFMADD231PS  (R14)(R12*1), Z30, Z6
+	VFMADD231PS  64(R14)(R12*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -27047,7 +28037,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x2s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -27059,22 +28049,30 @@ TEXT ·f32_spmm_pair_2x2s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -27151,13 +28149,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -27183,26 +28183,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z4
+	VFMADD231PS     128(R14), Z30, Z5
+	VFMADD231PS     (R14)(R12*1), Z30, Z6
+	VFMADD231PS     128(R14)(R12*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z4
+	VFMADD231PS     128(R15), Z30, Z5
+	VFMADD231PS     (R15)(R12*1), Z30, Z6
+	VFMADD231PS     128(R15)(R12*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
 	VFMADD231PS  (AX)(R12*1), Z31, Z2
 	VFMADD231PS  128(AX)(R12*1), Z31, Z3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  128(BX), Z30, Z5
-	VFMADD231PS  (BX)(R12*1), Z30, Z6
-	VFMADD231PS  128(BX)(R12*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z4
+	VFMADD231PS  128(R14), Z30, Z5
+	VFMADD231PS  (R14)(R12*1), Z30, Z6
+	VFMADD231PS  128(R14)(R12*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -27247,7 +28283,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x3s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x3s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -27259,22 +28295,30 @@ TEXT ·f32_spmm_pair_2x3s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -27367,13 +28411,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -27405,14 +28451,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     (AX)(R12*1), Z31, Z3
+	VFMADD231PS     64(AX)(R12*1), Z31, Z4
+	VFMADD231PS     128(AX)(R12*1), Z31, Z5
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z6
+	VFMADD231PS     64(R14), Z30, Z7
+	VFMADD231PS     128(R14), Z30, Z8
+	VFMADD231PS     (R14)(R12*1), Z30, Z9
+	VFMADD231PS     64(R14)(R12*1), Z30, Z10
+	VFMADD231PS     128(R14)(R12*1), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     (AX)(R12*1), Z31, Z3
+	VFMADD231PS     64(AX)(R12*1), Z31, Z4
+	VFMADD231PS     128(AX)(R12*1), Z31, Z5
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z6
+	VFMADD231PS     64(R15), Z30, Z7
+	VFMADD231PS     128(R15), Z30, Z8
+	VFMADD231PS     (R15)(R12*1), Z30, Z9
+	VFMADD231PS     64(R15)(R12*1), Z30, Z10
+	VFMADD231PS     128(R15)(R12*1), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -27420,15 +28512,13 @@ each:
 	VFMADD231PS  (AX)(R12*1), Z31, Z3
 	VFMADD231PS  64(AX)(R12*1), Z31, Z4
 	VFMADD231PS  128(AX)(R12*1), Z31, Z5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  64(BX), Z30, Z7
-	VFMADD231PS  128(BX), Z30, Z8
-	VFMADD231PS  (BX)(R12*1), Z30, Z9
-	VFMADD231PS  64(BX)(R12*1), Z30, Z10
-	VFMADD231PS  128(BX)(R12*1), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z6
+	VFMADD231PS  64(R14), Z30, Z7
+	VFMADD231PS  128(R14), Z30, Z8
+	VFMADD231PS  (R14)(R12*1), Z30, Z9
+	VFMADD231PS  64(R14)(R12*1), Z30, Z10
+	VFMADD231PS  128(R14)(R12*1), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -27485,7 +28575,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x3s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x3s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -27497,22 +28587,30 @@ TEXT ·f32_spmm_pair_2x3s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -27605,13 +28703,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -27643,14 +28743,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     (AX)(R12*1), Z31, Z3
+	VFMADD231PS     128(AX)(R12*1), Z31, Z4
+	VFMADD231PS     256(AX)(R12*1), Z31, Z5
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z6
+	VFMADD231PS     128(R14), Z30, Z7
+	VFMADD231PS     256(R14), Z30, Z8
+	VFMADD231PS     (R14)(R12*1), Z30, Z9
+	VFMADD231PS     128(R14)(R12*1), Z30, Z10
+	VFMADD231PS     256(R14)(R12*1), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     (AX)(R12*1), Z31, Z3
+	VFMADD231PS     128(AX)(R12*1), Z31, Z4
+	VFMADD231PS     256(AX)(R12*1), Z31, Z5
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z6
+	VFMADD231PS     128(R15), Z30, Z7
+	VFMADD231PS     256(R15), Z30, Z8
+	VFMADD231PS     (R15)(R12*1), Z30, Z9
+	VFMADD231PS     128(R15)(R12*1), Z30, Z10
+	VFMADD231PS     256(R15)(R12*1), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -27658,15 +28804,13 @@ each:
 	VFMADD231PS  (AX)(R12*1), Z31, Z3
 	VFMADD231PS  128(AX)(R12*1), Z31, Z4
 	VFMADD231PS  256(AX)(R12*1), Z31, Z5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  128(BX), Z30, Z7
-	VFMADD231PS  256(BX), Z30, Z8
-	VFMADD231PS  (BX)(R12*1), Z30, Z9
-	VFMADD231PS  128(BX)(R12*1), Z30, Z10
-	VFMADD231PS  256(BX)(R12*1), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z6
+	VFMADD231PS  128(R14), Z30, Z7
+	VFMADD231PS  256(R14), Z30, Z8
+	VFMADD231PS  (R14)(R12*1), Z30, Z9
+	VFMADD231PS  128(R14)(R12*1), Z30, Z10
+	VFMADD231PS  256(R14)(R12*1), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -27723,7 +28867,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x4s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x4s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -27735,22 +28879,30 @@ TEXT ·f32_spmm_pair_2x4s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -27859,13 +29011,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -27903,14 +29057,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     (AX)(R12*1), Z31, Z4
+	VFMADD231PS     64(AX)(R12*1), Z31, Z5
+	VFMADD231PS     128(AX)(R12*1), Z31, Z6
+	VFMADD231PS     192(AX)(R12*1), Z31, Z7
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z8
+	VFMADD231PS     64(R14), Z30, Z9
+	VFMADD231PS     128(R14), Z30, Z10
+	VFMADD231PS     192(R14), Z30, Z11
+	VFMADD231PS     (R14)(R12*1), Z30, Z12
+	VFMADD231PS     64(R14)(R12*1), Z30, Z13
+	VFMADD231PS     128(R14)(R12*1), Z30, Z14
+	VFMADD231PS     192(R14)(R12*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     (AX)(R12*1), Z31, Z4
+	VFMADD231PS     64(AX)(R12*1), Z31, Z5
+	VFMADD231PS     128(AX)(R12*1), Z31, Z6
+	VFMADD231PS     192(AX)(R12*1), Z31, Z7
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z8
+	VFMADD231PS     64(R15), Z30, Z9
+	VFMADD231PS     128(R15), Z30, Z10
+	VFMADD231PS     192(R15), Z30, Z11
+	VFMADD231PS     (R15)(R12*1), Z30, Z12
+	VFMADD231PS     64(R15)(R12*1), Z30, Z13
+	VFMADD231PS     128(R15)(R12*1), Z30, Z14
+	VFMADD231PS     192(R15)(R12*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -27920,17 +29128,15 @@ each:
 	VFMADD231PS  64(AX)(R12*1), Z31, Z5
 	VFMADD231PS  128(AX)(R12*1), Z31, Z6
 	VFMADD231PS  192(AX)(R12*1), Z31, Z7
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z8
-	VFMADD231PS  64(BX), Z30, Z9
-	VFMADD231PS  128(BX), Z30, Z10
-	VFMADD231PS  192(BX), Z30, Z11
-	VFMADD231PS  (BX)(R12*1), Z30, Z12
-	VFMADD231PS  64(BX)(R12*1), Z30, Z13
-	VFMADD231PS  128(BX)(R12*1), Z30, Z14
-	VFMADD231PS  192(BX)(R12*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z8
+	VFMADD231PS  64(R14), Z30, Z9
+	VFMADD231PS  128(R14), Z30, Z10
+	VFMADD231PS  192(R14), Z30, Z11
+	VFMADD231PS  (R14)(R12*1), Z30, Z12
+	VFMADD231PS  64(R14)(R12*1), Z30, Z13
+	VFMADD231PS  128(R14)(R12*1), Z30, Z14
+	VFMADD231PS  192(R14)(R12*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -27999,7 +29205,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x4s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x4s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -28011,22 +29217,30 @@ TEXT ·f32_spmm_pair_2x4s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -28135,13 +29349,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -28179,14 +29395,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     (AX)(R12*1), Z31, Z4
+	VFMADD231PS     128(AX)(R12*1), Z31, Z5
+	VFMADD231PS     256(AX)(R12*1), Z31, Z6
+	VFMADD231PS     384(AX)(R12*1), Z31, Z7
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z8
+	VFMADD231PS     128(R14), Z30, Z9
+	VFMADD231PS     256(R14), Z30, Z10
+	VFMADD231PS     384(R14), Z30, Z11
+	VFMADD231PS     (R14)(R12*1), Z30, Z12
+	VFMADD231PS     128(R14)(R12*1), Z30, Z13
+	VFMADD231PS     256(R14)(R12*1), Z30, Z14
+	VFMADD231PS     384(R14)(R12*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     (AX)(R12*1), Z31, Z4
+	VFMADD231PS     128(AX)(R12*1), Z31, Z5
+	VFMADD231PS     256(AX)(R12*1), Z31, Z6
+	VFMADD231PS     384(AX)(R12*1), Z31, Z7
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z8
+	VFMADD231PS     128(R15), Z30, Z9
+	VFMADD231PS     256(R15), Z30, Z10
+	VFMADD231PS     384(R15), Z30, Z11
+	VFMADD231PS     (R15)(R12*1), Z30, Z12
+	VFMADD231PS     128(R15)(R12*1), Z30, Z13
+	VFMADD231PS     256(R15)(R12*1), Z30, Z14
+	VFMADD231PS     384(R15)(R12*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -28196,17 +29466,15 @@ each:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z5
 	VFMADD231PS  256(AX)(R12*1), Z31, Z6
 	VFMADD231PS  384(AX)(R12*1), Z31, Z7
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z8
-	VFMADD231PS  128(BX), Z30, Z9
-	VFMADD231PS  256(BX), Z30, Z10
-	VFMADD231PS  384(BX), Z30, Z11
-	VFMADD231PS  (BX)(R12*1), Z30, Z12
-	VFMADD231PS  128(BX)(R12*1), Z30, Z13
-	VFMADD231PS  256(BX)(R12*1), Z30, Z14
-	VFMADD231PS  384(BX)(R12*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z8
+	VFMADD231PS  128(R14), Z30, Z9
+	VFMADD231PS  256(R14), Z30, Z10
+	VFMADD231PS  384(R14), Z30, Z11
+	VFMADD231PS  (R14)(R12*1), Z30, Z12
+	VFMADD231PS  128(R14)(R12*1), Z30, Z13
+	VFMADD231PS  256(R14)(R12*1), Z30, Z14
+	VFMADD231PS  384(R14)(R12*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -28275,7 +29543,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x5s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x5s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -28287,22 +29555,30 @@ TEXT ·f32_spmm_pair_2x5s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -28427,13 +29703,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -28477,14 +29755,76 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     (AX)(R12*1), Z31, Z5
+	VFMADD231PS     64(AX)(R12*1), Z31, Z6
+	VFMADD231PS     128(AX)(R12*1), Z31, Z7
+	VFMADD231PS     192(AX)(R12*1), Z31, Z8
+	VFMADD231PS     256(AX)(R12*1), Z31, Z9
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z10
+	VFMADD231PS     64(R14), Z30, Z11
+	VFMADD231PS     128(R14), Z30, Z12
+	VFMADD231PS     192(R14), Z30, Z13
+	VFMADD231PS     256(R14), Z30, Z14
+	VFMADD231PS     (R14)(R12*1), Z30, Z15
+	VFMADD231PS     64(R14)(R12*1), Z30, Z16
+	VFMADD231PS     128(R14)(R12*1), Z30, Z17
+	VFMADD231PS     192(R14)(R12*1), Z30, Z18
+	VFMADD231PS     256(R14)(R12*1), Z30, Z19
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     (AX)(R12*1), Z31, Z5
+	VFMADD231PS     64(AX)(R12*1), Z31, Z6
+	VFMADD231PS     128(AX)(R12*1), Z31, Z7
+	VFMADD231PS     192(AX)(R12*1), Z31, Z8
+	VFMADD231PS     256(AX)(R12*1), Z31, Z9
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z10
+	VFMADD231PS     64(R15), Z30, Z11
+	VFMADD231PS     128(R15), Z30, Z12
+	VFMADD231PS     192(R15), Z30, Z13
+	VFMADD231PS     256(R15), Z30, Z14
+	VFMADD231PS     (R15)(R12*1), Z30, Z15
+	VFMADD231PS     64(R15)(R12*1), Z30, Z16
+	VFMADD231PS     128(R15)(R12*1), Z30, Z17
+	VFMADD231PS     192(R15)(R12*1), Z30, Z18
+	VFMADD231PS     256(R15)(R12*1), Z30, Z19
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -28496,19 +29836,17 @@ each:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z7
 	VFMADD231PS  192(AX)(R12*1), Z31, Z8
 	VFMADD231PS  256(AX)(R12*1), Z31, Z9
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z10
-	VFMADD231PS  64(BX), Z30, Z11
-	VFMADD231PS  128(BX), Z30, Z12
-	VFMADD231PS  192(BX), Z30, Z13
-	VFMADD231PS  256(BX), Z30, Z14
-	VFMADD231PS  (BX)(R12*1), Z30, Z15
-	VFMADD231PS  64(BX)(R12*1), Z30, Z16
-	VFMADD231PS  128(BX)(R12*1), Z30, Z17
-	VFMADD231PS  192(BX)(R12*1), Z30, Z18
-	VFMADD231PS  256(BX)(R12*1), Z30, Z19
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z10
+	VFMADD231PS  64(R14), Z30, Z11
+	VFMADD231PS  128(R14), Z30, Z12
+	VFMADD231PS  192(R14), Z30, Z13
+	VFMADD231PS  256(R14), Z30, Z14
+	VFMADD231PS  (R14)(R12*1), Z30, Z15
+	VFMADD231PS  64(R14)(R12*1), Z30, Z16
+	VFMADD231PS  128(R14)(R12*1), Z30, Z17
+	VFMADD231PS  192(R14)(R12*1), Z30, Z18
+	VFMADD231PS  256(R14)(R12*1), Z30, Z19
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -28589,7 +29927,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x5s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x5s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -28601,22 +29939,30 @@ TEXT ·f32_spmm_pair_2x5s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -28741,13 +30087,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -28791,14 +30139,76 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     (AX)(R12*1), Z31, Z5
+	VFMADD231PS     128(AX)(R12*1), Z31, Z6
+	VFMADD231PS     256(AX)(R12*1), Z31, Z7
+	VFMADD231PS     384(AX)(R12*1), Z31, Z8
+	VFMADD231PS     512(AX)(R12*1), Z31, Z9
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z10
+	VFMADD231PS     128(R14), Z30, Z11
+	VFMADD231PS     256(R14), Z30, Z12
+	VFMADD231PS     384(R14), Z30, Z13
+	VFMADD231PS     512(R14), Z30, Z14
+	VFMADD231PS     (R14)(R12*1), Z30, Z15
+	VFMADD231PS     128(R14)(R12*1), Z30, Z16
+	VFMADD231PS     256(R14)(R12*1), Z30, Z17
+	VFMADD231PS     384(R14)(R12*1), Z30, Z18
+	VFMADD231PS     512(R14)(R12*1), Z30, Z19
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     (AX)(R12*1), Z31, Z5
+	VFMADD231PS     128(AX)(R12*1), Z31, Z6
+	VFMADD231PS     256(AX)(R12*1), Z31, Z7
+	VFMADD231PS     384(AX)(R12*1), Z31, Z8
+	VFMADD231PS     512(AX)(R12*1), Z31, Z9
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z10
+	VFMADD231PS     128(R15), Z30, Z11
+	VFMADD231PS     256(R15), Z30, Z12
+	VFMADD231PS     384(R15), Z30, Z13
+	VFMADD231PS     512(R15), Z30, Z14
+	VFMADD231PS     (R15)(R12*1), Z30, Z15
+	VFMADD231PS     128(R15)(R12*1), Z30, Z16
+	VFMADD231PS     256(R15)(R12*1), Z30, Z17
+	VFMADD231PS     384(R15)(R12*1), Z30, Z18
+	VFMADD231PS     512(R15)(R12*1), Z30, Z19
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -28810,19 +30220,17 @@ each:
 	VFMADD231PS  256(AX)(R12*1), Z31, Z7
 	VFMADD231PS  384(AX)(R12*1), Z31, Z8
 	VFMADD231PS  512(AX)(R12*1), Z31, Z9
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z10
-	VFMADD231PS  128(BX), Z30, Z11
-	VFMADD231PS  256(BX), Z30, Z12
-	VFMADD231PS  384(BX), Z30, Z13
-	VFMADD231PS  512(BX), Z30, Z14
-	VFMADD231PS  (BX)(R12*1), Z30, Z15
-	VFMADD231PS  128(BX)(R12*1), Z30, Z16
-	VFMADD231PS  256(BX)(R12*1), Z30, Z17
-	VFMADD231PS  384(BX)(R12*1), Z30, Z18
-	VFMADD231PS  512(BX)(R12*1), Z30, Z19
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z10
+	VFMADD231PS  128(R14), Z30, Z11
+	VFMADD231PS  256(R14), Z30, Z12
+	VFMADD231PS  384(R14), Z30, Z13
+	VFMADD231PS  512(R14), Z30, Z14
+	VFMADD231PS  (R14)(R12*1), Z30, Z15
+	VFMADD231PS  128(R14)(R12*1), Z30, Z16
+	VFMADD231PS  256(R14)(R12*1), Z30, Z17
+	VFMADD231PS  384(R14)(R12*1), Z30, Z18
+	VFMADD231PS  512(R14)(R12*1), Z30, Z19
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -28903,7 +30311,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x6s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x6s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -28915,22 +30323,30 @@ TEXT ·f32_spmm_pair_2x6s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -29071,13 +30487,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -29127,14 +30545,84 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     320(AX), Z31, Z5
+	VFMADD231PS     (AX)(R12*1), Z31, Z6
+	VFMADD231PS     64(AX)(R12*1), Z31, Z7
+	VFMADD231PS     128(AX)(R12*1), Z31, Z8
+	VFMADD231PS     192(AX)(R12*1), Z31, Z9
+	VFMADD231PS     256(AX)(R12*1), Z31, Z10
+	VFMADD231PS     320(AX)(R12*1), Z31, Z11
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z12
+	VFMADD231PS     64(R14), Z30, Z13
+	VFMADD231PS     128(R14), Z30, Z14
+	VFMADD231PS     192(R14), Z30, Z15
+	VFMADD231PS     256(R14), Z30, Z16
+	VFMADD231PS     320(R14), Z30, Z17
+	VFMADD231PS     (R14)(R12*1), Z30, Z18
+	VFMADD231PS     64(R14)(R12*1), Z30, Z19
+	VFMADD231PS     128(R14)(R12*1), Z30, Z20
+	VFMADD231PS     192(R14)(R12*1), Z30, Z21
+	VFMADD231PS     256(R14)(R12*1), Z30, Z22
+	VFMADD231PS     320(R14)(R12*1), Z30, Z23
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     320(AX), Z31, Z5
+	VFMADD231PS     (AX)(R12*1), Z31, Z6
+	VFMADD231PS     64(AX)(R12*1), Z31, Z7
+	VFMADD231PS     128(AX)(R12*1), Z31, Z8
+	VFMADD231PS     192(AX)(R12*1), Z31, Z9
+	VFMADD231PS     256(AX)(R12*1), Z31, Z10
+	VFMADD231PS     320(AX)(R12*1), Z31, Z11
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z12
+	VFMADD231PS     64(R15), Z30, Z13
+	VFMADD231PS     128(R15), Z30, Z14
+	VFMADD231PS     192(R15), Z30, Z15
+	VFMADD231PS     256(R15), Z30, Z16
+	VFMADD231PS     320(R15), Z30, Z17
+	VFMADD231PS     (R15)(R12*1), Z30, Z18
+	VFMADD231PS     64(R15)(R12*1), Z30, Z19
+	VFMADD231PS     128(R15)(R12*1), Z30, Z20
+	VFMADD231PS     192(R15)(R12*1), Z30, Z21
+	VFMADD231PS     256(R15)(R12*1), Z30, Z22
+	VFMADD231PS     320(R15)(R12*1), Z30, Z23
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -29148,21 +30636,19 @@ each:
 	VFMADD231PS  192(AX)(R12*1), Z31, Z9
 	VFMADD231PS  256(AX)(R12*1), Z31, Z10
 	VFMADD231PS  320(AX)(R12*1), Z31, Z11
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z12
-	VFMADD231PS  64(BX), Z30, Z13
-	VFMADD231PS  128(BX), Z30, Z14
-	VFMADD231PS  192(BX), Z30, Z15
-	VFMADD231PS  256(BX), Z30, Z16
-	VFMADD231PS  320(BX), Z30, Z17
-	VFMADD231PS  (BX)(R12*1), Z30, Z18
-	VFMADD231PS  64(BX)(R12*1), Z30, Z19
-	VFMADD231PS  128(BX)(R12*1), Z30, Z20
-	VFMADD231PS  192(BX)(R12*1), Z30, Z21
-	VFMADD231PS  256(BX)(R12*1), Z30, Z22
-	VFMADD231PS  320(BX)(R12*1), Z30, Z23
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z12
+	VFMADD231PS  64(R14), Z30, Z13
+	VFMADD231PS  128(R14), Z30, Z14
+	VFMADD231PS  192(R14), Z30, Z15
+	VFMADD231PS  256(R14), Z30, Z16
+	VFMADD231PS  320(R14), Z30, Z17
+	VFMADD231PS  (R14)(R12*1), Z30, Z18
+	VFMADD231PS  64(R14)(R12*1), Z30, Z19
+	VFMADD231PS  128(R14)(R12*1), Z30, Z20
+	VFMADD231PS  192(R14)(R12*1), Z30, Z21
+	VFMADD231PS  256(R14)(R12*1), Z30, Z22
+	VFMADD231PS  320(R14)(R12*1), Z30, Z23
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -29255,7 +30741,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x6s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x6s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -29267,22 +30753,30 @@ TEXT ·f32_spmm_pair_2x6s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -29423,13 +30917,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -29479,14 +30975,84 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     640(AX), Z31, Z5
+	VFMADD231PS     (AX)(R12*1), Z31, Z6
+	VFMADD231PS     128(AX)(R12*1), Z31, Z7
+	VFMADD231PS     256(AX)(R12*1), Z31, Z8
+	VFMADD231PS     384(AX)(R12*1), Z31, Z9
+	VFMADD231PS     512(AX)(R12*1), Z31, Z10
+	VFMADD231PS     640(AX)(R12*1), Z31, Z11
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z12
+	VFMADD231PS     128(R14), Z30, Z13
+	VFMADD231PS     256(R14), Z30, Z14
+	VFMADD231PS     384(R14), Z30, Z15
+	VFMADD231PS     512(R14), Z30, Z16
+	VFMADD231PS     640(R14), Z30, Z17
+	VFMADD231PS     (R14)(R12*1), Z30, Z18
+	VFMADD231PS     128(R14)(R12*1), Z30, Z19
+	VFMADD231PS     256(R14)(R12*1), Z30, Z20
+	VFMADD231PS     384(R14)(R12*1), Z30, Z21
+	VFMADD231PS     512(R14)(R12*1), Z30, Z22
+	VFMADD231PS     640(R14)(R12*1), Z30, Z23
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     640(AX), Z31, Z5
+	VFMADD231PS     (AX)(R12*1), Z31, Z6
+	VFMADD231PS     128(AX)(R12*1), Z31, Z7
+	VFMADD231PS     256(AX)(R12*1), Z31, Z8
+	VFMADD231PS     384(AX)(R12*1), Z31, Z9
+	VFMADD231PS     512(AX)(R12*1), Z31, Z10
+	VFMADD231PS     640(AX)(R12*1), Z31, Z11
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z12
+	VFMADD231PS     128(R15), Z30, Z13
+	VFMADD231PS     256(R15), Z30, Z14
+	VFMADD231PS     384(R15), Z30, Z15
+	VFMADD231PS     512(R15), Z30, Z16
+	VFMADD231PS     640(R15), Z30, Z17
+	VFMADD231PS     (R15)(R12*1), Z30, Z18
+	VFMADD231PS     128(R15)(R12*1), Z30, Z19
+	VFMADD231PS     256(R15)(R12*1), Z30, Z20
+	VFMADD231PS     384(R15)(R12*1), Z30, Z21
+	VFMADD231PS     512(R15)(R12*1), Z30, Z22
+	VFMADD231PS     640(R15)(R12*1), Z30, Z23
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -29500,21 +31066,19 @@ each:
 	VFMADD231PS  384(AX)(R12*1), Z31, Z9
 	VFMADD231PS  512(AX)(R12*1), Z31, Z10
 	VFMADD231PS  640(AX)(R12*1), Z31, Z11
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z12
-	VFMADD231PS  128(BX), Z30, Z13
-	VFMADD231PS  256(BX), Z30, Z14
-	VFMADD231PS  384(BX), Z30, Z15
-	VFMADD231PS  512(BX), Z30, Z16
-	VFMADD231PS  640(BX), Z30, Z17
-	VFMADD231PS  (BX)(R12*1), Z30, Z18
-	VFMADD231PS  128(BX)(R12*1), Z30, Z19
-	VFMADD231PS  256(BX)(R12*1), Z30, Z20
-	VFMADD231PS  384(BX)(R12*1), Z30, Z21
-	VFMADD231PS  512(BX)(R12*1), Z30, Z22
-	VFMADD231PS  640(BX)(R12*1), Z30, Z23
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z12
+	VFMADD231PS  128(R14), Z30, Z13
+	VFMADD231PS  256(R14), Z30, Z14
+	VFMADD231PS  384(R14), Z30, Z15
+	VFMADD231PS  512(R14), Z30, Z16
+	VFMADD231PS  640(R14), Z30, Z17
+	VFMADD231PS  (R14)(R12*1), Z30, Z18
+	VFMADD231PS  128(R14)(R12*1), Z30, Z19
+	VFMADD231PS  256(R14)(R12*1), Z30, Z20
+	VFMADD231PS  384(R14)(R12*1), Z30, Z21
+	VFMADD231PS  512(R14)(R12*1), Z30, Z22
+	VFMADD231PS  640(R14)(R12*1), Z30, Z23
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -29607,7 +31171,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x7s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x7s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -29619,22 +31183,30 @@ TEXT ·f32_spmm_pair_2x7s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -29791,13 +31363,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -29853,14 +31427,92 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     320(AX), Z31, Z5
+	VFMADD231PS     384(AX), Z31, Z6
+	VFMADD231PS     (AX)(R12*1), Z31, Z7
+	VFMADD231PS     64(AX)(R12*1), Z31, Z8
+	VFMADD231PS     128(AX)(R12*1), Z31, Z9
+	VFMADD231PS     192(AX)(R12*1), Z31, Z10
+	VFMADD231PS     256(AX)(R12*1), Z31, Z11
+	VFMADD231PS     320(AX)(R12*1), Z31, Z12
+	VFMADD231PS     384(AX)(R12*1), Z31, Z13
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z14
+	VFMADD231PS     64(R14), Z30, Z15
+	VFMADD231PS     128(R14), Z30, Z16
+	VFMADD231PS     192(R14), Z30, Z17
+	VFMADD231PS     256(R14), Z30, Z18
+	VFMADD231PS     320(R14), Z30, Z19
+	VFMADD231PS     384(R14), Z30, Z20
+	VFMADD231PS     (R14)(R12*1), Z30, Z21
+	VFMADD231PS     64(R14)(R12*1), Z30, Z22
+	VFMADD231PS     128(R14)(R12*1), Z30, Z23
+	VFMADD231PS     192(R14)(R12*1), Z30, Z24
+	VFMADD231PS     256(R14)(R12*1), Z30, Z25
+	VFMADD231PS     320(R14)(R12*1), Z30, Z26
+	VFMADD231PS     384(R14)(R12*1), Z30, Z27
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     128(AX), Z31, Z2
+	VFMADD231PS     192(AX), Z31, Z3
+	VFMADD231PS     256(AX), Z31, Z4
+	VFMADD231PS     320(AX), Z31, Z5
+	VFMADD231PS     384(AX), Z31, Z6
+	VFMADD231PS     (AX)(R12*1), Z31, Z7
+	VFMADD231PS     64(AX)(R12*1), Z31, Z8
+	VFMADD231PS     128(AX)(R12*1), Z31, Z9
+	VFMADD231PS     192(AX)(R12*1), Z31, Z10
+	VFMADD231PS     256(AX)(R12*1), Z31, Z11
+	VFMADD231PS     320(AX)(R12*1), Z31, Z12
+	VFMADD231PS     384(AX)(R12*1), Z31, Z13
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z14
+	VFMADD231PS     64(R15), Z30, Z15
+	VFMADD231PS     128(R15), Z30, Z16
+	VFMADD231PS     192(R15), Z30, Z17
+	VFMADD231PS     256(R15), Z30, Z18
+	VFMADD231PS     320(R15), Z30, Z19
+	VFMADD231PS     384(R15), Z30, Z20
+	VFMADD231PS     (R15)(R12*1), Z30, Z21
+	VFMADD231PS     64(R15)(R12*1), Z30, Z22
+	VFMADD231PS     128(R15)(R12*1), Z30, Z23
+	VFMADD231PS     192(R15)(R12*1), Z30, Z24
+	VFMADD231PS     256(R15)(R12*1), Z30, Z25
+	VFMADD231PS     320(R15)(R12*1), Z30, Z26
+	VFMADD231PS     384(R15)(R12*1), Z30, Z27
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -29876,23 +31528,21 @@ each:
 	VFMADD231PS  256(AX)(R12*1), Z31, Z11
 	VFMADD231PS  320(AX)(R12*1), Z31, Z12
 	VFMADD231PS  384(AX)(R12*1), Z31, Z13
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z14
-	VFMADD231PS  64(BX), Z30, Z15
-	VFMADD231PS  128(BX), Z30, Z16
-	VFMADD231PS  192(BX), Z30, Z17
-	VFMADD231PS  256(BX), Z30, Z18
-	VFMADD231PS  320(BX), Z30, Z19
-	VFMADD231PS  384(BX), Z30, Z20
-	VFMADD231PS  (BX)(R12*1), Z30, Z21
-	VFMADD231PS  64(BX)(R12*1), Z30, Z22
-	VFMADD231PS  128(BX)(R12*1), Z30, Z23
-	VFMADD231PS  192(BX)(R12*1), Z30, Z24
-	VFMADD231PS  256(BX)(R12*1), Z30, Z25
-	VFMADD231PS  320(BX)(R12*1), Z30, Z26
-	VFMADD231PS  384(BX)(R12*1), Z30, Z27
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z14
+	VFMADD231PS  64(R14), Z30, Z15
+	VFMADD231PS  128(R14), Z30, Z16
+	VFMADD231PS  192(R14), Z30, Z17
+	VFMADD231PS  256(R14), Z30, Z18
+	VFMADD231PS  320(R14), Z30, Z19
+	VFMADD231PS  384(R14), Z30, Z20
+	VFMADD231PS  (R14)(R12*1), Z30, Z21
+	VFMADD231PS  64(R14)(R12*1), Z30, Z22
+	VFMADD231PS  128(R14)(R12*1), Z30, Z23
+	VFMADD231PS  192(R14)(R12*1), Z30, Z24
+	VFMADD231PS  256(R14)(R12*1), Z30, Z25
+	VFMADD231PS  320(R14)(R12*1), Z30, Z26
+	VFMADD231PS  384(R14)(R12*1), Z30, Z27
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -29997,7 +31647,7 @@ store:
 	RET
 
 // func f32_spmm_pair_2x7s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_2x7s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -30009,22 +31659,30 @@ TEXT ·f32_spmm_pair_2x7s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -30181,13 +31839,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -30243,14 +31903,92 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     640(AX), Z31, Z5
+	VFMADD231PS     768(AX), Z31, Z6
+	VFMADD231PS     (AX)(R12*1), Z31, Z7
+	VFMADD231PS     128(AX)(R12*1), Z31, Z8
+	VFMADD231PS     256(AX)(R12*1), Z31, Z9
+	VFMADD231PS     384(AX)(R12*1), Z31, Z10
+	VFMADD231PS     512(AX)(R12*1), Z31, Z11
+	VFMADD231PS     640(AX)(R12*1), Z31, Z12
+	VFMADD231PS     768(AX)(R12*1), Z31, Z13
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z14
+	VFMADD231PS     128(R14), Z30, Z15
+	VFMADD231PS     256(R14), Z30, Z16
+	VFMADD231PS     384(R14), Z30, Z17
+	VFMADD231PS     512(R14), Z30, Z18
+	VFMADD231PS     640(R14), Z30, Z19
+	VFMADD231PS     768(R14), Z30, Z20
+	VFMADD231PS     (R14)(R12*1), Z30, Z21
+	VFMADD231PS     128(R14)(R12*1), Z30, Z22
+	VFMADD231PS     256(R14)(R12*1), Z30, Z23
+	VFMADD231PS     384(R14)(R12*1), Z30, Z24
+	VFMADD231PS     512(R14)(R12*1), Z30, Z25
+	VFMADD231PS     640(R14)(R12*1), Z30, Z26
+	VFMADD231PS     768(R14)(R12*1), Z30, Z27
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     256(AX), Z31, Z2
+	VFMADD231PS     384(AX), Z31, Z3
+	VFMADD231PS     512(AX), Z31, Z4
+	VFMADD231PS     640(AX), Z31, Z5
+	VFMADD231PS     768(AX), Z31, Z6
+	VFMADD231PS     (AX)(R12*1), Z31, Z7
+	VFMADD231PS     128(AX)(R12*1), Z31, Z8
+	VFMADD231PS     256(AX)(R12*1), Z31, Z9
+	VFMADD231PS     384(AX)(R12*1), Z31, Z10
+	VFMADD231PS     512(AX)(R12*1), Z31, Z11
+	VFMADD231PS     640(AX)(R12*1), Z31, Z12
+	VFMADD231PS     768(AX)(R12*1), Z31, Z13
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z14
+	VFMADD231PS     128(R15), Z30, Z15
+	VFMADD231PS     256(R15), Z30, Z16
+	VFMADD231PS     384(R15), Z30, Z17
+	VFMADD231PS     512(R15), Z30, Z18
+	VFMADD231PS     640(R15), Z30, Z19
+	VFMADD231PS     768(R15), Z30, Z20
+	VFMADD231PS     (R15)(R12*1), Z30, Z21
+	VFMADD231PS     128(R15)(R12*1), Z30, Z22
+	VFMADD231PS     256(R15)(R12*1), Z30, Z23
+	VFMADD231PS     384(R15)(R12*1), Z30, Z24
+	VFMADD231PS     512(R15)(R12*1), Z30, Z25
+	VFMADD231PS     640(R15)(R12*1), Z30, Z26
+	VFMADD231PS     768(R15)(R12*1), Z30, Z27
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -30266,23 +32004,21 @@ each:
 	VFMADD231PS  512(AX)(R12*1), Z31, Z11
 	VFMADD231PS  640(AX)(R12*1), Z31, Z12
 	VFMADD231PS  768(AX)(R12*1), Z31, Z13
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z14
-	VFMADD231PS  128(BX), Z30, Z15
-	VFMADD231PS  256(BX), Z30, Z16
-	VFMADD231PS  384(BX), Z30, Z17
-	VFMADD231PS  512(BX), Z30, Z18
-	VFMADD231PS  640(BX), Z30, Z19
-	VFMADD231PS  768(BX), Z30, Z20
-	VFMADD231PS  (BX)(R12*1), Z30, Z21
-	VFMADD231PS  128(BX)(R12*1), Z30, Z22
-	VFMADD231PS  256(BX)(R12*1), Z30, Z23
-	VFMADD231PS  384(BX)(R12*1), Z30, Z24
-	VFMADD231PS  512(BX)(R12*1), Z30, Z25
-	VFMADD231PS  640(BX)(R12*1), Z30, Z26
-	VFMADD231PS  768(BX)(R12*1), Z30, Z27
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z14
+	VFMADD231PS  128(R14), Z30, Z15
+	VFMADD231PS  256(R14), Z30, Z16
+	VFMADD231PS  384(R14), Z30, Z17
+	VFMADD231PS  512(R14), Z30, Z18
+	VFMADD231PS  640(R14), Z30, Z19
+	VFMADD231PS  768(R14), Z30, Z20
+	VFMADD231PS  (R14)(R12*1), Z30, Z21
+	VFMADD231PS  128(R14)(R12*1), Z30, Z22
+	VFMADD231PS  256(R14)(R12*1), Z30, Z23
+	VFMADD231PS  384(R14)(R12*1), Z30, Z24
+	VFMADD231PS  512(R14)(R12*1), Z30, Z25
+	VFMADD231PS  640(R14)(R12*1), Z30, Z26
+	VFMADD231PS  768(R14)(R12*1), Z30, Z27
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -30387,7 +32123,7 @@ store:
 	RET
 
 // func f32_spmm_pair_3x1s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_3x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -30399,22 +32135,30 @@ TEXT ·f32_spmm_pair_3x1s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -30489,13 +32233,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -30518,24 +32264,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z3
+	VFMADD231PS     (R14)(R12*1), Z30, Z4
+	VFMADD231PS     (R14)(R12*2), Z30, Z5
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z3
+	VFMADD231PS     (R15)(R12*1), Z30, Z4
+	VFMADD231PS     (R15)(R12*2), Z30, Z5
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z3
-	VFMADD231PS  (BX)(R12*1), Z30, Z4
-	VFMADD231PS  (BX)(R12*2), Z30, Z5
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z3
+	VFMADD231PS  (R14)(R12*1), Z30, Z4
+	VFMADD231PS  (R14)(R12*2), Z30, Z5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -30576,7 +32354,7 @@ store:
 	RET
 
 // func f32_spmm_pair_3x1s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_3x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -30588,22 +32366,30 @@ TEXT ·f32_spmm_pair_3x1s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -30678,13 +32464,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -30707,24 +32495,56 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z3
+	VFMADD231PS     (R14)(R12*1), Z30, Z4
+	VFMADD231PS     (R14)(R12*2), Z30, Z5
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z3
+	VFMADD231PS     (R15)(R12*1), Z30, Z4
+	VFMADD231PS     (R15)(R12*2), Z30, Z5
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z3
-	VFMADD231PS  (BX)(R12*1), Z30, Z4
-	VFMADD231PS  (BX)(R12*2), Z30, Z5
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z3
+	VFMADD231PS  (R14)(R12*1), Z30, Z4
+	VFMADD231PS  (R14)(R12*2), Z30, Z5
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -30765,7 +32585,7 @@ store:
 	RET
 
 // func f32_spmm_pair_3x2s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_3x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -30777,22 +32597,30 @@ TEXT ·f32_spmm_pair_3x2s1_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -30891,13 +32719,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -30929,14 +32759,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     64(AX)(R12*2), Z31, Z5
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z6
+	VFMADD231PS     64(R14), Z30, Z7
+	VFMADD231PS     (R14)(R12*1), Z30, Z8
+	VFMADD231PS     64(R14)(R12*1), Z30, Z9
+	VFMADD231PS     (R14)(R12*2), Z30, Z10
+	VFMADD231PS     64(R14)(R12*2), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     64(AX)(R12*2), Z31, Z5
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z6
+	VFMADD231PS     64(R15), Z30, Z7
+	VFMADD231PS     (R15)(R12*1), Z30, Z8
+	VFMADD231PS     64(R15)(R12*1), Z30, Z9
+	VFMADD231PS     (R15)(R12*2), Z30, Z10
+	VFMADD231PS     64(R15)(R12*2), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -30944,15 +32820,13 @@ each:
 	VFMADD231PS  64(AX)(R12*1), Z31, Z3
 	VFMADD231PS  (AX)(R12*2), Z31, Z4
 	VFMADD231PS  64(AX)(R12*2), Z31, Z5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  64(BX), Z30, Z7
-	VFMADD231PS  (BX)(R12*1), Z30, Z8
-	VFMADD231PS  64(BX)(R12*1), Z30, Z9
-	VFMADD231PS  (BX)(R12*2), Z30, Z10
-	VFMADD231PS  64(BX)(R12*2), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z6
+	VFMADD231PS  64(R14), Z30, Z7
+	VFMADD231PS  (R14)(R12*1), Z30, Z8
+	VFMADD231PS  64(R14)(R12*1), Z30, Z9
+	VFMADD231PS  (R14)(R12*2), Z30, Z10
+	VFMADD231PS  64(R14)(R12*2), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -31011,7 +32885,7 @@ store:
 	RET
 
 // func f32_spmm_pair_3x2s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_3x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -31023,22 +32897,30 @@ TEXT ·f32_spmm_pair_3x2s2_avx512(SB), $128-8
 	MOVQ  64(DI), R12
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -31137,13 +33019,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -31175,14 +33059,60 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     128(AX)(R12*2), Z31, Z5
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z6
+	VFMADD231PS     128(R14), Z30, Z7
+	VFMADD231PS     (R14)(R12*1), Z30, Z8
+	VFMADD231PS     128(R14)(R12*1), Z30, Z9
+	VFMADD231PS     (R14)(R12*2), Z30, Z10
+	VFMADD231PS     128(R14)(R12*2), Z30, Z11
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     128(AX)(R12*2), Z31, Z5
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z6
+	VFMADD231PS     128(R15), Z30, Z7
+	VFMADD231PS     (R15)(R12*1), Z30, Z8
+	VFMADD231PS     128(R15)(R12*1), Z30, Z9
+	VFMADD231PS     (R15)(R12*2), Z30, Z10
+	VFMADD231PS     128(R15)(R12*2), Z30, Z11
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -31190,15 +33120,13 @@ each:
 	VFMADD231PS  128(AX)(R12*1), Z31, Z3
 	VFMADD231PS  (AX)(R12*2), Z31, Z4
 	VFMADD231PS  128(AX)(R12*2), Z31, Z5
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z6
-	VFMADD231PS  128(BX), Z30, Z7
-	VFMADD231PS  (BX)(R12*1), Z30, Z8
-	VFMADD231PS  128(BX)(R12*1), Z30, Z9
-	VFMADD231PS  (BX)(R12*2), Z30, Z10
-	VFMADD231PS  128(BX)(R12*2), Z30, Z11
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z6
+	VFMADD231PS  128(R14), Z30, Z7
+	VFMADD231PS  (R14)(R12*1), Z30, Z8
+	VFMADD231PS  128(R14)(R12*1), Z30, Z9
+	VFMADD231PS  (R14)(R12*2), Z30, Z10
+	VFMADD231PS  128(R14)(R12*2), Z30, Z11
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -31257,7 +33185,7 @@ store:
 	RET
 
 // func f32_spmm_pair_4x1s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_4x1s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -31270,22 +33198,30 @@ TEXT ·f32_spmm_pair_4x1s1_avx512(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -31374,13 +33310,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -31406,26 +33344,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	VFMADD231PS     (AX)(R13*1), Z31, Z3
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z4
+	VFMADD231PS     (R14)(R12*1), Z30, Z5
+	VFMADD231PS     (R14)(R12*2), Z30, Z6
+	VFMADD231PS     (R14)(R13*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	VFMADD231PS     (AX)(R13*1), Z31, Z3
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z4
+	VFMADD231PS     (R15)(R12*1), Z30, Z5
+	VFMADD231PS     (R15)(R12*2), Z30, Z6
+	VFMADD231PS     (R15)(R13*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  (BX)(R12*1), Z30, Z5
-	VFMADD231PS  (BX)(R12*2), Z30, Z6
-	VFMADD231PS  (BX)(R13*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z4
+	VFMADD231PS  (R14)(R12*1), Z30, Z5
+	VFMADD231PS  (R14)(R12*2), Z30, Z6
+	VFMADD231PS  (R14)(R13*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -31474,7 +33448,7 @@ store:
 	RET
 
 // func f32_spmm_pair_4x1s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_4x1s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -31487,22 +33461,30 @@ TEXT ·f32_spmm_pair_4x1s2_avx512(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -31591,13 +33573,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -31623,26 +33607,62 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	VFMADD231PS     (AX)(R13*1), Z31, Z3
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z4
+	VFMADD231PS     (R14)(R12*1), Z30, Z5
+	VFMADD231PS     (R14)(R12*2), Z30, Z6
+	VFMADD231PS     (R14)(R13*1), Z30, Z7
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     (AX)(R12*1), Z31, Z1
+	VFMADD231PS     (AX)(R12*2), Z31, Z2
+	VFMADD231PS     (AX)(R13*1), Z31, Z3
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z4
+	VFMADD231PS     (R15)(R12*1), Z30, Z5
+	VFMADD231PS     (R15)(R12*2), Z30, Z6
+	VFMADD231PS     (R15)(R13*1), Z30, Z7
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  (AX)(R12*1), Z31, Z1
 	VFMADD231PS  (AX)(R12*2), Z31, Z2
 	VFMADD231PS  (AX)(R13*1), Z31, Z3
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z4
-	VFMADD231PS  (BX)(R12*1), Z30, Z5
-	VFMADD231PS  (BX)(R12*2), Z30, Z6
-	VFMADD231PS  (BX)(R13*1), Z30, Z7
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z4
+	VFMADD231PS  (R14)(R12*1), Z30, Z5
+	VFMADD231PS  (R14)(R12*2), Z30, Z6
+	VFMADD231PS  (R14)(R13*1), Z30, Z7
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -31691,7 +33711,7 @@ store:
 	RET
 
 // func f32_spmm_pair_4x2s1_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_4x2s1_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -31704,22 +33724,30 @@ TEXT ·f32_spmm_pair_4x2s1_avx512(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -31840,13 +33868,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -31884,14 +33914,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     64(AX)(R12*2), Z31, Z5
+	VFMADD231PS     (AX)(R13*1), Z31, Z6
+	VFMADD231PS     64(AX)(R13*1), Z31, Z7
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z8
+	VFMADD231PS     64(R14), Z30, Z9
+	VFMADD231PS     (R14)(R12*1), Z30, Z10
+	VFMADD231PS     64(R14)(R12*1), Z30, Z11
+	VFMADD231PS     (R14)(R12*2), Z30, Z12
+	VFMADD231PS     64(R14)(R12*2), Z30, Z13
+	VFMADD231PS     (R14)(R13*1), Z30, Z14
+	VFMADD231PS     64(R14)(R13*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     64(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     64(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     64(AX)(R12*2), Z31, Z5
+	VFMADD231PS     (AX)(R13*1), Z31, Z6
+	VFMADD231PS     64(AX)(R13*1), Z31, Z7
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z8
+	VFMADD231PS     64(R15), Z30, Z9
+	VFMADD231PS     (R15)(R12*1), Z30, Z10
+	VFMADD231PS     64(R15)(R12*1), Z30, Z11
+	VFMADD231PS     (R15)(R12*2), Z30, Z12
+	VFMADD231PS     64(R15)(R12*2), Z30, Z13
+	VFMADD231PS     (R15)(R13*1), Z30, Z14
+	VFMADD231PS     64(R15)(R13*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  64(AX), Z31, Z1
@@ -31901,17 +33985,15 @@ each:
 	VFMADD231PS  64(AX)(R12*2), Z31, Z5
 	VFMADD231PS  (AX)(R13*1), Z31, Z6
 	VFMADD231PS  64(AX)(R13*1), Z31, Z7
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z8
-	VFMADD231PS  64(BX), Z30, Z9
-	VFMADD231PS  (BX)(R12*1), Z30, Z10
-	VFMADD231PS  64(BX)(R12*1), Z30, Z11
-	VFMADD231PS  (BX)(R12*2), Z30, Z12
-	VFMADD231PS  64(BX)(R12*2), Z30, Z13
-	VFMADD231PS  (BX)(R13*1), Z30, Z14
-	VFMADD231PS  64(BX)(R13*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z8
+	VFMADD231PS  64(R14), Z30, Z9
+	VFMADD231PS  (R14)(R12*1), Z30, Z10
+	VFMADD231PS  64(R14)(R12*1), Z30, Z11
+	VFMADD231PS  (R14)(R12*2), Z30, Z12
+	VFMADD231PS  64(R14)(R12*2), Z30, Z13
+	VFMADD231PS  (R14)(R13*1), Z30, Z14
+	VFMADD231PS  64(R14)(R13*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)
@@ -31984,7 +34066,7 @@ store:
 	RET
 
 // func f32_spmm_pair_4x2s2_avx512(a *byte)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·f32_spmm_pair_4x2s2_avx512(SB), $128-8
 	MOVQ  a+0(FP), DI
 	MOVQ  (DI), SI
@@ -31997,22 +34079,30 @@ TEXT ·f32_spmm_pair_4x2s2_avx512(SB), $128-8
 	LEAQ  (R12)(R12*2), R13
 	MOVQ  16(DI), R9
 	MOVQ  24(DI), R11
-	MOVL  (SI), R14
-	IMULQ 88(DI), R14
-	ADDQ  48(DI), R14
-	MOVL  4(SI), R15
-	IMULQ 88(DI), R15
-	ADDQ  48(DI), R15
+	MOVL  (SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  4(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       R14, DX
-	MOVQ       R15, R10
-	MOVL       16(SI), R14
-	IMULQ      88(DI), R14
-	ADDQ       48(DI), R14
-	MOVL       20(SI), R15
-	IMULQ      88(DI), R15
-	ADDQ       48(DI), R15
+	MOVQ       8(SP), DX
+	MOVQ       16(SP), R10
+	MOVL       16(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 8(SP)
+	MOVL       20(SI), AX
+	IMULQ      88(DI), AX
+	ADDQ       48(DI), AX
+	MOVQ       AX, 16(SP)
+	MOVL       8(SI), AX
+	LEAQ       (R9)(AX*4), AX
+	MOVQ       (AX), R14
+	MOVQ       8(AX), R15
 	PREFETCHT0 1024(R11)
 	PREFETCHT0 1024(R9)
 	TESTL      $0x00000008, 104(DI)
@@ -32133,13 +34223,15 @@ resume:
 
 begun:
 	MOVL 8(SI), CX
+	MOVL (R9), BX
 	LEAQ (R9)(CX*4), R9
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   apart
 
 both:
-	MOVL         (R9)(CX*4), AX
+	MOVL         BX, AX
+	MOVL         4(R9)(CX*4), BX
 	VBROADCASTSD (R11)(CX*8), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
@@ -32177,14 +34269,68 @@ apart:
 	LEAQ (R11)(CX*8), R11
 	NEGQ CX
 	JZ   done
+	ADDQ $0x01, CX
+	JZ   odd
 
 each:
-	MOVQ         (R9)(CX*8), BX
-	MOVL         BX, AX
-	SHRQ         $0x20, BX
-	VBROADCASTSD (R11)(CX*8), Z30
+	VMOVDQU32       8(R9)(CX*8), X28
+	VBROADCASTF32X4 -8(R11)(CX*8), Z29
+	VPERMILPS       $0x00, Z29, Z31
+	VPERMILPS       $0x55, Z29, Z30
+	MOVL            R14, AX
+	SHRQ            $0x20, R14
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     128(AX)(R12*2), Z31, Z5
+	VFMADD231PS     (AX)(R13*1), Z31, Z6
+	VFMADD231PS     128(AX)(R13*1), Z31, Z7
+	ADDQ            R8, R14
+	VFMADD231PS     (R14), Z30, Z8
+	VFMADD231PS     128(R14), Z30, Z9
+	VFMADD231PS     (R14)(R12*1), Z30, Z10
+	VFMADD231PS     128(R14)(R12*1), Z30, Z11
+	VFMADD231PS     (R14)(R12*2), Z30, Z12
+	VFMADD231PS     128(R14)(R12*2), Z30, Z13
+	VFMADD231PS     (R14)(R13*1), Z30, Z14
+	VFMADD231PS     128(R14)(R13*1), Z30, Z15
+	VMOVQ           X28, R14
+	VPERMILPS       $0xaa, Z29, Z31
+	VPERMILPS       $0xff, Z29, Z30
+	MOVL            R15, AX
+	SHRQ            $0x20, R15
+	ADDQ            R8, AX
+	VFMADD231PS     (AX), Z31, Z0
+	VFMADD231PS     128(AX), Z31, Z1
+	VFMADD231PS     (AX)(R12*1), Z31, Z2
+	VFMADD231PS     128(AX)(R12*1), Z31, Z3
+	VFMADD231PS     (AX)(R12*2), Z31, Z4
+	VFMADD231PS     128(AX)(R12*2), Z31, Z5
+	VFMADD231PS     (AX)(R13*1), Z31, Z6
+	VFMADD231PS     128(AX)(R13*1), Z31, Z7
+	ADDQ            R8, R15
+	VFMADD231PS     (R15), Z30, Z8
+	VFMADD231PS     128(R15), Z30, Z9
+	VFMADD231PS     (R15)(R12*1), Z30, Z10
+	VFMADD231PS     128(R15)(R12*1), Z30, Z11
+	VFMADD231PS     (R15)(R12*2), Z30, Z12
+	VFMADD231PS     128(R15)(R12*2), Z30, Z13
+	VFMADD231PS     (R15)(R13*1), Z30, Z14
+	VFMADD231PS     128(R15)(R13*1), Z30, Z15
+	VPEXTRQ         $0x01, X28, R15
+	ADDQ            $0x02, CX
+	JS              each
+	JNZ             done
+
+odd:
+	VBROADCASTSD -8(R11), Z30
 	VMOVSLDUP    Z30, Z31
 	VMOVSHDUP    Z30, Z30
+	MOVL         R14, AX
+	SHRQ         $0x20, R14
 	ADDQ         R8, AX
 	VFMADD231PS  (AX), Z31, Z0
 	VFMADD231PS  128(AX), Z31, Z1
@@ -32194,17 +34340,15 @@ each:
 	VFMADD231PS  128(AX)(R12*2), Z31, Z5
 	VFMADD231PS  (AX)(R13*1), Z31, Z6
 	VFMADD231PS  128(AX)(R13*1), Z31, Z7
-	ADDQ         R8, BX
-	VFMADD231PS  (BX), Z30, Z8
-	VFMADD231PS  128(BX), Z30, Z9
-	VFMADD231PS  (BX)(R12*1), Z30, Z10
-	VFMADD231PS  128(BX)(R12*1), Z30, Z11
-	VFMADD231PS  (BX)(R12*2), Z30, Z12
-	VFMADD231PS  128(BX)(R12*2), Z30, Z13
-	VFMADD231PS  (BX)(R13*1), Z30, Z14
-	VFMADD231PS  128(BX)(R13*1), Z30, Z15
-	ADDQ         $0x01, CX
-	JNZ          each
+	ADDQ         R8, R14
+	VFMADD231PS  (R14), Z30, Z8
+	VFMADD231PS  128(R14), Z30, Z9
+	VFMADD231PS  (R14)(R12*1), Z30, Z10
+	VFMADD231PS  128(R14)(R12*1), Z30, Z11
+	VFMADD231PS  (R14)(R12*2), Z30, Z12
+	VFMADD231PS  128(R14)(R12*2), Z30, Z13
+	VFMADD231PS  (R14)(R13*1), Z30, Z14
+	VFMADD231PS  128(R14)(R13*1), Z30, Z15
 
 done:
 	TESTL        $0x00000004, 104(DI)

@@ -18,27 +18,38 @@ const (
 
 // General registers of pair kernels; those not named here are as of the others.
 var (
-	rY2     = reg.R10 // the second row of y
-	rNextY2 = reg.R15 // and that of the entry after, rNextY being the first
+	rY2 = reg.R10 // the second row of y
+	// The next two offsets of columns apart, of the first row and of the second;
+	// and the two after those.
+	rPair0 = reg.R14
+	rPair1 = reg.R15
 )
 
 // A pairKernel takes two weight rows at a time: first the columns that both
-// have, whose activations it loads once, then as many of each row alone. So
-// loads, which bind a kernel of one row, are fewer than multiply-adds, and an
-// iteration of either loop is two columns without a remainder.
-type pairKernel struct{ kernel }
+// have, whose activations it loads once, then as many of each row alone, two at
+// a time. Every load takes the place of one of activations, those of general
+// registers too, and the oldest goes first. So offsets are loaded while those
+// before are in use, and two columns of both rows take one load of four
+// offsets and one of four weights.
+type pairKernel struct {
+	kernel
+	nextY [2]operand.Mem // rows of y of the entry after
+}
 
-func newPairKernel(c *build.Context, t target, s shape) pairKernel {
-	k := pairKernel{kernel{Context: c, target: t, shape: s, sets: 1}}
+func newPairKernel(c *build.Context, t target, s shape) *pairKernel {
+	k := &pairKernel{kernel: kernel{Context: c, target: t, shape: s, sets: 1}}
 	k.r = 2 // rows of accumulators
 	return k
 }
 
 // emit writes the kernel.
-func (k pairKernel) emit() {
+func (k *pairKernel) emit() {
 	k.Function(k.shape.symbol(k.target))
 	k.SignatureExpr("func(a *byte)")
 	k.last = k.AllocLocal(128) // as of the other kernels
+	for i := range k.nextY {
+		k.nextY[i] = k.last.Offset(8 * (1 + i))
+	}
 	k.Load(k.Param("a"), rArgs)
 	k.MOVQ(mem(rArgs, argEntries), rEntry)
 	k.MOVQ(mem(rArgs, argCount), rA)
@@ -57,9 +68,13 @@ func (k pairKernel) emit() {
 	k.next(0)
 
 	k.Label("entry")
-	k.MOVQ(rNextY, rY)
-	k.MOVQ(rNextY2, rY2)
+	k.MOVQ(k.nextY[0], rY)
+	k.MOVQ(k.nextY[1], rY2)
 	k.next(pairSize)
+	k.MOVL(mem(rEntry, pairShared), rA.As32())
+	k.LEAQ(indexed(rOff, rA, 4), rA)
+	k.MOVQ(mem(rA, 0), rPair0)
+	k.MOVQ(mem(rA, 8), rPair1)
 	k.prefetch()
 	k.begin()
 	k.shared()
@@ -73,15 +88,17 @@ func (k pairKernel) emit() {
 }
 
 // next finds the rows of y of the entry at disp bytes from the current one.
-func (k pairKernel) next(disp int) {
-	k.rowOfY(disp+pairFirst, rNextY)
-	k.rowOfY(disp+pairSecond, rNextY2)
+func (k *pairKernel) next(disp int) {
+	for i, row := range []int{pairFirst, pairSecond} {
+		k.rowOfY(disp+row, rA)
+		k.MOVQ(rA, k.nextY[i])
+	}
 }
 
 // prefetch asks for weights to come, which in a network are in no cache near
 // by, and where the caller wants that for the output rows of the entry after
 // the next.
-func (k pairKernel) prefetch() {
+func (k *pairKernel) prefetch() {
 	k.PREFETCHT0(mem(rVal, ahead))
 	k.PREFETCHT0(mem(rOff, ahead))
 	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
@@ -106,7 +123,7 @@ func (k pairKernel) prefetch() {
 // walk calls f with the address of every vector of a tile in both rows, which
 // begin at starts. row is the argument with the stride of tile rows. It changes
 // rA and rB where a tile has several, else nothing.
-func (k pairKernel) walk(row int, starts [2]reg.GPPhysical, f func(i, j int, m operand.Mem)) {
+func (k *pairKernel) walk(row int, starts [2]reg.GPPhysical, f func(i, j int, m operand.Mem)) {
 	if k.rows > 1 {
 		k.MOVQ(mem(rArgs, row), rB)
 	}
@@ -126,7 +143,7 @@ func (k pairKernel) walk(row int, starts [2]reg.GPPhysical, f func(i, j int, m o
 
 // begin sets the accumulators: to the bias, plus the residual, in the first
 // K-block, else to what y holds.
-func (k pairKernel) begin() {
+func (k *pairKernel) begin() {
 	k.TESTL(operand.U32(flagFirst), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("resume"))
 	k.MOVQ(mem(rArgs, argBias), rB)
@@ -157,15 +174,18 @@ func (k pairKernel) begin() {
 }
 
 // shared multiplies the columns that both rows have.
-func (k pairKernel) shared() {
+func (k *pairKernel) shared() {
 	k.MOVL(mem(rEntry, pairShared), rIndex.As32())
+	k.MOVL(mem(rOff, 0), rB.As32())
 	k.LEAQ(indexed(rOff, rIndex, 4), rOff)
 	k.LEAQ(indexed(rVal, rIndex, 8), rVal)
 	k.NEGQ(rIndex)
 	k.JZ(operand.LabelRef("apart"))
 	k.Label("both")
-	k.MOVL(indexed(rOff, rIndex, 4), rA.As32())
-	first, second := k.weights()
+	k.MOVL(rB.As32(), rA.As32())
+	k.MOVL(k.at(rOff, 4, 4), rB.As32())
+	first, second := k.spare(0), k.spare(1)
+	k.broadcastTwo(k.at(rVal, 8, 0), first, second)
 	x := k.x(rA)
 	for j := range k.vectors() {
 		v := k.spare(2 + j%(k.spares()-2))
@@ -178,42 +198,87 @@ func (k pairKernel) shared() {
 	k.Label("apart")
 }
 
-// apart multiplies the columns that only one of the rows has: one of each a
-// turn.
-func (k pairKernel) apart() {
+// apart multiplies the columns that only one of the rows has: two of each a
+// turn, and at the end one where their number is odd.
+func (k *pairKernel) apart() {
+	w := [2]reg.VecPhysical{k.spare(0), k.spare(1)} // a weight of each row
+	four, next := k.spare(2), k.spare(3).AsX()      // weights; offsets
 	k.MOVL(mem(rEntry, pairApart), rIndex.As32())
 	k.LEAQ(indexed(rOff, rIndex, 8), rOff)
 	k.LEAQ(indexed(rVal, rIndex, 8), rVal)
 	k.NEGQ(rIndex)
 	k.JZ(operand.LabelRef("done"))
-	k.Label("each")
-	k.MOVQ(indexed(rOff, rIndex, 8), rB)
-	k.MOVL(rB.As32(), rA.As32())
-	k.SHRQ(operand.U8(32), rB)
-	first, second := k.weights()
-	for i, off := range []reg.GPPhysical{rA, rB} {
-		x := k.x(off)
-		for j := range k.vectors() {
-			k.VFMADD231PS(x(j), []reg.VecPhysical{first, second}[i], k.acc(0, i, j))
-		}
-	}
 	k.ADDQ(operand.U8(1), rIndex)
-	k.JNZ(operand.LabelRef("each"))
+	k.JZ(operand.LabelRef("odd"))
+	k.Label("each")
+	k.load4(k.at(rOff, 8, 8), next)
+	k.broadcast4(k.at(rVal, 8, -8), four)
+	k.VPERMILPS(operand.U8(0x00), four, w[0])
+	k.VPERMILPS(operand.U8(0x55), four, w[1])
+	k.axpys(rPair0, w)
+	k.VMOVQ(next, rPair0)
+	k.VPERMILPS(operand.U8(0xaa), four, w[0])
+	k.VPERMILPS(operand.U8(0xff), four, w[1])
+	k.axpys(rPair1, w)
+	k.VPEXTRQ(operand.U8(1), next, rPair1)
+	k.ADDQ(operand.U8(2), rIndex)
+	k.JS(operand.LabelRef("each"))
+	k.JNZ(operand.LabelRef("done"))
+	k.Label("odd")
+	k.broadcastTwo(mem(rVal, -8), w[0], w[1])
+	k.axpys(rPair0, w)
 	k.Label("done")
 }
 
-// weights broadcasts the two values at the current index, with one load:
-// (w0, w1, w0, w1, ...) to (w0, w0, ...) and (w1, w1, ...).
-func (k pairKernel) weights() (first, second reg.VecPhysical) {
-	first, second = k.spare(0), k.spare(1)
-	k.VBROADCASTSD(indexed(rVal, rIndex, 8), second)
+// at is disp bytes from the current index of a list with elements of so many
+// bytes.
+func (k *pairKernel) at(list reg.GPPhysical, bytes uint8, disp int) operand.Mem {
+	m := indexed(list, rIndex, bytes)
+	m.Disp = disp
+	return m
+}
+
+// axpys adds a column times a weight to each row: the columns at the offsets in
+// offs, which is changed, as rA is.
+func (k *pairKernel) axpys(offs reg.GPPhysical, w [2]reg.VecPhysical) {
+	k.MOVL(offs.As32(), rA.As32())
+	k.SHRQ(operand.U8(32), offs)
+	for i, off := range []reg.GPPhysical{rA, offs} {
+		x := k.x(off)
+		for j := range k.vectors() {
+			k.VFMADD231PS(x(j), w[i], k.acc(0, i, j))
+		}
+	}
+}
+
+// broadcastTwo broadcasts two values with one load: (w0, w1, w0, w1, ...) to
+// (w0, w0, ...) and (w1, w1, ...).
+func (k *pairKernel) broadcastTwo(m operand.Mem, first, second reg.VecPhysical) {
+	k.VBROADCASTSD(m, second)
 	k.VMOVSLDUP(second, first)
 	k.VMOVSHDUP(second, second)
-	return first, second
+}
+
+// broadcast4 repeats the four values at m.
+func (k *pairKernel) broadcast4(m operand.Mem, v reg.VecPhysical) {
+	if k.bytes == 64 {
+		k.VBROADCASTF32X4(m, v)
+	} else {
+		k.VBROADCASTF128(m, v)
+	}
+}
+
+// load4 loads four offsets.
+func (k *pairKernel) load4(m operand.Mem, x reg.Register) {
+	if k.bytes == 64 { // of registers that AVX2 does not have
+		k.VMOVDQU32(m, x)
+	} else {
+		k.VMOVDQU(m, x)
+	}
 }
 
 // end clamps and stores the accumulators.
-func (k pairKernel) end() {
+func (k *pairKernel) end() {
 	k.clamp()
 	k.walk(argYRow, [2]reg.GPPhysical{rY, rY2}, func(i, j int, m operand.Mem) { k.VMOVUPS(k.acc(0, i, j), m) })
 }
