@@ -252,6 +252,10 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 	}
 	for unit := lo; unit < hi; unit++ {
 		n, tile := unit/len(p.tiles), unit%len(p.tiles)
+		from := far
+		if tile > 0 && unit > lo {
+			from = 0
+		}
 		for _, c := range p.cover[p.classes[n]*len(p.tiles)+tile] {
 			a.x = unsafe.Pointer(&b.X[c.x])
 			a.y = unsafe.Pointer(&b.Y[c.y])
@@ -265,9 +269,10 @@ func (p *Product) Run(b Buffers, lo, hi int) {
 					a.entries, a.off, a.val = unsafe.Pointer(&p.w.entries[r.lo]), &p.w.off[0], &p.w.val[0]
 				}
 				a.count = uint(r.hi - r.lo)
-				a.flags = r.flags & p.flags
+				a.flags = r.flags&p.flags | from
 				c.kernels[r.kind].fn(noescape(&a))
 			}
+			from = 0
 		}
 	}
 }

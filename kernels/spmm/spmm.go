@@ -85,6 +85,8 @@ const (
 	clamp
 	// prefetch: output rows are prefetched before they are needed.
 	prefetch
+	// far: weights have not been read for another tile just before.
+	far
 )
 
 // An entry is R weight rows in one K-block. The values of the entries of one

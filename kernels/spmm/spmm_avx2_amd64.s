@@ -12378,22 +12378,33 @@ TEXT ·f32_spmm_pair_1x1s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -12529,22 +12540,33 @@ TEXT ·f32_spmm_pair_1x1s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -12680,22 +12702,33 @@ TEXT ·f32_spmm_pair_1x2s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -12852,22 +12885,33 @@ TEXT ·f32_spmm_pair_1x2s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -13024,22 +13068,33 @@ TEXT ·f32_spmm_pair_1x3s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -13219,22 +13274,33 @@ TEXT ·f32_spmm_pair_1x3s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -13414,22 +13480,33 @@ TEXT ·f32_spmm_pair_1x4s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -13630,22 +13707,33 @@ TEXT ·f32_spmm_pair_1x4s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -13846,22 +13934,33 @@ TEXT ·f32_spmm_pair_1x5s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -14085,22 +14184,33 @@ TEXT ·f32_spmm_pair_1x5s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -14324,22 +14434,33 @@ TEXT ·f32_spmm_pair_1x6s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -14584,22 +14705,33 @@ TEXT ·f32_spmm_pair_1x6s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -14845,22 +14977,33 @@ TEXT ·f32_spmm_pair_2x1s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -15045,22 +15188,33 @@ TEXT ·f32_spmm_pair_2x1s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -15245,22 +15399,33 @@ TEXT ·f32_spmm_pair_2x2s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -15487,22 +15652,33 @@ TEXT ·f32_spmm_pair_2x2s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -15729,22 +15905,33 @@ TEXT ·f32_spmm_pair_2x3s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -16017,22 +16204,33 @@ TEXT ·f32_spmm_pair_2x3s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -16305,22 +16503,33 @@ TEXT ·f32_spmm_pair_3x1s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -16536,22 +16745,33 @@ TEXT ·f32_spmm_pair_3x1s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -16767,22 +16987,33 @@ TEXT ·f32_spmm_pair_3x2s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -17061,22 +17292,33 @@ TEXT ·f32_spmm_pair_3x2s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -17356,22 +17598,33 @@ TEXT ·f32_spmm_pair_4x1s1_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -17619,22 +17872,33 @@ TEXT ·f32_spmm_pair_4x1s2_avx2(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX

@@ -22808,22 +22808,33 @@ TEXT ·f32_spmm_pair_1x1s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -22959,22 +22970,33 @@ TEXT ·f32_spmm_pair_1x1s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -23110,22 +23132,33 @@ TEXT ·f32_spmm_pair_1x2s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -23284,22 +23317,33 @@ TEXT ·f32_spmm_pair_1x2s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -23458,22 +23502,33 @@ TEXT ·f32_spmm_pair_1x3s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -23655,22 +23710,33 @@ TEXT ·f32_spmm_pair_1x3s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -23852,22 +23918,33 @@ TEXT ·f32_spmm_pair_1x4s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -24072,22 +24149,33 @@ TEXT ·f32_spmm_pair_1x4s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -27413,22 +27501,33 @@ TEXT ·f32_spmm_pair_2x1s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -27613,22 +27712,33 @@ TEXT ·f32_spmm_pair_2x1s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -27813,22 +27923,33 @@ TEXT ·f32_spmm_pair_2x2s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -28059,22 +28180,33 @@ TEXT ·f32_spmm_pair_2x2s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -32145,22 +32277,33 @@ TEXT ·f32_spmm_pair_3x1s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -32376,22 +32519,33 @@ TEXT ·f32_spmm_pair_3x1s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -33208,22 +33362,33 @@ TEXT ·f32_spmm_pair_4x1s1_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX
@@ -33471,22 +33636,33 @@ TEXT ·f32_spmm_pair_4x1s2_avx512(SB), $128-8
 	MOVQ  AX, 16(SP)
 
 entry:
-	MOVQ       8(SP), DX
-	MOVQ       16(SP), R10
-	MOVL       16(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 8(SP)
-	MOVL       20(SI), AX
-	IMULQ      88(DI), AX
-	ADDQ       48(DI), AX
-	MOVQ       AX, 16(SP)
-	MOVL       8(SI), AX
-	LEAQ       (R9)(AX*4), AX
-	MOVQ       (AX), R14
-	MOVQ       8(AX), R15
-	PREFETCHT0 1024(R11)
-	PREFETCHT0 1024(R9)
+	MOVQ  8(SP), DX
+	MOVQ  16(SP), R10
+	MOVL  16(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 8(SP)
+	MOVL  20(SI), AX
+	IMULQ 88(DI), AX
+	ADDQ  48(DI), AX
+	MOVQ  AX, 16(SP)
+	MOVL  8(SI), AX
+	LEAQ  (R9)(AX*4), AX
+	MOVQ  (AX), R14
+	MOVQ  8(AX), R15
+	TESTL $0x00000010, 104(DI)
+	JZ    near
+	MOVL  8(SI), AX
+	ADDL  12(SI), AX
+	SHLQ  $0x03, AX
+
+line:
+	PREFETCHT0 960(R11)(AX*1)
+	PREFETCHT0 960(R9)(AX*1)
+	SUBQ       $0x40, AX
+	JG         line
+
+near:
 	TESTL      $0x00000008, 104(DI)
 	JZ         fetched
 	MOVL       32(SI), AX

@@ -36,6 +36,7 @@ const (
 	flagResidual = 2
 	flagClamp    = 4
 	flagPrefetch = 8
+	flagFar      = 16
 
 	// lookahead is how many entries ahead output rows are prefetched,
 	lookahead = 2

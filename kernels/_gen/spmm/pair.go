@@ -99,8 +99,7 @@ func (k *pairKernel) next(disp int) {
 // by, and where the caller wants that for the output rows of the entry after
 // the next.
 func (k *pairKernel) prefetch() {
-	k.PREFETCHT0(mem(rVal, ahead))
-	k.PREFETCHT0(mem(rOff, ahead))
+	k.prefetchLists()
 	k.TESTL(operand.U32(flagPrefetch), mem(rArgs, argFlags))
 	k.JZ(operand.LabelRef("fetched"))
 	for _, row := range []int{pairFirst, pairSecond} {
@@ -118,6 +117,32 @@ func (k *pairKernel) prefetch() {
 		}
 	}
 	k.Label("fetched")
+}
+
+// prefetchLists asks for a line of values and one of offsets; small tiles, whose
+// weights are most of what they read, for as many as the entry has, but only
+// where those are far.
+func (k *pairKernel) prefetchLists() {
+	const line, small = 64, 256 // bytes
+	if k.vectors()*k.bytes > small {
+		k.PREFETCHT0(mem(rVal, ahead))
+		k.PREFETCHT0(mem(rOff, ahead))
+		return
+	}
+	k.TESTL(operand.U32(flagFar), mem(rArgs, argFlags))
+	k.JZ(operand.LabelRef("near"))
+	k.MOVL(mem(rEntry, pairShared), rA.As32())
+	k.ADDL(mem(rEntry, pairApart), rA.As32())
+	k.SHLQ(operand.U8(3), rA) // bytes of values, and nearly of offsets
+	k.Label("line")
+	for _, list := range []reg.GPPhysical{rVal, rOff} {
+		m := indexed(list, rA, 1)
+		m.Disp = ahead - line
+		k.PREFETCHT0(m)
+	}
+	k.SUBQ(operand.U8(line), rA)
+	k.JG(operand.LabelRef("line"))
+	k.Label("near")
 }
 
 // walk calls f with the address of every vector of a tile in both rows, which
