@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -12,7 +13,11 @@ import (
 func (g gen) activations() {
 	const signature = "(dst, x []float32)"
 	g.map1("erf", signature, "dst[i] = erf x[i].", 1, g.erf)
-	g.mapPairs("gelu", signature, "dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).", g.gelu)
+	gelu := g.gelu
+	if g.wide {
+		gelu = g.geluTable
+	}
+	g.mapPairs("gelu", signature, "dst[i] = x[i]/2 * (1 + erf(x[i]/√2)).", gelu)
 	g.map1("geluTanh", signature, "dst[i] = x[i]/2 * (1 + tanh(√(2/π) * (x[i] + 0.044715*x[i]**3))).", 1, func() func(x VecVirtual) {
 		// (1 + tanh u) / 2 is the sigmoid of 2u.
 		linear, cubic := g.constant(2*sqrt2OverPi), g.constant(2*sqrt2OverPi*0.044715)
@@ -103,6 +108,82 @@ func (g gen) gelu() func(x []VecVirtual) {
 			scale(p[i], e[i])
 			VMAXPS(x[i], zero, x[i])
 			VFNMADD231PS(p[i], t[i], x[i])
+		}
+	}
+}
+
+// The normal distribution's share beyond t in pieces of a width of
+// 1/geluPieces: as many as two registers hold.
+const geluPieces, geluTableSize = 5.5, 32
+
+// geluPiece returns the coefficients of a polynomial of degree 4 for the share in
+// piece i, from degree 0 up, in its middle's distance in widths: that through
+// the zeros of a Chebyshev polynomial, which leaves 2**-27.9. In the last one,
+// where shares are below 2**-26, they are 0: beyond, there is nothing.
+func geluPiece(i int) (c [5]float64) {
+	if i == geluTableSize-1 {
+		return c
+	}
+	var node [5]float64
+	for k := range node {
+		node[k] = math.Cos(float64(2*k+1)*math.Pi/10) / 2
+		c[k] = math.Erfc((float64(i)+node[k])/geluPieces/math.Sqrt2) / 2
+	}
+	for k := 1; k < len(c); k++ { // Newton's divided differences,
+		for j := len(c) - 1; j >= k; j-- {
+			c[j] = (c[j] - c[j-1]) / (node[j] - node[j-k])
+		}
+	}
+	for k := len(c) - 2; k >= 0; k-- { // multiplied out
+		for j := k; j < len(c)-1; j++ {
+			c[j] -= node[k] * c[j+1]
+		}
+	}
+	return c
+}
+
+// geluTable prepares what gelu does, with coefficients out of registers.
+func (g gen) geluTable() func(x []VecVirtual) {
+	const round = 3 << 22 // adds up to an integer in the low bits
+	magnitude, zero := g.splat(bits(signs-1)), g.splat(0)
+	limit, pieces, integer := g.splat((geluTableSize-1)/geluPieces), g.splat(geluPieces), g.splat(round)
+	var table [5][2]VecVirtual
+	for k := range table {
+		m := GLOBL(fmt.Sprintf("gelu%d", k), RODATA|NOPTR)
+		for i := range geluTableSize {
+			DATA(4*i, U32(math.Float32bits(float32(geluPiece(i)[k]))))
+		}
+		for h := range table[k] {
+			table[k][h] = g.vec()
+			VMOVUPS(m.Offset(h*g.bytes(1)), table[k][h])
+		}
+	}
+	return func(x []VecVirtual) {
+		var t, piece, at, y [2]VecVirtual
+		for i := range x {
+			t[i], piece[i], at[i], y[i] = g.vec(), g.vec(), g.vec(), g.vec()
+			VANDPS(magnitude, x[i], t[i])
+			VMINPS(t[i], limit, t[i])
+			VMOVAPS(integer, piece[i])
+			VFMADD231PS(pieces, t[i], piece[i])
+			VSUBPS(integer, piece[i], at[i])
+			VFMSUB231PS(pieces, t[i], at[i])
+		}
+		for k := len(table) - 1; k >= 0; k-- {
+			for i := range x {
+				c := g.vec()
+				VMOVAPS(piece[i], c)
+				VPERMI2PS(table[k][1], table[k][0], c)
+				if k == len(table)-1 {
+					VMOVAPS(c, y[i])
+				} else {
+					VFMADD213PS(c, at[i], y[i])
+				}
+			}
+		}
+		for i := range x {
+			VMAXPS(x[i], zero, x[i])
+			VFNMADD231PS(y[i], t[i], x[i])
 		}
 	}
 }
