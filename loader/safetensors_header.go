@@ -218,7 +218,8 @@ func (h *safetensorsHeader) simdField(key string, typ simdjson.Type, value *simd
 // checkSIMD refuses what is not to be given to simdjson. That has no limits of
 // its own and takes 8 to 16 bytes for each bracket and number before anyone can
 // look at them, so objects may be nested two deep, and lists are short and
-// flat. It also accepts escapes that are none.
+// flat. It also accepts escapes that are none, and more kinds of space than JSON
+// has.
 func checkSIMD(text []byte) error {
 	depth, commas := 0, 0
 	quoted, list := false, false
@@ -230,6 +231,8 @@ func checkSIMD(text []byte) error {
 		case c == '\\':
 			return errors.New("escapes, which simdjson does not check")
 		case quoted:
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r', c > '~':
+			return fmt.Errorf("byte %#x outside of a text", c)
 		case c == '{' || c == '[':
 			if c == '{' {
 				depth++

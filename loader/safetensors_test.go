@@ -96,6 +96,8 @@ var unsoundHeaders = []struct{ name, header, want string }{
 	{"a list", `[]`, "expected {"},
 	{"not closed", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`, "header: "},
 	{"two objects", `{}{}`, "header: "},
+	{"a vertical tab for space", "{}\v", "header: "},
+	{"a no-break space", "{\u00a0}", "header: "},
 	{"trailing comma", `{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},}`, "header: "},
 	{"not UTF-8", "{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "not UTF-8"},
 	{"no name", `{"":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, `name "" is empty`},
