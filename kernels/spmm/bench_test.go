@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/nnz-dev/nnz/kernels/isa"
@@ -132,6 +133,44 @@ func BenchmarkTraffic(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkFar tells what it costs that weights come from memory, as in a network:
+// layers alone, with their own weight in each run, and with one of so many copies
+// of it that no cache holds them.
+func BenchmarkFar(b *testing.B) {
+	const memory = 128 << 20
+	for _, l := range append(resnet50, layer{in: 768, out: 768, columns: 128}, layer{in: 768, out: 3072, columns: 128}, layer{in: 3072, out: 768, columns: 128}) {
+		for _, sparsity := range []float64{0.8, 0.9, 0.95} {
+			p, flops, err := l.bind(isa.Detect(), sparsity, 1, residence{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			far := []*Product{p}
+			for n := p.w.Bytes(); n < memory; n += p.w.Bytes() {
+				far = append(far, p.copied())
+			}
+			for name, of := range map[string][]*Product{"near": {p}, "far": far} {
+				b.Run(fmt.Sprintf("%v/%g/%s", l, 100*sparsity, name), func(b *testing.B) {
+					buf, n := p.buffers(rand.New(rand.NewPCG(3, 4))), 0
+					for b.Loop() {
+						of[n%len(of)].Run(buf, 0, p.Units())
+						n++
+					}
+					b.ReportMetric(flops*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GF/s")
+				})
+			}
+		}
+	}
+}
+
+// copied returns the product with a weight of its own.
+func (p *Product) copied() *Product {
+	w, q := *p.w, *p
+	w.off, w.val = slices.Clone(w.off), slices.Clone(w.val)
+	w.pairs, w.entries = slices.Clone(w.pairs), slices.Clone(w.entries)
+	q.w = &w
+	return &q
 }
 
 // A residence says what stays in the L1 cache whatever the layer's size.
