@@ -27,7 +27,7 @@ func TestWrongUse(t *testing.T) {
 		return err
 	}
 	load := func(data string, o nnz.LoadOptions) error {
-		_, err := nnz.LoadReader("upload", strings.NewReader(data), o)
+		_, err := nnz.LoadReader(t.Context(), "upload", strings.NewReader(data), o)
 		return err
 	}
 	session := func() *nnz.Session {
@@ -54,8 +54,8 @@ func TestWrongUse(t *testing.T) {
 		want string
 		as   any // the type of the error, or what it is
 	}{
-		{"no file", func() error { _, err := nnz.Load(filepath.Join(dir, "none.onnx")); return err }, `stat $/none.onnx: no such file or directory`, os.ErrNotExist},
-		{"a folder", func() error { _, err := nnz.Load(dir); return err }, `open $: not a regular file`, nil},
+		{"no file", func() error { _, err := nnz.Load(t.Context(), filepath.Join(dir, "none.onnx")); return err }, `stat $/none.onnx: no such file or directory`, os.ErrNotExist},
+		{"a folder", func() error { _, err := nnz.Load(t.Context(), dir); return err }, `open $: not a regular file`, nil},
 		{"nothing", func() error { return load("", nnz.LoadOptions{}) }, `upload: at byte 0: expected an ONNX model, the file is empty`, &format},
 		{"half a model", func() error { return load(string(whole[:len(whole)/2]), nnz.LoadOptions{}) }, `upload: at byte 3: field 7 has 148 bytes, but only 74 are left: the file is cut off or damaged`, &format},
 		{"a web page", func() error { return load("<html>", nnz.LoadOptions{}) }, `upload: expected an ONNX or .nnz model, got a web page: download the file itself, such as by the link named raw`, &format},

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -14,13 +15,16 @@ const currentOpset = 7
 // upgrade rewrites a model of an operator set before 7 to mean the same in 7:
 // attributes of broadcasting become shapes, and attributes that became inputs
 // become weights. An operator that it cannot rewrite is an error.
-func upgrade(m *graph.Model) error {
+func upgrade(ctx context.Context, m *graph.Model) error {
 	opset := m.Opset[""]
 	if opset == 0 || opset >= currentOpset {
 		return nil
 	}
 	u := &upgrader{Model: m, opset: opset}
 	for _, n := range m.Nodes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if n.Domain != "" {
 			u.nodes = append(u.nodes, n)
 			continue
