@@ -204,7 +204,7 @@ func TestLoadStops(t *testing.T) {
 		if asked < tt.least {
 			t.Errorf("%s: the context is looked at %d times, expected %d at least", tt.name, asked, tt.least)
 		}
-		for at := 0; at < asked; at += 1 + asked/40 {
+		for at := 0; at < asked; at += 1 + asked/20 {
 			ctx := lookedAt(at)
 			endsIn(t, fmt.Sprintf("%s, ended at %d of %d", tt.name, at, asked), tt.load(ctx), context.Canceled, tt.file)
 			// Each goroutine may look once more, and so may who waits for them.

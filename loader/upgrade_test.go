@@ -94,3 +94,19 @@ func TestUpgradeErrors(t *testing.T) {
 		t.Errorf("no rank: %v", err)
 	}
 }
+
+// TestUpgradeNames: a weight that replaces an attribute takes no name that is in
+// use, or that the file describes.
+func TestUpgradeNames(t *testing.T) {
+	m := old("Reshape", map[string]any{"shape": []int{6, 4}})
+	m.Opset[""] = 1
+	m.Values = map[string]*graph.Value{"shape.1": {Name: "shape.1"}}
+	m.Nodes = append(m.Nodes, &graph.Node{Op: "Relu", Inputs: []string{"y"}, Outputs: []string{"shape.2"}})
+	if err := upgrade(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	name := m.Nodes[0].Input(1)
+	if w := m.Weights[name]; w == nil || !slices.Equal(w.Ints(), []int64{6, 4}) || name == "shape.1" || name == "shape.2" {
+		t.Errorf("the shape is %q: %v", name, w)
+	}
+}
