@@ -97,7 +97,7 @@ func compiled(t *testing.T, m *nnz.Model, c nnz.Config) (*loader.File, string) {
 	if err := loader.SaveCompiled(path, packed); err != nil {
 		t.Fatal(err)
 	}
-	f, err := loader.Open(path, loader.Options{})
+	f, err := loader.Open(t.Context(), path, loader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestCompiledModels(t *testing.T) {
 		}
 		for _, file := range files {
 			t.Run(dir+"/"+filepath.Base(filepath.Dir(file)), func(t *testing.T) {
-				m, err := nnz.Load(file)
+				m, err := nnz.Load(t.Context(), file)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -199,7 +199,7 @@ func TestCompiledElsewhere(t *testing.T) {
 		same(t, name, got, want)
 	}
 	// The facade reads it, too; and versions that it does not know it packs anew.
-	loaded, err := nnz.Load(path)
+	loaded, err := nnz.Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

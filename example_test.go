@@ -52,7 +52,7 @@ func tinyFile(dir string) string {
 
 func Example() {
 	ctx := context.Background()
-	model := tinyModel() // or nnz.Load("model.onnx")
+	model := tinyModel() // or nnz.Load(ctx, "model.onnx")
 
 	plan, err := nnz.Compile(ctx, model, nnz.Config{})
 	if err != nil {
@@ -84,7 +84,8 @@ func ExampleLoad() {
 	}
 	defer os.RemoveAll(dir)
 
-	model, err := nnz.Load(tinyFile(dir))
+	ctx := context.Background()
+	model, err := nnz.Load(ctx, tinyFile(dir))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func ExampleLoad() {
 	if err := os.WriteFile(page, []byte("<!DOCTYPE html>…"), 0o644); err != nil {
 		log.Fatal(err)
 	}
-	_, err = nnz.Load(page)
+	_, err = nnz.Load(ctx, page)
 	var format *nnz.FormatError
 	if errors.As(err, &format) {
 		fmt.Println(filepath.Base(format.File)+":", format.Msg)
@@ -119,13 +120,14 @@ func ExampleLoadReader() {
 		log.Fatal(err)
 	}
 
-	model, err := nnz.LoadReader("upload", bytes.NewReader(upload), nnz.LoadOptions{MaxBytes: 1 << 20})
+	ctx := context.Background()
+	model, err := nnz.LoadReader(ctx, "upload", bytes.NewReader(upload), nnz.LoadOptions{MaxBytes: 1 << 20})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(len(model.Nodes), "nodes")
 
-	_, err = nnz.LoadReader("upload", bytes.NewReader(upload), nnz.LoadOptions{MaxBytes: 100})
+	_, err = nnz.LoadReader(ctx, "upload", bytes.NewReader(upload), nnz.LoadOptions{MaxBytes: 100})
 	fmt.Println(err)
 	// Output:
 	// 2 nodes

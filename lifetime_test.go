@@ -92,13 +92,13 @@ func TestCycles(t *testing.T) {
 		}
 	}
 	cycle := func() {
-		copied, err := nnz.Load(onnx)
+		copied, err := nnz.Load(t.Context(), onnx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		run(copied)
 		for _, path := range []string{onnx, packed} {
-			f, err := loader.Open(path, loader.Options{})
+			f, err := loader.Open(t.Context(), path, loader.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,14 +110,14 @@ func TestCycles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			read, err := nnz.LoadReader(path, r, nnz.LoadOptions{})
+			read, err := nnz.LoadReader(t.Context(), path, r, nnz.LoadOptions{})
 			r.Close()
 			if err != nil {
 				t.Fatal(err)
 			}
 			run(read)
 		}
-		if _, err := nnz.Load(cut); err == nil {
+		if _, err := nnz.Load(t.Context(), cut); err == nil {
 			t.Fatal("half a file is a model")
 		}
 	}

@@ -5,7 +5,7 @@
 // below it. A model is loaded once, compiled once into a [Plan] that all
 // goroutines share, and run through a [Session] for each goroutine:
 //
-//	model, err := nnz.Load("model.onnx")
+//	model, err := nnz.Load(ctx, "model.onnx")
 //	plan, err := nnz.Compile(ctx, model, nnz.Config{})
 //	session := plan.NewSession()
 //	defer session.Close()
@@ -77,15 +77,17 @@ const (
 )
 
 // Load reads an ONNX model, or a .nnz file that nnz compile wrote: the same model,
-// with weights that are packed already. A damaged file gives a *[FormatError].
-func Load(path string) (*Model, error) { return loader.Load(path) }
+// with weights that are packed already. A damaged file gives a *[FormatError]. It
+// stops with ctx's error when ctx ends.
+func Load(ctx context.Context, path string) (*Model, error) { return loader.Load(ctx, path) }
 
 // LoadReader reads a model like [Load] does, to the end of r: from an upload, or
 // an embedded file. name stands for a file's name in errors. The zero
 // [LoadOptions] are right for most uses; a service that takes models from others
-// sets MaxBytes.
-func LoadReader(name string, r io.Reader, o LoadOptions) (*Model, error) {
-	return loader.LoadReader(name, r, o)
+// sets MaxBytes. The context is looked at before each Read of r: one that blocks is
+// for whoever made r to end.
+func LoadReader(ctx context.Context, name string, r io.Reader, o LoadOptions) (*Model, error) {
+	return loader.LoadReader(ctx, name, r, o)
 }
 
 // NewPlans returns the plans of a model, each of which is compiled when inputs

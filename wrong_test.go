@@ -27,9 +27,11 @@ func TestWrongUse(t *testing.T) {
 		return err
 	}
 	load := func(data string, o nnz.LoadOptions) error {
-		_, err := nnz.LoadReader("upload", strings.NewReader(data), o)
+		_, err := nnz.LoadReader(t.Context(), "upload", strings.NewReader(data), o)
 		return err
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
 	session := func() *nnz.Session {
 		plan, err := nnz.Compile(context.Background(), tinyModel(), nnz.Config{})
 		if err != nil {
@@ -54,12 +56,13 @@ func TestWrongUse(t *testing.T) {
 		want string
 		as   any // the type of the error, or what it is
 	}{
-		{"no file", func() error { _, err := nnz.Load(filepath.Join(dir, "none.onnx")); return err }, `stat $/none.onnx: no such file or directory`, os.ErrNotExist},
-		{"a folder", func() error { _, err := nnz.Load(dir); return err }, `open $: not a regular file`, nil},
+		{"no file", func() error { _, err := nnz.Load(t.Context(), filepath.Join(dir, "none.onnx")); return err }, `stat $/none.onnx: no such file or directory`, os.ErrNotExist},
+		{"a folder", func() error { _, err := nnz.Load(t.Context(), dir); return err }, `open $: not a regular file`, nil},
 		{"nothing", func() error { return load("", nnz.LoadOptions{}) }, `upload: at byte 0: expected an ONNX model, the file is empty`, &format},
 		{"half a model", func() error { return load(string(whole[:len(whole)/2]), nnz.LoadOptions{}) }, `upload: at byte 3: field 7 has 148 bytes, but only 74 are left: the file is cut off or damaged`, &format},
 		{"a web page", func() error { return load("<html>", nnz.LoadOptions{}) }, `upload: expected an ONNX or .nnz model, got a web page: download the file itself, such as by the link named raw`, &format},
 		{"too large a model", func() error { return load(string(whole), nnz.LoadOptions{MaxBytes: 64}) }, `upload: at byte 64: expected a model of at most 64 bytes`, &format},
+		{"a load whose context has ended", func() error { _, err := nnz.Load(ended, filepath.Join(dir, "model.onnx")); return err }, `$/model.onnx: context canceled`, context.Canceled},
 		{"nowhere to save to", func() error {
 			return loader.Save(filepath.Join(dir, "none", "m.onnx"), tinyModel(), loader.SaveOptions{})
 		}, `create a temporary file for $/none/m.onnx: no such file or directory`, os.ErrNotExist},
@@ -86,9 +89,7 @@ func TestWrongUse(t *testing.T) {
 			return err
 		}, `a shape for input "z", which the model does not have`, nil},
 		{"a context that has ended", func() error {
-			ctx, cancel := context.WithCancel(context.Background())
-			cancel()
-			_, err := nnz.Compile(ctx, tinyModel(), nnz.Config{})
+			_, err := nnz.Compile(ended, tinyModel(), nnz.Config{})
 			return err
 		}, `context canceled`, context.Canceled},
 

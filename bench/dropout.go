@@ -259,7 +259,7 @@ func (l *dropoutLab) prune(ctx context.Context, r *TrainedNetwork) error {
 		if p.Fit, err = l.fit(ctx, p.model); err != nil {
 			return err
 		}
-		if err := p.write(dir); err != nil {
+		if err := p.write(ctx, dir); err != nil {
 			return err
 		}
 		r.Pruned = append(r.Pruned, p)
@@ -289,7 +289,7 @@ func magnitudes(whole, pruned *graph.Model, r prune.Report) (removed, kept float
 
 // write writes the network as files in a folder, to see how large they are, and
 // counts the parameters in one of them.
-func (p *PrunedNetwork) write(dir string) error {
+func (p *PrunedNetwork) write(ctx context.Context, dir string) error {
 	size := func(name string, write func(path string) error) (n int64, err error) {
 		path := filepath.Join(dir, name)
 		if err := write(path); err != nil {
@@ -315,7 +315,7 @@ func (p *PrunedNetwork) write(dir string) error {
 	if p.NNZ, err = size("model.nnz", func(path string) error { return loader.SaveCompiled(path, p.model) }); err != nil {
 		return err
 	}
-	written, err := loader.Load(filepath.Join(dir, "sparse.onnx"))
+	written, err := loader.Load(ctx, filepath.Join(dir, "sparse.onnx"))
 	if err != nil {
 		return err
 	}

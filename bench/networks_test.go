@@ -23,7 +23,7 @@ func TestNetworksRunWithoutAllocating(t *testing.T) {
 		load func(t *testing.T, name string) *graph.Model
 	}{
 		{"squeezenet", func(t *testing.T, _ string) *graph.Model {
-			m, err := loader.Load(testdata.Path(t, "models", "squeezenet10_fp32", "model.onnx"))
+			m, err := loader.Load(t.Context(), testdata.Path(t, "models", "squeezenet10_fp32", "model.onnx"))
 			if err != nil {
 				t.Fatal(err)
 			}

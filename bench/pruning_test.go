@@ -23,7 +23,7 @@ func TestPruningOfDigits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := loader.Load(testdata.Path(t, "trained", "resnet8_dense.opset17", "model.onnx"))
+	m, err := loader.Load(t.Context(), testdata.Path(t, "trained", "resnet8_dense.opset17", "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -35,7 +36,7 @@ func TestInferFiles(t *testing.T) {
 			}
 			inferred := 0
 			for _, set := range sets {
-				err := inferSet(set)
+				err := inferSet(t.Context(), set)
 				var op *graph.UnknownOpError
 				switch {
 				case err == nil:
@@ -57,8 +58,8 @@ func isOpen(err error) bool { return errors.As(err, new(*graph.OpenError)) }
 
 // inferSet infers the types of a model for the shapes of the inputs in folder
 // set and compares its outputs with those in there.
-func inferSet(set string) error {
-	m, err := loader.Load(filepath.Join(filepath.Dir(set), "model.onnx"))
+func inferSet(ctx context.Context, set string) error {
+	m, err := loader.Load(ctx, filepath.Join(filepath.Dir(set), "model.onnx"))
 	if err != nil {
 		return err
 	}

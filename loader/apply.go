@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,8 +41,7 @@ func Apply(m *graph.Model, weights map[string]*graph.Tensor) (applied []string, 
 		all[name] = weights[name]
 	}
 	m.Weights, m.Nodes = all, nodes
-	compactWeights(m, func([]byte) {})
-	return applied, nil
+	return applied, compactWeights(context.Background(), m, func([]byte) {})
 }
 
 // separate returns the weights and the nodes of m without the Identity nodes by

@@ -70,7 +70,7 @@ func TestApplyReference(t *testing.T) {
 		{"resnet8_pruned80_global", "resnet8_pruned80_global.bn.opset17"},
 	} {
 		t.Run(tt.dict, func(t *testing.T) {
-			m, err := Load(testdata.Path(t, "trained", tt.onnx, "model.onnx"))
+			m, err := Load(t.Context(), testdata.Path(t, "trained", tt.onnx, "model.onnx"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,7 @@ func TestApplyReference(t *testing.T) {
 // A graph with folded batch normalisation has other weights than its state
 // dict: the error lists them all.
 func TestApplyFolded(t *testing.T) {
-	m, err := Load(testdata.Path(t, "trained", "resnet8_dense.opset17", "model.onnx"))
+	m, err := Load(t.Context(), testdata.Path(t, "trained", "resnet8_dense.opset17", "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,18 +26,22 @@ var weightInputs = map[string][]int{
 // least memory; see [graph.Tensor.Compact] for when that is a sparse one. It
 // does so in graphs of attributes, too, for the weights that are theirs, on all
 // processors. The memory of elements that are not needed any more is given to
-// release.
-func compactWeights(m *graph.Model, release func(elements []byte)) {
+// release. Where ctx ends before it is done, m is as it was.
+func compactWeights(ctx context.Context, m *graph.Model, release func(elements []byte)) error {
 	list := productWeights(m, nil)
-	parallel(len(list), func(i int) {
+	err := parallel(ctx, len(list), func(i int) {
 		w := list[i].m.Weights[list[i].name]
 		if list[i].compact = w.Compact(); list[i].compact != w {
 			release(w.Raw())
 		}
 	})
+	if err != nil {
+		return err
+	}
 	for _, w := range list {
 		w.m.Weights[w.name] = w.compact
 	}
+	return nil
 }
 
 // A productWeight is a weight of a model, or of a graph in an attribute.
@@ -67,16 +72,17 @@ func productWeights(m *graph.Model, list []productWeight) []productWeight {
 	return list
 }
 
-// parallel calls do for 0 to n-1, on all processors.
-func parallel(n int, do func(i int)) {
+// parallel calls do for 0 to n-1, on all processors, or stops with ctx's error.
+func parallel(ctx context.Context, n int, do func(i int)) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), n) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				do(i)
 			}
 		})
 	}
 	wg.Wait()
+	return ctx.Err()
 }

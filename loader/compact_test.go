@@ -38,7 +38,9 @@ func TestCompactWeights(t *testing.T) {
 			"add": pattern(64, 90, 1), "custom": pattern(64, 90, 1),
 		},
 	}
-	compactWeights(m, func([]byte) {})
+	if err := compactWeights(t.Context(), m, func([]byte) {}); err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]sparse.Matrix{
 		"conv": &sparse.CSR{}, "gemm": &sparse.BSR{}, "left": &sparse.CSR{}, "right": &sparse.CSR{},
 		"bias": nil, "small": nil, "add": nil, "custom": nil,
@@ -57,7 +59,7 @@ func TestPrunedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Load(path)
+	m, err := Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

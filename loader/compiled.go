@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -153,17 +154,19 @@ func (b *blockSums) end() []byte {
 
 // checkSums compares the blocks of a file with the checksums that it ends with,
 // on all processors: this is most of the time that reading takes.
-func checkSums(data []byte) error {
+func checkSums(ctx context.Context, data []byte) error {
 	n := sums(len(data))
 	end := len(data) - sumBytes*n
 	if end <= sumBlock*(n-1) {
 		return formatError(0, "expected a .nnz file, got %d bytes", len(data))
 	}
 	damaged := make([]bool, n)
-	parallel(n, func(i int) {
+	if err := parallel(ctx, n, func(i int) {
 		block := data[i*sumBlock : min((i+1)*sumBlock, end)]
 		damaged[i] = crc32.Checksum(block, castagnoli) != binary.LittleEndian.Uint32(data[end+sumBytes*i:])
-	})
+	}); err != nil {
+		return err
+	}
 	if i := slices.Index(damaged, true); i >= 0 {
 		return formatError(i*sumBlock, "the file is damaged: its checksum does not fit the %d bytes from here on; copy it again, or write it with nnz compile", min(sumBlock, end-i*sumBlock))
 	}
@@ -255,16 +258,19 @@ func (c *compiledWriter) weight(name string, w *graph.Tensor) {
 
 // parseCompiled reads a .nnz file. Tensors are views of data; elements that only
 // the checksum has looked at are given to release.
-func parseCompiled(name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
-	m, err := readCompiled(name, data, o, release)
+func parseCompiled(ctx context.Context, name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
+	m, err := readCompiled(ctx, name, data, o, release)
 	if err != nil {
 		return nil, inFile(name, err)
 	}
-	return m, finish(name, m, release)
+	return m, finish(ctx, name, m, release)
 }
 
-func readCompiled(name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
-	damage := checkSums(data)
+func readCompiled(ctx context.Context, name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
+	damage := checkSums(ctx, data)
+	if err := stopped(ctx, name); err != nil {
+		return nil, err
+	}
 	tensors, meta, err := parseSafetensors(data)
 	switch {
 	// What has no checksums, or has them elsewhere, is not damaged.
@@ -281,7 +287,7 @@ func readCompiled(name string, data []byte, o Options, release func([]byte)) (*g
 	if proto == nil || proto.DType != graph.Uint8 {
 		return nil, formatError(8, "expected a tensor \"graph\" of bytes")
 	}
-	d := newDecoder(name, proto.Raw(), o)
+	d := newDecoder(ctx, name, proto.Raw(), o)
 	d.external = nil
 	if o.MaxBytes == 0 {
 		d.left = max(d.left, 40*int64(len(data))) // a bit may stand for an element
@@ -298,6 +304,9 @@ func readCompiled(name string, data []byte, o Options, release func([]byte)) (*g
 		return nil, err
 	}
 	for _, full := range slices.Sorted(maps.Keys(tensors)) {
+		if !d.alive() {
+			return nil, d.err
+		}
 		kind, weight, _ := strings.Cut(full, "/")
 		var w *graph.Tensor
 		switch kind {

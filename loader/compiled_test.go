@@ -60,16 +60,16 @@ func savedModel(t *testing.T) (path string, data []byte) {
 func TestSaveCompiled(t *testing.T) {
 	path, data := savedModel(t)
 	want := packedModel()
-	f, err := Open(path, Options{})
+	f, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	loaded, err := Load(path)
+	loaded, err := Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := Parse("memory", data, Options{})
+	parsed, err := Parse(t.Context(), "memory", data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestDamagedCompiled(t *testing.T) {
 	_, data := savedModel(t)
 	check := func(what string, i int, damaged []byte) {
 		t.Helper()
-		_, err := Parse("model.nnz", damaged, Options{})
+		_, err := Parse(t.Context(), "model.nnz", damaged, Options{})
 		var f *FormatError
 		if !errors.As(err, &f) || f.File != "model.nnz" {
 			t.Errorf("%s %d: error %v", what, i, err)
@@ -160,13 +160,13 @@ func TestWrongCompiled(t *testing.T) {
 			t.Fatalf("no %s", tt.from)
 		}
 		wrong := resealed(bytes.Replace(data, []byte(tt.from), []byte(tt.to), 1))
-		_, err := Parse("model.nnz", wrong, Options{})
+		_, err := Parse(t.Context(), "model.nnz", wrong, Options{})
 		var f *FormatError
 		if !errors.As(err, &f) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want one with %s", tt.to, err, tt.want)
 		}
 	}
-	if _, err := Parse("model.nnz", data, Options{MaxBytes: 1000}); err == nil {
+	if _, err := Parse(t.Context(), "model.nnz", data, Options{MaxBytes: 1000}); err == nil {
 		t.Error("the limit of memory is not kept")
 	}
 }
@@ -187,7 +187,7 @@ func FuzzCompiled(f *testing.F) {
 		if len(data) < sumBytes || len(data) > sumBlock {
 			return
 		}
-		m, err := Parse("model.nnz", resealed(data), Options{MaxBytes: 1 << 20})
+		m, err := Parse(t.Context(), "model.nnz", resealed(data), Options{MaxBytes: 1 << 20})
 		if err != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -33,4 +34,12 @@ func inFile(path string, err error) error {
 		f.File = path
 	}
 	return err
+}
+
+// stopped returns the error of reading a file that the end of ctx stops, or nil.
+func stopped(ctx context.Context, file string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
 }

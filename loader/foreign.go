@@ -3,6 +3,7 @@ package loader
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -89,9 +90,10 @@ func isTensorFlow(head []byte) bool {
 }
 
 // orForeign returns err, the error of reading a file as what was expected, or
-// one that says what the file is instead.
+// one that says what the file is instead. That it was not read to the end for want
+// of time tells nothing of the file.
 func orForeign(err error, file, expected string, data []byte) error {
-	if is := foreign(data); err != nil && is != "" {
+	if is := foreign(data); is != "" && errors.As(err, new(*FormatError)) {
 		return &FormatError{File: file, Offset: -1, Msg: "expected " + expected + ", got " + is}
 	}
 	return err

@@ -64,7 +64,7 @@ func TestForeign(t *testing.T) {
 		{"safetensors", string(safetensors), "got a safetensors file"},
 		{"half of it", string(safetensors[:40]), "a .nnz or safetensors file that is cut off"},
 	} {
-		_, err := LoadReader("model", strings.NewReader(tt.data), Options{})
+		_, err := LoadReader(t.Context(), "model", strings.NewReader(tt.data), Options{})
 		var f *FormatError
 		if !errors.As(err, &f) || f.File != "model" || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
@@ -72,7 +72,7 @@ func TestForeign(t *testing.T) {
 	}
 	// What is none of them is told by where reading failed.
 	for _, data := range []string{"not a model", "\x00", "PK", "\x08\x08\x12\x07pytorch"} {
-		_, err := LoadReader("model", strings.NewReader(data), Options{})
+		_, err := LoadReader(t.Context(), "model", strings.NewReader(data), Options{})
 		if err == nil || !strings.HasPrefix(err.Error(), "model: at byte ") {
 			t.Errorf("%q: %v", data, err)
 		}

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -39,6 +40,7 @@ const (
 
 // function reads a FunctionProto.
 func (d *decoder) function(at span) (functionKey, *function) {
+	d.alive()
 	f := &function{
 		body: newModel(nil), opset: make(map[string]int),
 		defaults: make(map[string]*graph.Attr), refs: make(map[*graph.Node]map[string]string),
@@ -73,6 +75,7 @@ func (d *decoder) function(at span) (functionKey, *function) {
 
 // An inliner replaces calls of functions.
 type inliner struct {
+	ctx       context.Context
 	functions map[functionKey]*function
 	opset     map[string]int // of the model
 	names     *graph.Names
@@ -80,8 +83,8 @@ type inliner struct {
 }
 
 // inline replaces all calls of functions in a model.
-func inline(m *graph.Model, functions map[functionKey]*function) error {
-	l := &inliner{functions: functions, opset: m.Opset, names: graph.NewNames(m), left: maxInlined}
+func inline(ctx context.Context, m *graph.Model, functions map[functionKey]*function) error {
+	l := &inliner{ctx: ctx, functions: functions, opset: m.Opset, names: graph.NewNames(m), left: maxInlined}
 	return l.graph(m, nil)
 }
 
@@ -90,6 +93,9 @@ func inline(m *graph.Model, functions map[functionKey]*function) error {
 func (l *inliner) graph(m *graph.Model, path []functionKey) error {
 	var nodes []*graph.Node
 	for _, n := range m.Nodes {
+		if err := l.ctx.Err(); err != nil {
+			return err
+		}
 		for _, body := range n.Bodies() {
 			if err := l.graph(body, path); err != nil {
 				return err

@@ -137,7 +137,7 @@ func TestFunctions(t *testing.T) {
 			}))}, [2][]float32{{1, 2}, {7, 11}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := Parse("m.onnx", functionModel(c.nodes, scale, twice, choose, overloaded), Options{})
+			m, err := Parse(t.Context(), "m.onnx", functionModel(c.nodes, scale, twice, choose, overloaded), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestFunctionsRefused(t *testing.T) {
 			m.message(7, call("Elu", "x", "y", ref("alpha", "a", graph.AttrFloat), floatAttr("alpha", 1)))
 		})), "a second attribute"},
 	} {
-		_, err := Parse("m.onnx", functionModel(c.nodes, c.functions...), Options{})
+		_, err := Parse(t.Context(), "m.onnx", functionModel(c.nodes, c.functions...), Options{})
 		if format := (*FormatError)(nil); !errors.As(err, &format) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}

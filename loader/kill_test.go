@@ -2,6 +2,7 @@ package loader
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -64,7 +65,7 @@ var writers = map[string]struct {
 }
 
 func readLarge(path string) (*graph.Tensor, error) {
-	m, err := Load(path)
+	m, err := Load(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}

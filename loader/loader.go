@@ -2,10 +2,13 @@
 //
 // Files are hostile until proven otherwise: lengths are compared with what is
 // left before anything is allocated, memory and recursion are bounded, and
-// every fault is a [*FormatError] that names the file and the byte.
+// every fault is a [*FormatError] that names the file and the byte. Reading a
+// model stops with its context: the error then is the context's, with the name
+// of the file before it.
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,8 +46,8 @@ type File struct {
 
 // Open maps the ONNX or .nnz file at path, and the files of its external data,
 // and reads the graph. Pages of weights are read from disk when they are first
-// used.
-func Open(path string, o Options) (*File, error) {
+// used. The end of ctx stops Open, and means nothing to a File that is open.
+func Open(ctx context.Context, path string, o Options) (*File, error) {
 	model, err := mmap.Open(path)
 	if err != nil {
 		return nil, err
@@ -66,9 +69,9 @@ func Open(path string, o Options) (*File, error) {
 		}
 	}
 	if isCompiled(model.Bytes()) {
-		f.Model, err = parseCompiled(path, model.Bytes(), o, release)
+		f.Model, err = parseCompiled(ctx, path, model.Bytes(), o, release)
 	} else {
-		f.Model, err = parse(path, model.Bytes(), o, release)
+		f.Model, err = parse(ctx, path, model.Bytes(), o, release)
 	}
 	if err != nil {
 		f.Close()
@@ -81,67 +84,93 @@ func Open(path string, o Options) (*File, error) {
 // close of. An ONNX file is copied, what is left of its weights once zeros are
 // gone. A .nnz file, which is made to be used where it lies, stays mapped for
 // as long as the process runs.
-func Load(path string) (*graph.Model, error) {
-	f, err := Open(path, Options{})
+func Load(ctx context.Context, path string) (*graph.Model, error) {
+	f, err := Open(ctx, path, Options{})
 	if err != nil {
 		return nil, err
 	}
 	if isCompiled(f.mapped[0].Bytes()) {
 		return f.Model, nil
 	}
-	own(f.Model)
+	if err := own(ctx, path, f.Model); err != nil {
+		f.Close()
+		return nil, err
+	}
 	return f.Model, f.Close()
 }
 
 // LoadReader reads an ONNX or .nnz model to the end of r; name stands for a
 // file's name in errors. There is nothing to close, and nothing of what was read
 // is held but dense weights. A model of more than o.MaxBytes is refused, if that
-// is not 0, before more is read.
-func LoadReader(name string, r io.Reader, o Options) (*graph.Model, error) {
-	limited := r
+// is not 0, before more is read. The context is looked at before each Read of r: one
+// that blocks is for whoever made r to end.
+func LoadReader(ctx context.Context, name string, r io.Reader, o Options) (*graph.Model, error) {
+	r = contextReader{ctx, r}
 	if o.MaxBytes > 0 {
-		limited = io.LimitReader(r, o.MaxBytes+1)
+		r = io.LimitReader(r, o.MaxBytes+1)
 	}
-	data, err := io.ReadAll(limited)
+	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if o.MaxBytes > 0 && int64(len(data)) > o.MaxBytes {
 		return nil, &FormatError{File: name, Offset: o.MaxBytes, Msg: fmt.Sprintf("expected a model of at most %d bytes", o.MaxBytes)}
 	}
-	m, err := Parse(name, data, o)
+	m, err := Parse(ctx, name, data, o)
 	if err == nil && !isCompiled(data) {
-		own(m)
+		err = own(ctx, name, m)
 	}
 	return m, err
 }
 
-// own makes a model hold copies of what is dense of its tensors.
-func own(m *graph.Model) {
+// A contextReader fails once its context has ended.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
+// own makes a model, read from file, hold copies of what is dense of its tensors.
+func own(ctx context.Context, file string, m *graph.Model) error {
 	for _, w := range m.Weights {
+		if err := stopped(ctx, file); err != nil {
+			return err
+		}
 		w.Own()
 	}
 	for _, n := range m.Nodes {
+		if err := stopped(ctx, file); err != nil {
+			return err
+		}
 		for _, a := range n.Attrs {
 			if a.Tensor != nil {
 				a.Tensor.Own()
 			}
 			if a.Graph != nil {
-				own(a.Graph)
+				if err := own(ctx, file, a.Graph); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	return nil
 }
 
 // Parse reads an ONNX or .nnz model from memory; name stands for a file's name
 // in errors. Tensors are views of data, which must not change while the model is
 // in use.
-func Parse(name string, data []byte, o Options) (*graph.Model, error) {
+func Parse(ctx context.Context, name string, data []byte, o Options) (*graph.Model, error) {
 	kept := func([]byte) {}
 	if isCompiled(data) {
-		return parseCompiled(name, data, o, kept)
+		return parseCompiled(ctx, name, data, o, kept)
 	}
-	return parse(name, data, o, kept)
+	return parse(ctx, name, data, o, kept)
 }
 
 // Close gives the memory of the file back. A second call does nothing.

@@ -34,7 +34,7 @@ func TestConformanceModels(t *testing.T) {
 		t.Errorf("%d models, expected the whole suite", len(paths))
 	}
 	for _, path := range paths {
-		if _, err := Load(path); err != nil {
+		if _, err := Load(t.Context(), path); err != nil {
 			t.Error(err)
 		}
 	}

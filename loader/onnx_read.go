@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 
@@ -21,30 +22,32 @@ const maxDepth = 16
 // those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 // Memory that elements have taken up and that nobody needs any more is given to
 // release.
-func parse(name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
+func parse(ctx context.Context, name string, data []byte, o Options, release func([]byte)) (*graph.Model, error) {
 	if len(data) == 0 {
 		return nil, &FormatError{File: name, Offset: 0, Msg: "expected an ONNX model, the file is empty"}
 	}
-	d := newDecoder(name, data, o)
+	d := newDecoder(ctx, name, data, o)
 	m := d.model()
 	if d.err != nil {
 		return nil, orForeign(d.err, name, "an ONNX or .nnz model", data)
 	}
-	return m, finish(name, m, release)
+	return m, finish(ctx, name, m, release)
 }
 
 // finish checks a model that was read, and brings it into the form that the rest
 // of nnz knows.
-func finish(name string, m *graph.Model, release func([]byte)) error {
+func finish(ctx context.Context, name string, m *graph.Model, release func([]byte)) error {
 	err := m.Validate()
 	if err == nil {
-		err = upgrade(m)
+		err = upgrade(ctx, m)
 	}
-	if err != nil {
-		return &FormatError{File: name, Offset: -1, Msg: err.Error()}
+	if err == nil {
+		err = compactWeights(ctx, m, release)
 	}
-	compactWeights(m, release)
-	return nil
+	if stop := stopped(ctx, name); stop != nil || err == nil {
+		return stop
+	}
+	return &FormatError{File: name, Offset: -1, Msg: err.Error()}
 }
 
 func newModel(opset map[string]int) *graph.Model {
@@ -89,8 +92,8 @@ func (d *decoder) model() *graph.Model {
 		}
 	}
 	if d.err == nil && len(functions) > 0 {
-		if err := inline(m, functions); err != nil {
-			d.err = &FormatError{File: d.file, Offset: -1, Msg: err.Error()}
+		if err := inline(d.ctx, m, functions); err != nil {
+			d.fail(-1, "%v", err)
 		}
 	}
 	m.Producer = joinWords(producer, version)
@@ -149,6 +152,7 @@ func (d *decoder) operatorSet(opset map[string]int, m span) {
 
 // graph reads a GraphProto into m.
 func (d *decoder) graph(m *graph.Model, at span) {
+	d.alive()
 	if d.depth++; d.depth > maxDepth {
 		d.fail(at.at, "graphs nest more than %d deep", maxDepth)
 	}
@@ -227,6 +231,7 @@ func (d *decoder) addNode(m *graph.Model, n *graph.Node, at int) {
 // node reads a NodeProto; graphs among its attributes have the operator sets
 // of the model.
 func (d *decoder) node(at span, opset map[string]int) *graph.Node {
+	d.alive()
 	d.charge(at.at, nodeBytes)
 	n := &graph.Node{Attrs: make(map[string]*graph.Attr)}
 	overload := ""
@@ -269,6 +274,7 @@ func (d *decoder) node(at span, opset map[string]int) *graph.Node {
 // attribute reads an AttributeProto. In a function it may stand for one of the
 // call, ref.
 func (d *decoder) attribute(at span, opset map[string]int) (name string, a *graph.Attr, ref string) {
+	d.alive()
 	d.charge(at.at, attrBytes)
 	a = &graph.Attr{}
 	var kind, holds graph.AttrKind // as declared, and of the field found
@@ -342,6 +348,7 @@ func (d *decoder) attribute(at span, opset map[string]int) (name string, a *grap
 // value reads a ValueInfoProto. Values other than tensors have no type in
 // graph.
 func (d *decoder) value(at span) *graph.Value {
+	d.alive()
 	d.charge(at.at, valueBytes)
 	v := &graph.Value{}
 	for f := range d.fields(at) {

@@ -93,7 +93,7 @@ func TestParse(t *testing.T) {
 		m.message(14, keyValue("k", "v"))
 		m.str(9999, "a field of the future")
 	}).contents())
-	m, err := Parse("net.onnx", data, Options{})
+	m, err := Parse(t.Context(), "net.onnx", data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestAttributes(t *testing.T) {
 			attr("untyped", 0, func(m *message) { m.int(3, 9) }),
 		))
 	})
-	m, err := Parse("net.onnx", data, Options{})
+	m, err := Parse(t.Context(), "net.onnx", data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestAttributes(t *testing.T) {
 	if err := Save(path, m, SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	saved, err := Load(path)
+	saved, err := Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestConstants(t *testing.T) {
 		{"value_string", graph.AttrString, func(m *message) { m.str(4, "a") }, text},
 		{"value_strings", graph.AttrStrings, func(m *message) { m.str(9, "a"); m.str(9, "b") }, texts},
 	} {
-		m, err := Parse(tt.name, onnxModel(func(g *message) {
+		m, err := Parse(t.Context(), tt.name, onnxModel(func(g *message) {
 			g.message(1, node("Constant", nil, []string{"y"}, attr(tt.name, tt.kind, tt.fill)))
 			g.message(12, encodeValue(&graph.Value{Name: "y"}))
 		}), Options{})
@@ -335,7 +335,7 @@ func TestSparseInitializers(t *testing.T) {
 		{"integers", sparseInit([]int64{2, 2}, ints, []int64{1, 2}, 2), false, graph.FromInts(graph.Int32, []int{2, 2}, []int64{0, -1, 2, 0})},
 		{"no rows", sparseInit([]int64{0, 2}, graph.FromFloats([]int{0}, nil), nil, 0), false, graph.FromFloats([]int{0, 2}, nil)},
 	} {
-		m, err := Parse(tt.name, sparseModel(tt.init), Options{})
+		m, err := Parse(t.Context(), tt.name, sparseModel(tt.init), Options{})
 		if err != nil {
 			t.Error(err)
 			continue
@@ -435,7 +435,7 @@ func TestParseRefuses(t *testing.T) {
 		{"value extent", with(11, encodeValue(&graph.Value{Name: "v", DType: graph.Float32, Shape: []graph.Dim{{Symbol: "b"}, {Size: -1}}})), ""},
 		{"value type", with(11, encodeValue(&graph.Value{Name: "v", DType: 77})), "element type 77 is not known"},
 	} {
-		_, err := Parse(tt.name, tt.data, Options{})
+		_, err := Parse(t.Context(), tt.name, tt.data, Options{})
 		if tt.want == "" {
 			if err != nil {
 				t.Error(err)
@@ -460,7 +460,7 @@ func TestTruncated(t *testing.T) {
 	})
 	data := slices.Concat(whole, build(func(m *message) { m.message(14, keyValue("k", "v")) }).contents())
 	for n := range data {
-		_, err := Parse("net.onnx", data[:n], Options{})
+		_, err := Parse(t.Context(), "net.onnx", data[:n], Options{})
 		var format *FormatError
 		if n == len(whole) {
 			if err != nil {
@@ -481,7 +481,7 @@ func TestFlippedBytes(t *testing.T) {
 		for _, x := range []byte{1, 2, 4, 0x80, 0xff} {
 			flipped := bytes.Clone(data)
 			flipped[i] ^= x
-			_, err := Parse("net.onnx", flipped, Options{MaxBytes: 1 << 20})
+			_, err := Parse(t.Context(), "net.onnx", flipped, Options{MaxBytes: 1 << 20})
 			if format := (*FormatError)(nil); err != nil && !errors.As(err, &format) {
 				t.Errorf("byte %d ^ %#x: %v", i, x, err)
 			}
@@ -545,7 +545,7 @@ func TestExternalData(t *testing.T) {
 		if err := os.WriteFile(path, externalModel(tt.entries...), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		m, err := Load(path)
+		m, err := Load(t.Context(), path)
 		if tt.want != "" {
 			var format *FormatError
 			if !errors.As(err, &format) || !strings.Contains(err.Error(), tt.want) {
@@ -561,7 +561,7 @@ func TestExternalData(t *testing.T) {
 	}
 
 	files := fstest.MapFS{"w.bin": {Data: weights}}
-	m, err := Parse("m.onnx", externalModel("location", "w.bin"), Options{External: files.ReadFile})
+	m, err := Parse(t.Context(), "m.onnx", externalModel("location", "w.bin"), Options{External: files.ReadFile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -585,10 +585,10 @@ func TestMaxBytes(t *testing.T) {
 		g.message(12, encodeValue(&graph.Value{Name: "w0"}))
 	})
 	external := func(string) ([]byte, error) { return make([]byte, 4000), nil }
-	if _, err := Parse("m", shared, Options{MaxBytes: 41000, External: external}); err != nil {
+	if _, err := Parse(t.Context(), "m", shared, Options{MaxBytes: 41000, External: external}); err != nil {
 		t.Error(err)
 	}
-	_, err := Parse("m", shared, Options{MaxBytes: 39999, External: external})
+	_, err := Parse(t.Context(), "m", shared, Options{MaxBytes: 39999, External: external})
 	if err == nil || !strings.Contains(err.Error(), "more than the limit: 4000 bytes here, 3") {
 		t.Errorf("error %v", err)
 	}
@@ -642,7 +642,7 @@ func TestMaxBytesOfGraph(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := Parse("m", data, Options{MaxBytes: limit})
+		_, err := Parse(t.Context(), "m", data, Options{MaxBytes: limit})
 		runtime.ReadMemStats(&after)
 		if err == nil {
 			t.Errorf("%s: accepted", name)
@@ -659,7 +659,7 @@ func TestOpen(t *testing.T) {
 	if err := os.WriteFile(path, onnxModel(addNet), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(path, Options{})
+	f, err := Open(t.Context(), path, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -671,14 +671,14 @@ func TestOpen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	m, err := Load(path)
+	m, err := Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := m.Weights["w"].Floats(); !slices.Equal(got, []float32{1, 2, 3}) {
 		t.Errorf("weights %v", got)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(t.Context(), filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
 }
@@ -689,7 +689,7 @@ func TestParseViews(t *testing.T) {
 		g.message(5, encodeTensor("w", graph.FromFloats([]int{3}, []float32{1, 2, 3})))
 		g.message(12, encodeValue(&graph.Value{Name: "w"}))
 	})
-	m, err := Parse("m.onnx", data, Options{})
+	m, err := Parse(t.Context(), "m.onnx", data, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -718,7 +718,7 @@ func FuzzONNX(f *testing.F) {
 	}
 	external := func(string) ([]byte, error) { return make([]byte, 64), nil }
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := Parse("m.onnx", data, Options{MaxBytes: 1 << 20, External: external})
+		m, err := Parse(t.Context(), "m.onnx", data, Options{MaxBytes: 1 << 20, External: external})
 		if err != nil {
 			if format := (*FormatError)(nil); !errors.As(err, &format) {
 				t.Error(err)
@@ -734,7 +734,7 @@ func FuzzONNX(f *testing.F) {
 		if e.err != nil {
 			return
 		}
-		if _, err := Parse("saved.onnx", saved, Options{}); err != nil {
+		if _, err := Parse(t.Context(), "saved.onnx", saved, Options{}); err != nil {
 			t.Errorf("saved and read back: %v", err)
 		}
 	})

@@ -28,6 +28,7 @@ type tensorHeader struct {
 
 // tensor reads a TensorProto.
 func (d *decoder) tensor(m span) (name string, t *graph.Tensor) {
+	d.alive()
 	h := d.tensorHeader(m)
 	if d.err != nil {
 		return "", nil
@@ -261,7 +262,7 @@ func (d *decoder) externalNumber(h tensorHeader, key string, def int) int {
 
 // externalFile returns the contents of the file that holds external data.
 func (d *decoder) externalFile(h tensorHeader, location string) []byte {
-	if data, ok := d.files[location]; ok || d.err != nil {
+	if data, ok := d.files[location]; ok || !d.alive() {
 		return data
 	}
 	if d.external == nil {

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 // and ends every walk, so callers read on with zero values and look at err
 // where it matters.
 type decoder struct {
+	ctx      context.Context
 	file     string
 	data     []byte
 	left     int64 // bytes that the model may still take
@@ -41,8 +43,8 @@ type field struct {
 	bits uint64 // of a varint or a fixed-width value
 }
 
-func newDecoder(file string, data []byte, o Options) *decoder {
-	d := &decoder{file: file, data: data, left: o.MaxBytes, external: o.External, files: make(map[string][]byte)}
+func newDecoder(ctx context.Context, file string, data []byte, o Options) *decoder {
+	d := &decoder{ctx: ctx, file: file, data: data, left: o.MaxBytes, external: o.External, files: make(map[string][]byte)}
 	if d.left == 0 {
 		d.perByte = 16
 		d.left = max(256<<20, int64(len(data))*d.perByte)
@@ -50,9 +52,19 @@ func newDecoder(file string, data []byte, o Options) *decoder {
 	return d
 }
 
-// fail keeps the first fault.
-func (d *decoder) fail(at int, format string, args ...any) {
+// alive reports whether reading goes on. It looks at the context, and so is for
+// what is large or what there may be many of, and not for each field.
+func (d *decoder) alive() bool {
 	if d.err == nil {
+		d.err = stopped(d.ctx, d.file)
+	}
+	return d.err == nil
+}
+
+// fail keeps the first fault. The end of the context comes before what may
+// follow from it, such as a file that could not be had.
+func (d *decoder) fail(at int, format string, args ...any) {
+	if d.alive() {
 		d.err = &FormatError{File: d.file, Offset: int64(at), Msg: fmt.Sprintf(format, args...)}
 	}
 }

@@ -109,7 +109,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	saved := filepath.Join(t.TempDir(), "saved.onnx")
 	for _, path := range paths {
-		m, err := Load(path)
+		m, err := Load(t.Context(), path)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -119,7 +119,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Error(err)
 				continue
 			}
-			again, err := Load(saved)
+			again, err := Load(t.Context(), saved)
 			if err != nil {
 				t.Errorf("%s, saved with %+v: %v", path, o, err)
 				continue
@@ -170,7 +170,7 @@ func TestSaveSparse(t *testing.T) {
 				t.Fatal(err)
 			}
 			sizes[sparse] = info.Size()
-			got, err := Load(path)
+			got, err := Load(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,11 +19,11 @@ func TestLoadReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := loader.Load(path)
+	want, err := loader.Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := loader.LoadReader("upload", iotest.OneByteReader(bytes.NewReader(data)), loader.Options{})
+	got, err := loader.LoadReader(t.Context(), "upload", iotest.OneByteReader(bytes.NewReader(data)), loader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,15 +39,15 @@ func TestLoadReader(t *testing.T) {
 
 func TestLoadReaderRefuses(t *testing.T) {
 	var format *loader.FormatError
-	if _, err := loader.LoadReader("upload", strings.NewReader("not a model"), loader.Options{}); !errors.As(err, &format) || format.File != "upload" {
+	if _, err := loader.LoadReader(t.Context(), "upload", strings.NewReader("not a model"), loader.Options{}); !errors.As(err, &format) || format.File != "upload" {
 		t.Errorf("no model: %v", err)
 	}
 	endless := iotest.ErrReader(errors.New("read too far"))
-	_, err := loader.LoadReader("upload", io.MultiReader(strings.NewReader(strings.Repeat("x", 101)), endless), loader.Options{MaxBytes: 100})
+	_, err := loader.LoadReader(t.Context(), "upload", io.MultiReader(strings.NewReader(strings.Repeat("x", 101)), endless), loader.Options{MaxBytes: 100})
 	if !errors.As(err, &format) || !strings.Contains(err.Error(), "at most 100 bytes") {
 		t.Errorf("a model of more than MaxBytes: %v", err)
 	}
-	if _, err := loader.LoadReader("upload", endless, loader.Options{}); err == nil || !strings.Contains(err.Error(), "upload: read too far") {
+	if _, err := loader.LoadReader(t.Context(), "upload", endless, loader.Options{}); err == nil || !strings.Contains(err.Error(), "upload: read too far") {
 		t.Errorf("a reader that fails: %v", err)
 	}
 }

@@ -65,7 +65,7 @@ func TestExternalSpecialFiles(t *testing.T) {
 		if err := os.WriteFile(path, externalModel("location", location), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Load(path)
+		_, err := Load(t.Context(), path)
 		var format *FormatError
 		switch sound := want == "" && location != "w.bin\x00"; {
 		case sound && err != nil:
@@ -76,7 +76,7 @@ func TestExternalSpecialFiles(t *testing.T) {
 	}
 	// And neither is the model itself read from one.
 	for _, name := range []string{"pipe", "piped", "device", "sub"} {
-		if _, err := Open(filepath.Join(folder, name), Options{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if _, err := Open(t.Context(), filepath.Join(folder, name), Options{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("a model in %s: error %v", name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"os"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -21,7 +22,7 @@ func parseTensor(file string, data []byte) (name string, t *graph.Tensor, err er
 	if len(data) == 0 {
 		return "", nil, &FormatError{File: file, Offset: 0, Msg: "expected a TensorProto, the file is empty"}
 	}
-	d := newDecoder(file, data, Options{})
+	d := newDecoder(context.Background(), file, data, Options{})
 	name, t = d.tensor(span{0, len(data)})
 	return name, t, orForeign(d.err, file, "a TensorProto", data)
 }

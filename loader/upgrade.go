@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
@@ -14,13 +16,20 @@ const currentOpset = 7
 // upgrade rewrites a model of an operator set before 7 to mean the same in 7:
 // attributes of broadcasting become shapes, and attributes that became inputs
 // become weights. An operator that it cannot rewrite is an error.
-func upgrade(m *graph.Model) error {
+func upgrade(ctx context.Context, m *graph.Model) error {
 	opset := m.Opset[""]
 	if opset == 0 || opset >= currentOpset {
 		return nil
 	}
-	u := &upgrader{Model: m, opset: opset}
+	u := &upgrader{Model: m, opset: opset, values: make(map[string]*graph.Value), names: graph.NewNames(m)}
+	maps.Copy(u.values, m.Values)
+	for _, v := range slices.Concat(m.Inputs, m.Outputs) {
+		u.values[v.Name] = v
+	}
 	for _, n := range m.Nodes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if n.Domain != "" {
 			u.nodes = append(u.nodes, n)
 			continue
@@ -38,9 +47,10 @@ func upgrade(m *graph.Model) error {
 // An upgrader collects the nodes of the rewritten model.
 type upgrader struct {
 	*graph.Model
-	opset int
-	nodes []*graph.Node
-	fresh int // names given out
+	opset  int
+	nodes  []*graph.Node
+	values map[string]*graph.Value // all that the file describes
+	names  *graph.Names
 }
 
 // oldTypes are the names that Cast gave types before version 6.
@@ -146,34 +156,17 @@ func (u *upgrader) rank(name string) (int, bool) {
 	if w := u.Weights[name]; w != nil {
 		return len(w.Shape), true
 	}
-	v := u.Values[name]
-	for _, list := range [][]*graph.Value{u.Inputs, u.Outputs} {
-		if i := slices.IndexFunc(list, func(v *graph.Value) bool { return v.Name == name }); i >= 0 {
-			v = list[i]
-		}
+	if v := u.values[name]; v != nil && v.Shape != nil {
+		return len(v.Shape), true
 	}
-	if v == nil || v.Shape == nil {
-		return 0, false
-	}
-	return len(v.Shape), true
+	return 0, false
 }
 
-// name returns a name that no value has.
+// name returns a name that no value has, nor one that is only described.
 func (u *upgrader) name(stem string) string {
-	for {
-		u.fresh++
-		name := fmt.Sprintf("%s_%d", stem, u.fresh)
-		if !u.taken(name) {
-			return name
-		}
+	name := u.names.Fresh(stem)
+	for u.values[name] != nil {
+		name = u.names.Fresh(stem)
 	}
-}
-
-func (u *upgrader) taken(name string) bool {
-	if _, ok := u.rank(name); ok || u.Values[name] != nil {
-		return true
-	}
-	return slices.ContainsFunc(u.Model.Nodes, func(n *graph.Node) bool {
-		return slices.Contains(n.Outputs, name) || slices.Contains(n.Inputs, name)
-	})
+	return name
 }

@@ -36,7 +36,7 @@ func TestUpgrade(t *testing.T) {
 		{"Relu", map[string]any{"consumed_inputs": []int{0}}, nil},
 	} {
 		m := old(c.op, c.attrs)
-		if err := upgrade(m); err != nil {
+		if err := upgrade(t.Context(), m); err != nil {
 			t.Errorf("%s: %v", c.op, err)
 			continue
 		}
@@ -61,7 +61,7 @@ func TestUpgradeAttributes(t *testing.T) {
 	m := old("Reshape", map[string]any{"shape": []int{2, 12}})
 	m.Opset[""] = 1
 	m.Nodes[0].Inputs = m.Nodes[0].Inputs[:1]
-	if err := upgrade(m); err != nil {
+	if err := upgrade(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	w := m.Weights[m.Nodes[0].Input(1)]
@@ -69,7 +69,7 @@ func TestUpgradeAttributes(t *testing.T) {
 		t.Errorf("Reshape to %v", w)
 	}
 	m = old("Cast", map[string]any{"to": "INT64"})
-	if err := upgrade(m); err != nil || m.Nodes[0].Int("to", 0) != int(graph.Int64) {
+	if err := upgrade(t.Context(), m); err != nil || m.Nodes[0].Int("to", 0) != int(graph.Int64) {
 		t.Errorf("Cast to %d: %v", m.Nodes[0].Int("to", 0), err)
 	}
 }
@@ -84,13 +84,29 @@ func TestUpgradeErrors(t *testing.T) {
 		{"Loop", nil, "is not read"},
 		{"Add", map[string]any{"broadcast": 1, "axis": 3}, "broadcasts from axis 3"},
 	} {
-		if err := upgrade(old(c.op, c.attrs)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := upgrade(t.Context(), old(c.op, c.attrs)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, expected %q", c.op, err, c.want)
 		}
 	}
 	m := old("Add", map[string]any{"broadcast": 1, "axis": 1})
 	m.Inputs[0].Shape = nil
-	if err := upgrade(m); err == nil || !strings.Contains(err.Error(), "ranks") {
+	if err := upgrade(t.Context(), m); err == nil || !strings.Contains(err.Error(), "ranks") {
 		t.Errorf("no rank: %v", err)
+	}
+}
+
+// TestUpgradeNames: a weight that replaces an attribute takes no name that is in
+// use, or that the file describes.
+func TestUpgradeNames(t *testing.T) {
+	m := old("Reshape", map[string]any{"shape": []int{6, 4}})
+	m.Opset[""] = 1
+	m.Values = map[string]*graph.Value{"shape.1": {Name: "shape.1"}}
+	m.Nodes = append(m.Nodes, &graph.Node{Op: "Relu", Inputs: []string{"y"}, Outputs: []string{"shape.2"}})
+	if err := upgrade(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	name := m.Nodes[0].Input(1)
+	if w := m.Weights[name]; w == nil || !slices.Equal(w.Ints(), []int64{6, 4}) || name == "shape.1" || name == "shape.2" {
+		t.Errorf("the shape is %q: %v", name, w)
 	}
 }

@@ -56,7 +56,7 @@ func TestGroupsOfEveryFile(t *testing.T) {
 	refused := 0
 	files := modelFiles(t, "conformance")
 	for name, file := range files {
-		m, err := loader.Load(file)
+		m, err := loader.Load(t.Context(), file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestGroupsOfEveryFile(t *testing.T) {
 func TestShrinkFiles(t *testing.T) {
 	for name, file := range modelFiles(t, "exported", "trained", "models", "mlperf_tiny") {
 		t.Run(name, func(t *testing.T) {
-			m, err := loader.Load(file)
+			m, err := loader.Load(t.Context(), file)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,7 +39,7 @@ func FuzzRun(f *testing.F) {
 		addFile(f, func(path string) error { return loader.Save(path, c.model(), loader.SaveOptions{}) })
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := loader.Parse("m.onnx", data, loader.Options{MaxBytes: 1 << 20})
+		m, err := loader.Parse(t.Context(), "m.onnx", data, loader.Options{MaxBytes: 1 << 20})
 		if err != nil {
 			return
 		}
@@ -86,7 +86,7 @@ func hostileModels(t testing.TB) []*graph.Model {
 		if i%3 != 0 && i < len(paths) { // many are alike
 			continue
 		}
-		if m, err := loader.Load(path); err == nil {
+		if m, err := loader.Load(t.Context(), path); err == nil {
 			list = append(list, m)
 		}
 	}
@@ -151,7 +151,7 @@ func runMutated(t *testing.T, m *graph.Model, seed uint64) int {
 	if err := loader.Write(&file, wrong, loader.SaveOptions{Sparse: seed%2 > 0}); err != nil {
 		return unread
 	}
-	read, err := loader.Parse("m.onnx", file.Bytes(), loader.Options{MaxBytes: hostileBytes})
+	read, err := loader.Parse(t.Context(), "m.onnx", file.Bytes(), loader.Options{MaxBytes: hostileBytes})
 	if err != nil {
 		if format := (*loader.FormatError)(nil); !errors.As(err, &format) {
 			t.Errorf("not a FormatError: %v", err)

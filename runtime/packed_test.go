@@ -196,7 +196,7 @@ func FuzzPacked(f *testing.F) {
 		data = slices.Clone(data)
 		end := len(data) - 4
 		binary.LittleEndian.PutUint32(data[end:], crc32.Checksum(data[:end], crc32.MakeTable(crc32.Castagnoli)))
-		m, err := loader.Parse("m.nnz", data, loader.Options{MaxBytes: 1 << 20})
+		m, err := loader.Parse(t.Context(), "m.nnz", data, loader.Options{MaxBytes: 1 << 20})
 		if err != nil {
 			return
 		}

@@ -243,7 +243,7 @@ func TestThresholdsSurviveFiles(t *testing.T) {
 		if err := save(path); err != nil {
 			t.Fatal(err)
 		}
-		file, err := loader.Load(path)
+		file, err := loader.Load(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -91,7 +91,7 @@ func TestProblem(t *testing.T) {
 	if info, err := os.Stat(p.file(layerFile)); err != nil || info.Size() != 4*(6+64+32) {
 		t.Errorf("the file of the layer: %v, error %v", info, err)
 	}
-	m, err := loader.Load(p.file(modelFile))
+	m, err := loader.Load(t.Context(), p.file(modelFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestShrunkModelsInORT(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := testdata.Path(t, filepath.FromSlash(name))
-			m, err := loader.Load(filepath.Join(dir, "model.onnx"))
+			m, err := loader.Load(t.Context(), filepath.Join(dir, "model.onnx"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -66,7 +66,7 @@ func TestNetworks(t *testing.T) {
 
 // compare runs a test, and reports whether it could.
 func compare(t *testing.T, dir string, rtol, atol float64) bool {
-	m, err := loader.Load(filepath.Join(dir, "model.onnx"))
+	m, err := loader.Load(t.Context(), filepath.Join(dir, "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,8 +87,8 @@ type differsError struct {
 func (e differsError) Error() string { return fmt.Sprintf("output %q: %s", e.output, e.Difference) }
 
 // load reads the model of a case.
-func (c Case) load() (*graph.Model, error) {
-	m, err := loader.Load(filepath.Join(c.Dir, modelFile))
+func (c Case) load(ctx context.Context) (*graph.Model, error) {
+	m, err := loader.Load(ctx, filepath.Join(c.Dir, modelFile))
 	if err != nil || !c.RoundTrip {
 		return m, err
 	}
@@ -101,11 +101,11 @@ func (c Case) load() (*graph.Model, error) {
 	if err := loader.Save(path, m, loader.SaveOptions{}); err != nil {
 		return nil, err
 	}
-	return loader.Load(path)
+	return loader.Load(ctx, path)
 }
 
 func (c Case) run(ctx context.Context, config runtime.Config, r *Result) error {
-	m, err := c.load()
+	m, err := c.load(ctx)
 	if err != nil {
 		return err
 	}

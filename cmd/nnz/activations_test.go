@@ -25,7 +25,7 @@ func TestPruneActivations(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &report); err != nil {
 			t.Fatal(err)
 		}
-		m, err := loader.Load(path)
+		m, err := loader.Load(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

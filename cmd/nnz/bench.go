@@ -81,7 +81,7 @@ func (c *benchCmd) Run(e *env) error {
 
 // model compares one model, profiles it or finds its break-even.
 func (c *benchCmd) model(e *env, name string, config runtime.Config, o bench.Options) error {
-	m, err := c.open(name)
+	m, err := c.open(e.ctx, name)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestPruneWithData(t *testing.T) {
 	distance := func(flags ...string) float64 {
 		args := append([]string{"prune", file("model.onnx"), "--sparsity=0.5", "--scope=local", "--calibrate=" + file("x.npy"), "-o", file("out.onnx")}, flags...)
 		succeed(t, args...)
-		pruned, err := loader.Load(file("out.onnx"))
+		pruned, err := loader.Load(t.Context(), file("out.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func (c *compileCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := c.open(c.Model)
+	m, err := c.open(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}

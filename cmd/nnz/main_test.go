@@ -293,12 +293,19 @@ func TestHelp(t *testing.T) {
 
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
+	// Nobody has the time to find out what is wrong with it.
+	broken := filepath.Join(t.TempDir(), "broken.onnx")
+	if err := os.WriteFile(broken, []byte("not a model"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, args := range [][]string{
 		{"bench", "builtin:lenet5"},
 		{"demo"},
 		{"inspect", "builtin:lenet5"},
+		{"inspect", broken},
+		{"shrink", broken, "-o", filepath.Join(dir, "out.onnx")},
 		{"export", "lenet5", "-o", filepath.Join(dir, "out.onnx")},
 		{"prune", "builtin:lenet5", "--sparsity=0.5", "-o", filepath.Join(dir, "out.onnx")},
 		{"prune", "builtin:lenet5", "--max-drop=1%", "-o", filepath.Join(dir, "out.onnx")},

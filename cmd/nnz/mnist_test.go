@@ -43,7 +43,7 @@ func TestTrainedClassifiers(t *testing.T) {
 	for _, dir := range dirs {
 		name := filepath.Base(dir)
 		t.Run(strings.TrimSuffix(name, ".opset17"), func(t *testing.T) {
-			m, err := openModel(filepath.Join(dir, "model.onnx"))
+			m, err := openModel(t.Context(), filepath.Join(dir, "model.onnx"))
 			if err != nil {
 				t.Fatal(err)
 			}

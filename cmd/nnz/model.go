@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +29,7 @@ type model struct {
 }
 
 // openModel opens what MODEL names.
-func openModel(name string) (*model, error) {
+func openModel(ctx context.Context, name string) (*model, error) {
 	if network, ok := strings.CutPrefix(name, builtinPrefix); ok {
 		m, err := builtin.Load(network)
 		if err != nil {
@@ -47,7 +48,7 @@ func openModel(name string) (*model, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
-	f, err := loader.Open(name, loader.Options{})
+	f, err := loader.Open(ctx, name, loader.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +100,8 @@ type compileFlags struct {
 
 // open opens what MODEL names, which must have the inputs and extents that the
 // flags name.
-func (f compileFlags) open(name string) (*model, error) {
-	m, err := openModel(name)
+func (f compileFlags) open(ctx context.Context, name string) (*model, error) {
+	m, err := openModel(ctx, name)
 	if err != nil {
 		return nil, err
 	}

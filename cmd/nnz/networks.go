@@ -144,7 +144,7 @@ func (c *networksCmd) options() (bench.NetworkOptions, error) {
 // it.
 type openNetwork struct {
 	name string
-	open func() (n bench.Network, close func() error, err error)
+	open func(ctx context.Context) (n bench.Network, close func() error, err error)
 }
 
 // networks lists what to compare.
@@ -168,21 +168,21 @@ func (c *networksCmd) networks() ([]openNetwork, error) {
 		if err != nil {
 			return nil, usageError{err}
 		}
-		list = append(list, openNetwork{name, func() (bench.Network, func() error, error) { return n, func() error { return nil }, nil }})
+		list = append(list, openNetwork{name, func(context.Context) (bench.Network, func() error, error) { return n, func() error { return nil }, nil }})
 	}
 	for _, file := range c.Model {
 		if strings.HasPrefix(file, builtinPrefix) {
 			return nil, usagef("%s: expected a file, builtin networks are named by --network", file)
 		}
-		list = append(list, openNetwork{file, func() (bench.Network, func() error, error) { return givenNetwork(file) }})
+		list = append(list, openNetwork{file, func(ctx context.Context) (bench.Network, func() error, error) { return givenNetwork(ctx, file) }})
 	}
 	return list, nil
 }
 
 // givenNetwork opens a file. Its name in the table is that of its folder too,
 // as many are called model.onnx.
-func givenNetwork(file string) (bench.Network, func() error, error) {
-	m, err := openModel(file)
+func givenNetwork(ctx context.Context, file string) (bench.Network, func() error, error) {
+	m, err := openModel(ctx, file)
 	if err != nil {
 		return bench.Network{}, nil, err
 	}
@@ -200,7 +200,7 @@ func givenNetwork(file string) (bench.Network, func() error, error) {
 
 // measure compares the i-th of count networks.
 func (c *networksCmd) measure(e *env, open openNetwork, o bench.NetworkOptions, i, count int) (*bench.NetworkReport, error) {
-	n, closeModel, err := open.open()
+	n, closeModel, err := open.open(e.ctx)
 	if err != nil {
 		return nil, err
 	}

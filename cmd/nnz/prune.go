@@ -221,7 +221,7 @@ func (c *pruneCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c.Model)
+	m, err := openModel(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (c *pruneCmd) Run(e *env) error {
 	pruned, report := m.Model, prune.Report{}
 	var plan *planned // where a budget decides
 	if len(c.amounts()) > 0 {
-		closeFiles, err := c.criterion(m.Model, data, &o)
+		closeFiles, err := c.criterion(e, m.Model, data, &o)
 		if err != nil {
 			return err
 		}

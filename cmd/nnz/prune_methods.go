@@ -126,9 +126,9 @@ func (c *pruneCmd) checkMethod() error {
 
 // criterion completes the options with what scores the weights of a model. What
 // it returns closes files that the criterion reads.
-func (c *pruneCmd) criterion(m *graph.Model, data prune.Calibration, o *prune.Options) (closeFiles func(), err error) {
+func (c *pruneCmd) criterion(e *env, m *graph.Model, data prune.Calibration, o *prune.Options) (closeFiles func(), err error) {
 	if c.Masks != "" {
-		masks, closeFile, err := c.masks(m)
+		masks, closeFile, err := c.masks(e, m)
 		if err == nil {
 			if err = masks.Check(m); err != nil {
 				closeFile()
@@ -191,10 +191,10 @@ func readTensors(path string, m *graph.Model) (*loader.TensorFile, error) {
 }
 
 // masks reads masks: arrays, or the zeros of a model.
-func (c *pruneCmd) masks(m *graph.Model) (prune.Masks, func(), error) {
+func (c *pruneCmd) masks(e *env, m *graph.Model) (prune.Masks, func(), error) {
 	switch strings.ToLower(filepath.Ext(c.Masks)) {
 	case ".onnx", ".nnz":
-		other, err := openModel(c.Masks)
+		other, err := openModel(e.ctx, c.Masks)
 		if err != nil {
 			return nil, nil, err
 		}

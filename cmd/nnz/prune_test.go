@@ -97,7 +97,7 @@ func TestPruneFlags(t *testing.T) {
 // zerosOf reads how many zeros each weight of a file has.
 func zerosOf(t *testing.T, file string) map[string]int {
 	t.Helper()
-	m, err := loader.Load(file)
+	m, err := loader.Load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (c *pruningCmd) Run(e *env) error {
 
 // compare prunes one model in all ways.
 func (c *pruningCmd) compare(e *env, name string, methods []string) (*bench.PruningReport, error) {
-	m, err := openModel(name)
+	m, err := openModel(e.ctx, name)
 	if err != nil {
 		return nil, err
 	}

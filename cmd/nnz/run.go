@@ -57,7 +57,7 @@ func (c *runCmd) Run(e *env) error {
 	if c.Top < 0 {
 		return usagef("--top %d: expected a positive number", c.Top)
 	}
-	m, err := c.open(c.Model)
+	m, err := c.open(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (c *pruneCmd) pruneChannels(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c.Model)
+	m, err := openModel(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (c *pruneCmd) pruneChannels(e *env) error {
 			return err
 		}
 	}
-	closeFiles, err := c.criterion(m.Model, data, &o)
+	closeFiles, err := c.criterion(e, m.Model, data, &o)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (c *shrinkCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c.Model)
+	m, err := openModel(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}

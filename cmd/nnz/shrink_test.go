@@ -47,11 +47,11 @@ func TestShrink(t *testing.T) {
 	if sizes["small.onnx"] != sizes["again.onnx"] || sizes["small.onnx"] > sizes["masked.onnx"]*2/3 {
 		t.Errorf("sizes of the files: %v", sizes)
 	}
-	small, err := loader.Load(file("small.onnx"))
+	small, err := loader.Load(t.Context(), file("small.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := loader.Load(file("again.onnx"))
+	again, err := loader.Load(t.Context(), file("again.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

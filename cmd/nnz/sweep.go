@@ -61,7 +61,7 @@ func (c *sweepCmd) Run(e *env) error {
 	if o.Prune.Norm, err = prune.ParseNorm(c.Norm); err != nil {
 		return usageError{err}
 	}
-	m, err := openModel(c.Model)
+	m, err := openModel(e.ctx, c.Model)
 	if err != nil {
 		return err
 	}

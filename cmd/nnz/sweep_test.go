@@ -118,7 +118,7 @@ func TestPruneMaxDrop(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	m, err := loader.Load(path)
+	m, err := loader.Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestPruneBudget(t *testing.T) {
 			t.Errorf("%q is not in %s", want, out)
 		}
 	}
-	m, err := loader.Load(path)
+	m, err := loader.Load(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

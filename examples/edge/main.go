@@ -45,7 +45,7 @@ func main() {
 }
 
 func run(ctx context.Context, path, listen string, limits Limits, load time.Duration, clients int) error {
-	m, err := nnz.Load(path)
+	m, err := nnz.Load(ctx, path)
 	if err != nil {
 		return err
 	}

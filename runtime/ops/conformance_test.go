@@ -50,7 +50,7 @@ func TestConformance(t *testing.T) {
 }
 
 func runCase(t *testing.T, dir string, rtol, atol float64) {
-	m, err := loader.Load(filepath.Join(dir, "model.onnx"))
+	m, err := loader.Load(t.Context(), filepath.Join(dir, "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func TestModels(t *testing.T) {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				m, err := loader.Load(filepath.Join(dir, e.Name(), "model.onnx"))
+				m, err := loader.Load(t.Context(), filepath.Join(dir, e.Name(), "model.onnx"))
 				if err != nil {
 					t.Fatal(err)
 				}
