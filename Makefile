@@ -15,7 +15,7 @@ SOAK_TIME ?= 10m
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build edge run test test-race test-checkptr test-arm64 test-isa soak lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
+.PHONY: build edge run test test-race test-checkptr test-arm64 test-isa wasm soak lint generate generate-check bench fuzz peers peers-install peers-networks cross clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./cmd/nnz
@@ -47,6 +47,13 @@ test-arm64:
 # Conversions of unsafe pointers are checked while tests run.
 test-checkptr:
 	$(GO) test -gcflags=all=-d=checkptr ./kernels/... ./runtime ./graph ./internal/...
+
+# Portable code as WebAssembly, under whatever WASI runtime there is.
+wasm:
+	@if command -v wasmtime >/dev/null; then exec="$$($(GO) env GOROOT)/lib/wasm/go_wasip1_wasm_exec"; \
+	elif command -v node >/dev/null; then exec="node --no-warnings $(CURDIR)/.ci/wasi.mjs"; \
+	else echo "wasm: skipped, as there is no wasmtime or node"; exit; fi; \
+	GOOS=wasip1 GOARCH=wasm $(GO) test -exec "$$exec" ./sparse/... ./graph/... ./kernels/...
 
 # The whole network tests on each lesser instruction set of an amd64 CPU, and
 # without any assembly.

@@ -1,6 +1,7 @@
 package nnz_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -95,17 +96,74 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// writers are the packages that make files by themselves, and why they may. All
+// others have internal/atomicfile write, so that no file is ever half-written.
+var writers = map[string]string{
+	"internal/atomicfile": "is what others use",
+	"bench":               "inputs of other engines, in a temporary folder",
+	"bench/peers":         "operands of other engines, in a temporary folder",
+}
+
+func TestWriters(t *testing.T) {
+	for pkg, files := range filesByPackage(t, parser.SkipObjectResolution) {
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				s, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if x, ok := s.X.(*ast.Ident); !ok || x.Name != "os" || writers[pkg] != "" {
+					return true
+				}
+				switch s.Sel.Name {
+				case "Create", "CreateTemp", "OpenFile", "WriteFile", "Rename", "Truncate":
+					t.Errorf("package %s uses os.%s: write with internal/atomicfile", pkg, s.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}
+
 // covers reports whether a pattern of the table stands for an import.
 func covers(pattern, imp string) bool {
 	folder, all := strings.CutSuffix(pattern, "/...")
 	return imp == folder || all && strings.HasPrefix(imp, folder+"/")
 }
 
-// importsByPackage lists what the Go files of every package import, for any
-// platform and without tests: our own packages relative to the module, others
-// in full, the standard library left out.
+// importsByPackage lists what the Go files of every package import: our own
+// packages relative to the module, others in full, the standard library left
+// out.
 func importsByPackage(t *testing.T) map[string][]string {
 	imports := make(map[string][]string)
+	for pkg, files := range filesByPackage(t, parser.ImportsOnly) {
+		imports[pkg] = []string{}
+		for _, f := range files {
+			for _, spec := range f.Imports {
+				imp, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if imp == module {
+					imp = "."
+				} else if ours, ok := strings.CutPrefix(imp, module+"/"); ok {
+					imp = ours
+				} else if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+					continue // the standard library
+				}
+				if !slices.Contains(imports[pkg], imp) {
+					imports[pkg] = append(imports[pkg], imp)
+				}
+			}
+		}
+	}
+	return imports
+}
+
+// filesByPackage parses the Go files of every package, for any platform and
+// without tests.
+func filesByPackage(t *testing.T, mode parser.Mode) map[string][]*ast.File {
+	files := make(map[string][]*ast.File)
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -121,36 +179,18 @@ func importsByPackage(t *testing.T) map[string][]string {
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, mode)
 		if err != nil {
 			return err
 		}
 		pkg := path.Dir(filepath.ToSlash(file))
-		if imports[pkg] == nil {
-			imports[pkg] = []string{}
-		}
-		for _, spec := range f.Imports {
-			imp, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				return err
-			}
-			if imp == module {
-				imp = "."
-			} else if ours, ok := strings.CutPrefix(imp, module+"/"); ok {
-				imp = ours
-			} else if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
-				continue // the standard library
-			}
-			if !slices.Contains(imports[pkg], imp) {
-				imports[pkg] = append(imports[pkg], imp)
-			}
-		}
+		files[pkg] = append(files[pkg], f)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return imports
+	return files
 }
 
 // isModule reports whether a folder begins another module.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -131,6 +132,89 @@ func TestDamagedCompiled(t *testing.T) {
 		check("cut off at byte", i, data[:i:i])
 	}
 	check("longer, up to byte", len(data), append(bytes.Clone(data), 0))
+}
+
+// TestDamagedBlocks flips bits of a file of several blocks, few or close together
+// as checksums promise to detect, in each of its parts.
+func TestDamagedBlocks(t *testing.T) {
+	m := packedModel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	values := make([]float32, 300_000)
+	for i := range values {
+		values[i] = rng.Float32()
+	}
+	m.Weights["large"] = graph.FromFloats([]int{300, 1000}, values)
+	m.Weights["zeros"] = pattern(500, 1000, 9).Compact()
+	m.Packed.Tensors["b/values"] = graph.FromFloats([]int{len(values)}, values)
+	path := filepath.Join(t.TempDir(), "model.nnz")
+	if err := SaveCompiled(path, m); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := sums(len(data))
+	if blocks < 3 {
+		t.Fatalf("%d bytes have %d checksums", len(data), blocks)
+	}
+	if _, err := Parse("model.nnz", data, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	header, end := 8+int(binary.LittleEndian.Uint64(data)), len(data)-sumBytes*blocks
+	for _, part := range []struct {
+		name     string
+		from, to int // bytes
+	}{
+		{"length of the header", 0, 8},
+		{"header", 8, header},
+		{"tensors", header, end},
+		{"around the first border of blocks", sumBlock - 16, sumBlock + 16},
+		{"last block", sumBlock * (blocks - 1), end},
+		{"checksums", end, len(data)},
+		{"file", 0, len(data)},
+	} {
+		bit := func() int { return 8*part.from + rng.IntN(8*(part.to-part.from)) }
+		for i := range 500 {
+			var flipped []int
+			switch i % 3 {
+			case 0:
+				flipped = []int{bit()}
+			case 1: // up to three bits, anywhere
+				for range 3 {
+					flipped = append(flipped, bit())
+				}
+			case 2: // a burst of up to 32 bits
+				from := bit()
+				for b := from; b < min(from+32, 8*part.to); b++ {
+					if b == from || rng.IntN(2) == 0 {
+						flipped = append(flipped, b)
+					}
+				}
+			}
+			slices.Sort(flipped)
+			flipped = slices.Compact(flipped) // or a bit would be flipped back
+			for _, b := range flipped {
+				data[b/8] ^= 1 << (b % 8)
+			}
+			_, err := Parse("model.nnz", data, Options{})
+			if f := (*FormatError)(nil); !errors.As(err, &f) || f.File != "model.nnz" {
+				t.Errorf("%s: bits %v: error %v", part.name, flipped, err)
+			}
+			for _, b := range flipped {
+				data[b/8] ^= 1 << (b % 8)
+			}
+		}
+	}
+	for range 200 {
+		n := rng.IntN(len(data))
+		if _, err := Parse("model.nnz", data[:n:n], Options{}); err == nil {
+			t.Errorf("cut off at byte %d: no error", n)
+		}
+	}
+	if _, err := Parse("model.nnz", data, Options{}); err != nil {
+		t.Errorf("the test did not put all bits back: %v", err)
+	}
 }
 
 // resealed returns the file with the right checksum.

@@ -55,6 +55,16 @@ var writers = map[string]struct {
 			return f.Tensors["large"], nil
 		},
 	},
+	"arrays.npz": {
+		func(path string, m *graph.Model) error { return WriteArrays(path, m.Weights) },
+		func(path string) (*graph.Tensor, error) {
+			f, err := ReadArrays(path, 0)
+			if err != nil {
+				return nil, err
+			}
+			return f.Tensors["large"], nil
+		},
+	},
 	"tensor.pb": {
 		func(path string, m *graph.Model) error { return WriteTensor(path, "large", m.Weights["large"]) },
 		func(path string) (*graph.Tensor, error) {

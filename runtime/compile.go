@@ -33,7 +33,7 @@ func Compile(ctx context.Context, m *graph.Model, c Config) (*Plan, error) {
 	if m, err = m.MarkActivationThresholds(); err != nil {
 		return nil, err
 	}
-	return compileAt(ctx, m, c, newSite())
+	return compileAt(ctx, m, c, newSite(c.MaxBytes))
 }
 
 // compileAt compiles a model that stands by itself, or a part of one.
@@ -61,8 +61,11 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 	if p.arena, err = place(ctx, comp.buffers); err != nil {
 		return nil, err
 	}
-	need := comp.held() + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
-	if err := comp.allow(need); err != nil {
+	p.bytes = comp.held() + int64(p.arena.floats)*4 + int64(p.arena.ints)*8
+	if t != nil {
+		p.bytes += t.held
+	}
+	if err := comp.allow(p.bytes); err != nil {
 		return nil, err
 	}
 	for _, out := range m.Outputs {
@@ -73,7 +76,7 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 		p.results = append(p.results, v)
 	}
 	if t != nil {
-		t.bind(p, c, need)
+		t.bind(p, c)
 	}
 	return p, nil
 }
@@ -410,13 +413,21 @@ func (c *compiler) dies(b *buffer) bool {
 // constant returns the elements of a weight as a run-time tensor.
 func (c *compiler) constant(v *value) Tensor {
 	if v.constant == nil {
-		t := ops.Load(v.typ.Const)
+		t, bytes := load(v.typ.Const)
 		v.constant = &t
-		if raw := v.typ.Const.Raw(); len(t.F) == 0 || len(raw) == 0 || unsafe.Pointer(&t.F[0]) != unsafe.Pointer(&raw[0]) {
-			c.copies += t.Bytes()
-		}
+		c.copies += bytes
 	}
 	return *v.constant
+}
+
+// load returns a weight as a run-time tensor, and what it takes where it is no
+// view of the weight.
+func load(w *graph.Tensor) (t Tensor, bytes int64) {
+	t = ops.Load(w)
+	if raw := w.Raw(); len(t.F) == 0 || len(raw) == 0 || unsafe.Pointer(&t.F[0]) != unsafe.Pointer(&raw[0]) {
+		bytes = t.Bytes()
+	}
+	return t, bytes
 }
 
 func elements(shape []int) int {

@@ -59,9 +59,11 @@ type Config struct {
 	// multiply weights that are Inf or NaN.
 	SkipZeros bool
 	// MaxBytes bounds the memory that the plan's packed weights, converted
-	// constants and tables and one session may take together; 0 is no bound. Where shapes depend on data, the
-	// values that have them, and each part of the model that is compiled for
-	// them, may take what the parts around them leave; with 0, the values 4 GiB.
+	// constants and tables and one session may take together; 0 is no bound. Where
+	// shapes depend on data, the values of a run that have them and the parts of
+	// the model that it compiles for them may together take what that leaves, and
+	// parts that are kept for later runs as much as MaxBytes again; with 0, the
+	// values 4 GiB.
 	MaxBytes int64
 	// SkipPasses names what is left out of compiling, for finding out what it
 	// does: rewritings of the model, as listed by package pass, and "strips", the

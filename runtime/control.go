@@ -22,11 +22,10 @@ func (v *evaluation) branch(ctx context.Context, e *early, in []Tensor) ([]Tenso
 	if condition != 0 {
 		body = e.bodies[1]
 	}
-	s, err := body.session(ctx, nil, v.tensors(body.captured))
+	s, err := v.keep(ctx, body)
 	if err != nil {
 		return nil, err
 	}
-	v.s.inner = append(v.s.inner, s)
 	if err := s.run(ctx, v.pool, v.left); err != nil {
 		return nil, err
 	}

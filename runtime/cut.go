@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/nnz-dev/nnz/graph"
-	"github.com/nnz-dev/nnz/runtime/ops"
 	"github.com/nnz-dev/nnz/runtime/pass"
 )
 
@@ -22,6 +21,7 @@ type tail struct {
 	early  []*early
 	rest   *part             // nil where nothing reads what the early nodes put out
 	consts map[string]Tensor // operands of the early nodes that are constant
+	held   int64             // bytes of those that are in another form than in the model
 	limit  int64             // bytes that values whose extents depend on data may take together
 }
 
@@ -126,8 +126,13 @@ func cut(g *pass.Graph, s site) (*tail, error) {
 			e.bodies = append(e.bodies, newBody(g, body, s.within(fmt.Sprintf("%s:%d", n.Outputs, i))))
 		}
 		for _, name := range uses {
-			if read(name, nil); constant(g, name) != nil && slices.Contains(n.Inputs, name) {
-				t.consts[name] = ops.Load(constant(g, name))
+			read(name, nil)
+			if w := constant(g, name); w != nil && slices.Contains(n.Inputs, name) {
+				if _, ok := t.consts[name]; !ok {
+					var bytes int64
+					t.consts[name], bytes = load(w)
+					t.held += bytes
+				}
 			}
 		}
 		t.early = append(t.early, e)

@@ -27,9 +27,10 @@ type Plan struct {
 	results []graph.Value // the model's outputs
 	tail    *tail         // nil where all shapes are known
 	arena   arena
-	packed  int // bytes of packed weights
-	total   int // weights of the model's layers
-	zeros   int // zeros among them
+	bytes   int64 // of what it holds and of one session, as Config.MaxBytes counts
+	packed  int   // bytes of packed weights
+	total   int   // weights of the model's layers
+	zeros   int   // zeros among them
 }
 
 // A turn is one thing that Run does: a step, or a strip of one where steps

@@ -64,7 +64,7 @@ func (p *Plans) Release(s *Session) { s.release() }
 
 // Close closes the idle sessions and forgets the plans. Sessions in use are
 // closed by Release; Plans may be used again.
-func (p *Plans) Close() { p.cache.clear() }
+func (p *Plans) Close() { p.cache.clear(nil) }
 
 func (p *Plans) entry(ctx context.Context, shapes map[string][]int) (*cached, error) {
 	var key []byte
@@ -176,13 +176,32 @@ func (c *planCache) remove(e *cached) {
 	c.entries = slices.DeleteFunc(c.entries, func(o *cached) bool { return o == e })
 }
 
-func (c *planCache) clear() {
+// clear forgets all plans but one, which may be nil.
+func (c *planCache) clear(but *cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.entries {
-		e.drop()
+		if e != but {
+			e.drop()
+		}
 	}
-	c.entries = nil
+	c.entries = slices.DeleteFunc(c.entries, func(e *cached) bool { return e != but })
+}
+
+// bytes is what the plans take that are compiled, with a session of each.
+func (c *planCache) bytes() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries {
+		select {
+		case <-e.ready:
+			if e.plan != nil {
+				n += e.plan.bytes
+			}
+		default:
+		}
+	}
+	return n
 }
 
 // take returns an idle session, nil where there is none.
@@ -224,8 +243,29 @@ func (e *cached) drop() {
 // for each place in the model. They are shared by all plans of a tail's tail,
 // so that the number of plans does not multiply with the depth.
 type family struct {
+	limit  int64 // bytes that all of them may keep, 0 is no bound
 	mu     sync.Mutex
 	caches map[string]*planCache
+}
+
+// trim forgets all plans but one that is new, where together they take more than
+// they may. Those in use are forgotten, too: they end with their sessions.
+func (f *family) trim(but *cached) {
+	if f.limit == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	bytes := int64(0)
+	for _, c := range f.caches {
+		bytes += c.bytes()
+	}
+	if bytes <= f.limit {
+		return
+	}
+	for _, c := range f.caches {
+		c.clear(but)
+	}
 }
 
 // A site is a place in a model where a part of it is compiled by itself.
@@ -239,7 +279,9 @@ type site struct {
 // on data again, with the graphs in attributes that this happens in.
 const maxDepth = 256
 
-func newSite() site { return site{family: &family{caches: make(map[string]*planCache)}} }
+func newSite(limit int64) site {
+	return site{family: &family{limit: limit, caches: make(map[string]*planCache)}}
+}
 
 // within returns the site of a body of a node.
 func (s site) within(name string) site {

@@ -15,11 +15,10 @@ import (
 // Config leaves memory unbounded: data must not be able to take a machine down.
 const freeBytes = 4 << 30
 
-// bind completes a tail for the plan that it belongs to, which takes need bytes
-// itself.
-func (t *tail) bind(p *Plan, c Config, need int64) {
+// bind completes a tail for the plan that it belongs to.
+func (t *tail) bind(p *Plan, c Config) {
 	if c.MaxBytes > 0 {
-		c.MaxBytes = max(c.MaxBytes-need, 1)
+		c.MaxBytes = max(c.MaxBytes-p.bytes, 1)
 		t.limit = c.MaxBytes
 	} else {
 		t.limit = freeBytes
@@ -36,7 +35,9 @@ func (p *part) entry(ctx context.Context, in []Tensor) (*cached, error) {
 	for i := range in {
 		key = appendShape(append(key, byte(in[i].DType), ':'), in[i].Shape)
 	}
-	return p.site.cache().get(ctx, planKey{p.parent, string(key)}, func() (*Plan, error) {
+	made := false
+	e, err := p.site.cache().get(ctx, planKey{p.parent, string(key)}, func() (*Plan, error) {
+		made = true
 		m := *p.model
 		m.Inputs = make([]*graph.Value, len(in))
 		for i, v := range p.model.Inputs {
@@ -47,15 +48,30 @@ func (p *part) entry(ctx context.Context, in []Tensor) (*cached, error) {
 		}
 		return compileAt(ctx, &m, p.config, p.site)
 	})
+	if made && err == nil {
+		p.site.family.trim(e)
+	}
+	return e, err
 }
 
-// session returns a session of a part with inputs in, the captured ones last.
-// Where last is one of the same plan, that one is returned, and its captured
-// inputs are as they were.
-func (p *part) session(ctx context.Context, last *Session, in []Tensor) (*Session, error) {
+// cost is what a session of a part takes of what a run may take.
+func (p *part) cost(plan *Plan) int64 {
+	if p.config.MaxBytes == 0 {
+		return 0
+	}
+	return plan.bytes
+}
+
+// session returns a session of a part with inputs in, the captured ones last,
+// which may cost no more than left. Where last is one of the same plan, that one
+// is returned, and its captured inputs are as they were.
+func (p *part) session(ctx context.Context, last *Session, in []Tensor, left int64) (*Session, error) {
 	e, err := p.entry(ctx, in)
 	if err != nil {
 		return nil, err
+	}
+	if cost := p.cost(e.plan); cost > left {
+		return nil, fmt.Errorf("%d bytes for a part of the model, %d are left of the limit", cost, left)
 	}
 	s := last
 	if s == nil || s.home != e {
@@ -97,12 +113,23 @@ func (v *evaluation) trip(ctx context.Context, body *part, last *Session, in []T
 	if err := ctx.Err(); err != nil {
 		return last, err
 	}
-	s, err := body.session(ctx, last, in)
+	s, err := body.session(ctx, last, in, *v.left)
 	if err != nil {
 		return last, err
 	}
-	left := *v.left
+	left := *v.left - body.cost(s.plan)
 	return s, s.run(ctx, v.pool, &left)
+}
+
+// keep returns a session of a part, whose results are there until the next run.
+func (v *evaluation) keep(ctx context.Context, p *part) (*Session, error) {
+	s, err := p.session(ctx, nil, v.tensors(p.captured), *v.left)
+	if err != nil {
+		return nil, err
+	}
+	*v.left -= p.cost(s.plan)
+	v.s.inner = append(v.s.inner, s)
+	return s, nil
 }
 
 // An evaluation is one run of a tail.
@@ -112,7 +139,7 @@ type evaluation struct {
 	pool *parallel.Pool
 	k    *vec.Kernels
 	late map[string]Tensor // outputs of early nodes
-	left *int64            // bytes that values of the run that are to come may take
+	left *int64            // bytes that values and parts of the run that are to come may take
 }
 
 // run computes what comes after the static part of a session.
@@ -133,11 +160,10 @@ func (t *tail) run(ctx context.Context, s *Session, pool *parallel.Pool, left *i
 		}
 	}
 	if t.rest != nil {
-		inner, err := t.rest.session(ctx, nil, v.tensors(t.rest.captured))
+		inner, err := v.keep(ctx, t.rest)
 		if err != nil {
 			return err
 		}
-		s.inner = append(s.inner, inner)
 		if err := inner.run(ctx, pool, left); err != nil {
 			return err
 		}

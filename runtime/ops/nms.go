@@ -39,6 +39,9 @@ func evalNonMaxSuppression(s *site) ([]Tensor, error) {
 		return nil, fmt.Errorf("iou_threshold is %g, expected 0 to 1", threshold[0])
 	}
 	n, classes, count := scores.Shape[0], scores.Shape[1], scores.Shape[2]
+	if err := s.allow(24 * int64(count)); err != nil { // of corners and order
+		return nil, err
+	}
 	corners := make([][4]float32, count)
 	order := make([]int, 0, count)
 	list := []int64{}
@@ -72,6 +75,9 @@ func evalNonMaxSuppression(s *site) ([]Tensor, error) {
 					picked = append(picked, i)
 					list = append(list, int64(b), int64(c), int64(i))
 				}
+			}
+			if err := s.allow(24*int64(count) + 8*int64(len(list))); err != nil {
+				return nil, err
 			}
 		}
 	}

@@ -11,17 +11,11 @@ import (
 // has no rows.
 func evalNonZero(s *site) ([]Tensor, error) {
 	x := &s.in[0]
-	var at []int
-	for i, v := range x.F {
-		if v != 0 { // NaN is not zero
-			at = append(at, i)
-		}
+	count := countNonZero(x.F) + countNonZero(x.I)
+	if err := s.allow(8 * int64(count) * int64(len(x.Shape)+1)); err != nil {
+		return nil, err
 	}
-	for i, v := range x.I {
-		if v != 0 {
-			at = append(at, i)
-		}
-	}
+	at := appendNonZero(appendNonZero(make([]int, 0, count), x.F), x.I)
 	out := Zeros(graph.Int64, []int{len(x.Shape), len(at)})
 	stride := 1
 	for axis := len(x.Shape) - 1; axis >= 0; axis-- {
@@ -32,6 +26,25 @@ func evalNonZero(s *site) ([]Tensor, error) {
 		stride *= x.Shape[axis]
 	}
 	return []Tensor{out}, nil
+}
+
+func countNonZero[T elem](x []T) int {
+	n := 0
+	for _, v := range x {
+		if v != 0 { // NaN is not zero
+			n++
+		}
+	}
+	return n
+}
+
+func appendNonZero[T elem](at []int, x []T) []int {
+	for i, v := range x {
+		if v != 0 {
+			at = append(at, i)
+		}
+	}
+	return at
 }
 
 // evalCompress keeps the slices along an axis, or without one the elements,
@@ -45,14 +58,14 @@ func evalCompress(s *site) ([]Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	var keep []int
-	for i, c := range condition.I[:min(along.n, len(condition.I))] {
-		if c != 0 {
-			keep = append(keep, i)
-		}
+	marks := condition.I[:min(along.n, len(condition.I))]
+	shape[axis] = countNonZero(marks)
+	out := Tensor{DType: x.DType, Shape: shape}
+	if err := s.allow(out.Bytes() + 8*int64(shape[axis])); err != nil {
+		return nil, err
 	}
-	shape[axis] = len(keep)
-	out := Zeros(x.DType, shape)
+	keep := appendNonZero(make([]int, 0, shape[axis]), marks)
+	out = Zeros(x.DType, shape)
 	compress(out.F, x.F, along, keep)
 	compress(out.I, x.I, along, keep)
 	return []Tensor{out}, nil

@@ -129,6 +129,15 @@ type site struct {
 	opset   int
 	in, out []Tensor
 	vec     *vec.Kernels
+	limit   int64 // bytes that an eval may take
+}
+
+// allow compares what an eval is about to take with its limit.
+func (s *site) allow(bytes int64) error {
+	if bytes > s.limit {
+		return fmt.Errorf("%d bytes, %w of %d", bytes, ErrLimit, s.limit)
+	}
+	return nil
 }
 
 func (s *site) wrap(err error) error {

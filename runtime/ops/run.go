@@ -12,7 +12,7 @@ import (
 // its outputs, whose shapes may depend on those elements. Outputs that would
 // take more than limit bytes together are an error.
 func Run(n *graph.Node, opset int, in []Tensor, k *vec.Kernels, limit int64) ([]Tensor, error) {
-	s := &site{Node: n, opset: opset, in: in, vec: k}
+	s := &site{Node: n, opset: opset, in: in, vec: k, limit: limit}
 	op, err := lookup(n, opset)
 	if err != nil {
 		return nil, s.wrap(err)

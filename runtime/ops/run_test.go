@@ -85,6 +85,11 @@ func TestRunErrors(t *testing.T) {
 		{"Expand", []Tensor{F(s(1)), I(s(2), 1<<40, 1<<40)}, math.MaxInt64, "overflows"},
 		{"Range", []Tensor{I(nil, 0), I(nil, 1<<30-1), I(nil, 1)}, 1 << 30, "more than the limit"},
 		{"NonZero", []Tensor{F(s(4))}, 31, "more than the limit"},
+		{"NonZero", []Tensor{F(s(1, 1, 4))}, 4*8*4 - 1, "more than the limit"}, // places, and where they are in each dimension
+		{"Compress", []Tensor{F(s(4)), bools(1, 1)}, 2*4 + 2*8 - 1, "more than the limit"},
+		{"Unique", []Tensor{F(s(4))}, 4*8*8 + 4*4 - 1, "more than the limit"},
+		{"NonMaxSuppression", []Tensor{boxes3, F(s(1, 1, 3)), I(s(1), 1)}, 3*24 - 1, "more than the limit"},
+		{"NonMaxSuppression", []Tensor{boxes3, F(s(1, 1, 3)), I(s(1), 1)}, 3*24 + 3*8 - 1, "more than the limit"},
 		{"Reshape", []Tensor{F(s(4)), I(s(1), 3)}, 1 << 30, "[3]"},
 		{"Compress", []Tensor{F(s(4)), I(s(1), 3)}, 1 << 30, "expected a list of bool"},
 		{"NonMaxSuppression", []Tensor{F(s(1, 2, 4)), F(s(1, 1, 3))}, 1 << 30, "expected [N, B, 4]"},

@@ -39,12 +39,17 @@ func evalUnique(s *site) ([]Tensor, error) {
 		}
 		compare = func(i, j int) int { return compareSlices(x.I, a, i, j, order) }
 	}
+	// As many as there are slices: order, group and inverse; first, rank, a copy of
+	// one of them, indices and counts where no two are equal.
+	if err := s.allow(8*8*int64(a.n) + x.Bytes()); err != nil {
+		return nil, err
+	}
 	order := make([]int, a.n)
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, compare)
-	var first []int // of each group of equals, sorted
+	first := make([]int, 0, a.n) // of each group of equals, sorted
 	group := make([]int, a.n)
 	for k, i := range order {
 		if k == 0 || compare(order[k-1], i) != 0 {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,6 +127,9 @@ func TestCopies(t *testing.T) {
 // tool returns the path of a program that the test cannot do without.
 func tool(t *testing.T, name string) string {
 	t.Helper()
+	if runtime.GOOS == "wasip1" {
+		t.Skip("no processes")
+	}
 	path, err := exec.LookPath(name)
 	switch {
 	case err == nil:
