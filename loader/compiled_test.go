@@ -158,7 +158,7 @@ func TestDamagedBlocks(t *testing.T) {
 	if blocks < 3 {
 		t.Fatalf("%d bytes have %d checksums", len(data), blocks)
 	}
-	if _, err := Parse("model.nnz", data, Options{}); err != nil {
+	if _, err := Parse(t.Context(), "model.nnz", data, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	header, end := 8+int(binary.LittleEndian.Uint64(data)), len(data)-sumBytes*blocks
@@ -197,7 +197,7 @@ func TestDamagedBlocks(t *testing.T) {
 			for _, b := range flipped {
 				data[b/8] ^= 1 << (b % 8)
 			}
-			_, err := Parse("model.nnz", data, Options{})
+			_, err := Parse(t.Context(), "model.nnz", data, Options{})
 			if f := (*FormatError)(nil); !errors.As(err, &f) || f.File != "model.nnz" {
 				t.Errorf("%s: bits %v: error %v", part.name, flipped, err)
 			}
@@ -208,11 +208,11 @@ func TestDamagedBlocks(t *testing.T) {
 	}
 	for range 200 {
 		n := rng.IntN(len(data))
-		if _, err := Parse("model.nnz", data[:n:n], Options{}); err == nil {
+		if _, err := Parse(t.Context(), "model.nnz", data[:n:n], Options{}); err == nil {
 			t.Errorf("cut off at byte %d: no error", n)
 		}
 	}
-	if _, err := Parse("model.nnz", data, Options{}); err != nil {
+	if _, err := Parse(t.Context(), "model.nnz", data, Options{}); err != nil {
 		t.Errorf("the test did not put all bits back: %v", err)
 	}
 }

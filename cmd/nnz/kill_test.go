@@ -83,7 +83,7 @@ func whole(path string) error {
 			err = f.Close()
 		}
 	default:
-		_, err = loader.Load(path)
+		_, err = loader.Load(context.Background(), path)
 	}
 	return err
 }
