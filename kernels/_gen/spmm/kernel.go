@@ -349,9 +349,13 @@ func (k *kernel) columns() {
 
 // offset is that of the column n after the current one, where columns go in
 // pairs.
-func (k *kernel) offset(n int) operand.Mem {
-	m := indexed(rOff, rIndex, 4)
-	m.Disp = 4 * n
+func (k *kernel) offset(n int) operand.Mem { return k.at(rOff, 4, 4*n) }
+
+// at is disp bytes from the current index of a list with elements of so many
+// bytes.
+func (k *kernel) at(list reg.GPPhysical, bytes uint8, disp int) operand.Mem {
+	m := indexed(list, rIndex, bytes)
+	m.Disp = disp
 	return m
 }
 
@@ -363,9 +367,7 @@ func (k *kernel) value(n, i int) operand.Mem {
 	if k.pairs() {
 		n--
 	}
-	m := indexed(rVal, rIndex, uint8(4*k.r))
-	m.Disp = 4 * (n*k.r + i)
-	return m
+	return k.at(rVal, uint8(4*k.r), 4*(n*k.r+i))
 }
 
 // advance goes n columns on, and sets the flags of rIndex.

@@ -255,14 +255,6 @@ func (k *pairKernel) apart() {
 	k.Label("done")
 }
 
-// at is disp bytes from the current index of a list with elements of so many
-// bytes.
-func (k *pairKernel) at(list reg.GPPhysical, bytes uint8, disp int) operand.Mem {
-	m := indexed(list, rIndex, bytes)
-	m.Disp = disp
-	return m
-}
-
 // axpys adds a column times a weight to each row: the columns at the offsets in
 // offs, which is changed, as rA is.
 func (k *pairKernel) axpys(offs reg.GPPhysical, w [2]reg.VecPhysical) {
