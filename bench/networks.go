@@ -123,7 +123,8 @@ type NetworkReport struct {
 	Network   string            `json:"network"`
 	ISA       string            `json:"isa"`
 	Batch     int               `json:"batch"`
-	Reference string            `json:"reference"` // what outputs were checked against
+	Reference string            `json:"reference"`       // what outputs were checked against
+	Cores     *CoreDistance     `json:"cores,omitempty"` // meanwhile; nil where all ran on one thread
 	Cells     []NetworkCell     `json:"cells"`
 	Missing   map[string]string `json:"missing,omitempty"` // why an engine was not measured
 	// Wrong says which contenders were not measured as their outputs are out
@@ -413,9 +414,14 @@ func (c *networkRun) measure(ctx context.Context) error {
 	for i, x := range c.contenders {
 		turns[i].run = x.run
 	}
+	var cores roundTrip
+	if slices.Max(c.o.Threads) > 1 {
+		turns = append(turns, turn{run: cores.run})
+	}
 	if err := c.options(1).measure(ctx, turns); err != nil {
 		return err
 	}
+	c.r.Cores = cores.distance()
 	find := func(engine, variant string, threads int) Latency {
 		for i, x := range c.contenders {
 			if x.cell.Engine == engine && x.cell.Variant == variant && x.cell.Threads == threads {

@@ -253,6 +253,9 @@ func printNetwork(w io.Writer, r *bench.NetworkReport) error {
 		}
 		fmt.Fprintf(w, "two threads are at least %.2f times as fast as one, goal %.1f: %s\n", least, bench.ScalingGoal, met)
 	}
+	if d := r.Cores; d != nil {
+		fmt.Fprintf(w, "a cache line took %.0f ns from one core to another and back (%.0f to %.0f): about 100 where they share a cache\n", d.Median, d.Least, d.Most)
+	}
 	fmt.Fprintf(w, "outputs of ours are within their bounds of %s on the same weights, others of the dense network's\n", r.Reference)
 	for _, name := range slices.Sorted(maps.Keys(r.Missing)) {
 		fmt.Fprintf(w, "not measured: %s: %s\n", name, oneLine(r.Missing[name]))
