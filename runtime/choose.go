@@ -77,11 +77,13 @@ func costsOf(i isa.ISA) costs {
 	return costs{column: map[int]float64{1: 4, 2: 6, 4: 8, 8: 16}, row: 4, entry: 20, perUS: 300}
 }
 
+// usualTile is how many vectors a tile has where there is no better reason.
+const usualTile = 7
+
 // worth returns how many single nonzeros take as long as a block of r rows, in
 // a tile of common size.
 func (k costs) worth(r int) int {
-	const vectors = 7
-	return int(math.Ceil((float64(vectors*r) + k.column[r]) / (vectors + k.column[1])))
+	return int(math.Ceil((float64(usualTile*r) + k.column[r]) / (usualTile + k.column[1])))
 }
 
 // margin is how much faster than dense a sparse format must promise to be:

@@ -12,9 +12,13 @@ import (
 // beyond the image that a window may reach with zeros.
 func (c *compiler) fillHalo(name string, im *image) error {
 	l := &im.layout
-	// Threads share the halo by rows, as they do the tiles of the product that
-	// reads it: what one writes is in its cache then.
+	// Threads share the halo as they do the products before and behind it, so that
+	// each finds most of what it reads in its own cache: by rows where there are
+	// tiles for all, else by features.
 	tables := make([]haloTable, min(c.cfg.Threads, l.sy))
+	if l.sy*l.sx < usualTile*pieces*c.cfg.Threads {
+		tables = tables[:1]
+	}
 	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
 		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
 			inside := vy >= 0 && vy < l.sy && vx >= 0 && vx < l.sx

@@ -384,6 +384,10 @@ func clampOf(n *graph.Node) (lo, hi float32, ok bool) {
 // the L2 cache, beside the weights that pass and the next activations.
 const residentRows = 400 << 10
 
+// pieces is into how many pieces of work for each thread a product is cut, where
+// there may be as many as wanted.
+const pieces = 4
+
 // share cuts a product into pieces of work for the caches and the threads: it
 // returns how many rows of the weight one takes, 0 for all, and the tiles,
 // smaller ones where it must. What is computed does not depend on it, to the bit.
@@ -397,7 +401,7 @@ func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (
 			rows = roundUp(ceilDiv(w.rows, chunks), spmm.Band)
 		}
 	}
-	const pieces, least = 4, 32 // of each thread where there may be as many as wanted; rows
+	const least = 32 // rows
 	n, threads := len(tiles)*images, c.cfg.Threads
 	switch {
 	case threads == 1 || n >= pieces*threads:
