@@ -182,19 +182,19 @@ func (o *globalPoolOp) bind(s *Session) runner {
 	if l.ly*l.sy == l.h && l.lx*l.sx == l.w {
 		return r
 	}
+	r.pixels = make([]uint32, l.image*l.lanes)
 	for y := range l.h {
 		for x := range l.w {
-			r.pixels = append(r.pixels, int32(l.at(y, x)))
+			r.pixels[l.at(y, x)] = math.MaxUint32
 		}
 	}
-	slices.Sort(r.pixels)
 	return r
 }
 
 type globalPoolRunner struct {
 	*globalPoolOp
 	x, y   []float32
-	pixels []int32 // where the pixels lie, where some lanes hold none
+	pixels []uint32 // of a plane, all bits set where one lies; nil where all lanes hold pixels
 }
 
 // globalPoolGrain is how many features a chunk takes.
@@ -216,27 +216,11 @@ func (r *globalPoolRunner) sum(f, n int) float32 {
 	l := &r.l
 	plane := r.x[l.plane(f, n):][:l.image*l.lanes]
 	if r.pixels != nil {
-		return sumAt(plane, r.pixels)
+		return r.k.SumWhere(plane, r.pixels)
 	}
 	sum := float32(0)
 	for vy := range l.sy {
 		sum += r.k.Sum(plane[l.origin()+vy*l.row*l.lanes:][:l.sx*l.lanes])
 	}
 	return sum
-}
-
-// sumAt adds the elements of a plane at some places, in four sums by turns. For
-// the few of a small image it takes a fifth of the time of gathering them.
-func sumAt(plane []float32, at []int32) float32 {
-	var sums [4]float32
-	for ; len(at) >= 4; at = at[4:] {
-		sums[0] += plane[at[0]]
-		sums[1] += plane[at[1]]
-		sums[2] += plane[at[2]]
-		sums[3] += plane[at[3]]
-	}
-	for i, a := range at {
-		sums[i] += plane[a]
-	}
-	return (sums[0] + sums[1]) + (sums[2] + sums[3])
 }

@@ -176,8 +176,9 @@ func largest(f func(x []float32) float32) func(x []float32) float32 {
 	}
 }
 
-func dot(f func(a, b []float32) float32) func(a, b []float32) float32 {
-	return func(a, b []float32) float32 {
+// dot is of two operands, of which the second may be a mask.
+func dot[T any](f func(a []float32, b []T) float32) func(a []float32, b []T) float32 {
+	return func(a []float32, b []T) float32 {
 		b = b[:len(a)]
 		var s float32
 		for len(a) > chunk {

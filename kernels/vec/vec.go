@@ -75,6 +75,9 @@ type Kernels struct {
 	Max func(x []float32) float32
 	// Dot is the sum of a[i]*b[i] over the length of a.
 	Dot func(a, b []float32) float32
+	// SumWhere is the sum of those x[i] whose where[i] has all bits set; the
+	// others are zero, and what x holds there does not matter.
+	SumWhere func(x []float32, where []uint32) float32
 	// ExpSum is dst[i] = e**(x[i] - max), and returns the sum of dst: softmax
 	// is Max, ExpSum and a division by the sum. The sum is rounded about once
 	// where no element is above max, and may be NaN where a power is Inf.

@@ -16,7 +16,7 @@ func archKernels(k *Kernels) {
 	k.LeakyRelu, k.HardSwish = unary1(leakyReluNEON), unary(hardSwishNEON)
 	k.Threshold = unary1(thresholdNEON)
 	k.Exp, k.Sigmoid, k.Tanh = unary(expNEON), unary(sigmoidNEON), unary(tanhNEON)
-	k.Sum, k.Max, k.Dot, k.ExpSum = sum(sumNEON), largest(maxNEON), dot(dotNEON), expSum(expSumNEON)
+	k.Sum, k.Max, k.Dot, k.SumWhere, k.ExpSum = sum(sumNEON), largest(maxNEON), dot(dotNEON), dot(sumWhereNEON), expSum(expSumNEON)
 	k.MaxPool, k.SumPool = pool(4, maxPoolNEON), pool(4, sumPoolNEON)
 	k.Permute = permute(4, (*permutePart).laneBytes, permuteNEON)
 }

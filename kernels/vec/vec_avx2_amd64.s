@@ -2236,6 +2236,77 @@ done:
 	VZEROUPPER
 	RET
 
+// func sumWhereAVX2(x []float32, where []uint32) float32
+// Requires: AVX, SSE
+TEXT ·sumWhereAVX2(SB), $128-52
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	MOVQ         where_base+24(FP), DX
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y0
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y1
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y2
+	VBROADCASTSS f32x1_00000000<>+0(SB), Y3
+	XORQ         BX, BX
+
+many:
+	CMPQ    AX, $0x00000020
+	JL      one
+	VMOVUPS (CX)(BX*1), Y4
+	VMOVUPS (DX)(BX*1), Y5
+	VANDPS  Y5, Y4, Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS 32(CX)(BX*1), Y4
+	VMOVUPS 32(DX)(BX*1), Y5
+	VANDPS  Y5, Y4, Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS 64(CX)(BX*1), Y4
+	VMOVUPS 64(DX)(BX*1), Y5
+	VANDPS  Y5, Y4, Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 96(CX)(BX*1), Y4
+	VMOVUPS 96(DX)(BX*1), Y5
+	VANDPS  Y5, Y4, Y4
+	VADDPS  Y4, Y3, Y3
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, AX
+	JMP     many
+
+one:
+	CMPQ    AX, $0x00000008
+	JL      rest
+	VMOVUPS (CX)(BX*1), Y4
+	VMOVUPS (DX)(BX*1), Y5
+	VANDPS  Y5, Y4, Y4
+	VADDPS  Y4, Y0, Y0
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, AX
+	JMP     one
+
+rest:
+	TESTQ      AX, AX
+	JZ         done
+	LEAQ       mask<>+32(SB), SI
+	NEGQ       AX
+	VMOVUPS    (SI)(AX*4), Y4
+	VMASKMOVPS (CX)(BX*1), Y4, Y5
+	VMASKMOVPS (DX)(BX*1), Y4, Y4
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y0, Y0
+
+done:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x0e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x01, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
 // func deviationsAVX2(x []float32, mean float32) (sum float32, square float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·deviationsAVX2(SB), $128-40

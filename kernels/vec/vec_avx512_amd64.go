@@ -73,6 +73,9 @@ func maxAVX512(x []float32) float32
 // dotAVX512 is the sum of a[i] * b[i] over the length of a.
 func dotAVX512(a []float32, b []float32) float32
 
+// sumWhereAVX512 is the sum of x[i] & where[i] over the length of x.
+func sumWhereAVX512(x []float32, where []uint32) float32
+
 // deviationsAVX512 is the sum of x[i] - mean and that of the squares.
 func deviationsAVX512(x []float32, mean float32) (sum float32, square float32)
 

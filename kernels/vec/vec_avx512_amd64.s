@@ -2234,6 +2234,80 @@ done:
 	VZEROUPPER
 	RET
 
+// func sumWhereAVX512(x []float32, where []uint32) float32
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·sumWhereAVX512(SB), $128-52
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	MOVQ         where_base+24(FP), DX
+	VBROADCASTSS f32x1_00000000<>+0(SB), Z0
+	VBROADCASTSS f32x1_00000000<>+0(SB), Z1
+	VBROADCASTSS f32x1_00000000<>+0(SB), Z2
+	VBROADCASTSS f32x1_00000000<>+0(SB), Z3
+	XORQ         BX, BX
+
+many:
+	CMPQ    AX, $0x00000040
+	JL      one
+	VMOVUPS (CX)(BX*1), Z4
+	VMOVUPS (DX)(BX*1), Z5
+	VANDPS  Z5, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS 64(CX)(BX*1), Z4
+	VMOVUPS 64(DX)(BX*1), Z5
+	VANDPS  Z5, Z4, Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS 128(CX)(BX*1), Z4
+	VMOVUPS 128(DX)(BX*1), Z5
+	VANDPS  Z5, Z4, Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS 192(CX)(BX*1), Z4
+	VMOVUPS 192(DX)(BX*1), Z5
+	VANDPS  Z5, Z4, Z4
+	VADDPS  Z4, Z3, Z3
+	ADDQ    $0x00000100, BX
+	SUBQ    $0x00000040, AX
+	JMP     many
+
+one:
+	CMPQ    AX, $0x00000010
+	JL      rest
+	VMOVUPS (CX)(BX*1), Z4
+	VMOVUPS (DX)(BX*1), Z5
+	VANDPS  Z5, Z4, Z4
+	VADDPS  Z4, Z0, Z0
+	ADDQ    $0x00000040, BX
+	SUBQ    $0x00000010, AX
+	JMP     one
+
+rest:
+	TESTQ     AX, AX
+	JZ        done
+	MOVL      $0x0000ffff, SI
+	SHLXL     AX, SI, SI
+	NOTL      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z4
+	VMOVUPS.Z (DX)(BX*1), K1, Z5
+	VANDPS    Z5, Z4, Z4
+	VADDPS    Z4, Z0, Z0
+
+done:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x0e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x01, X0, X1
+	VADDPS        X1, X0, X0
+	MOVSS         X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
 // func deviationsAVX512(x []float32, mean float32) (sum float32, square float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·deviationsAVX512(SB), $128-40

@@ -38,7 +38,7 @@ func BenchmarkElementwise(b *testing.B) {
 // BenchmarkReduce runs on slices in L1, L2 and beyond.
 func BenchmarkReduce(b *testing.B) {
 	for _, n := range []int{1 << 10, 1 << 15, 1 << 20} {
-		x, y := make([]float32, n), make([]float32, n)
+		x, y, where := make([]float32, n), make([]float32, n), make([]uint32, n)
 		for _, k := range All() {
 			for _, op := range []struct {
 				name  string
@@ -48,6 +48,7 @@ func BenchmarkReduce(b *testing.B) {
 				{"Sum", 4, func() { k.Sum(x) }},
 				{"Max", 4, func() { k.Max(x) }},
 				{"Dot", 8, func() { k.Dot(x, y) }},
+				{"SumWhere", 8, func() { k.SumWhere(x, where) }},
 			} {
 				b.Run(fmt.Sprintf("%s/%d/%v", op.name, n, k.ISA), func(b *testing.B) {
 					b.SetBytes(int64(op.bytes * n))

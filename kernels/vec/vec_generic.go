@@ -33,6 +33,7 @@ func generic(i isa.ISA) Kernels {
 		Sum:         sumGeneric,
 		Max:         maxGeneric,
 		Dot:         dotGeneric,
+		SumWhere:    sumWhereGeneric,
 		ExpSum:      expSumGeneric,
 		MaxPool:     maxPoolGeneric(i.Lanes()),
 		SumPool:     sumPoolGeneric(i.Lanes()),
@@ -220,6 +221,15 @@ func maxGeneric(x []float32) float32 {
 		}
 	}
 	return m
+}
+
+func sumWhereGeneric(x []float32, where []uint32) float32 {
+	where = where[:len(x)]
+	var s [4]float32
+	for i, v := range x {
+		s[i%4] += math.Float32frombits(math.Float32bits(v) & where[i])
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
 func dotGeneric(a, b []float32) float32 {

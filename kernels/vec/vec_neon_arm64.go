@@ -59,6 +59,9 @@ func maxNEON(x []float32) float32
 // dotNEON is the sum of a[i] * b[i] over the length of a.
 func dotNEON(a, b []float32) float32
 
+// sumWhereNEON is the sum of x[i] & where[i] over the length of x.
+func sumWhereNEON(x []float32, where []uint32) float32
+
 // maxPoolNEON is the largest of the vectors of src at the taps, for each
 // vector of dst; vector i starts at step*i.
 func maxPoolNEON(dst, src []float32, taps []uint32, step int)

@@ -634,6 +634,60 @@ done:
 	FMOVS F0, ret+48(FP)
 	RET
 
+// func sumWhereNEON(x []float32, where []uint32) float32
+TEXT ·sumWhereNEON(SB), 0, $128-52
+	NO_LOCAL_POINTERS
+	MOVD x_base+0(FP), R2
+	MOVD x_len+8(FP), R1
+	MOVD where_base+24(FP), R3
+	BITS(0, V0)
+	BITS(0, V1)
+	BITS(0, V2)
+	BITS(0, V3)
+	SUBS $16, R1
+	BLT few
+many:
+	VLD1.P 64(R2), [V4.S4, V5.S4, V6.S4, V7.S4]
+	VLD1.P 64(R3), [V16.S4, V17.S4, V18.S4, V19.S4]
+	VAND V16.B16, V4.B16, V4.B16
+	FADD_4S(0, 0, 4)
+	VAND V17.B16, V5.B16, V5.B16
+	FADD_4S(1, 1, 5)
+	VAND V18.B16, V6.B16, V6.B16
+	FADD_4S(2, 2, 6)
+	VAND V19.B16, V7.B16, V7.B16
+	FADD_4S(3, 3, 7)
+	SUBS $16, R1
+	BGE many
+few:
+	FADD_4S(0, 0, 1)
+	FADD_4S(2, 2, 3)
+	FADD_4S(0, 0, 2)
+	ADDS $12, R1
+	BLT tail
+four:
+	FMOVQ.P 16(R2), F4
+	FMOVQ.P 16(R3), F16
+	VAND V16.B16, V4.B16, V4.B16
+	FADD_4S(0, 0, 4)
+	SUBS $4, R1
+	BGE four
+tail:
+	FADDP_4S(0, 0, 0)
+	FADDP_4S(0, 0, 0)
+	ADDS $4, R1
+	BEQ done
+one:
+	FMOVS.P 4(R2), F4
+	FMOVS.P 4(R3), F16
+	VAND V16.B16, V4.B16, V4.B16
+	FADDS F4, F0, F0
+	SUBS $1, R1
+	BNE one
+done:
+	FMOVS F0, ret+48(FP)
+	RET
+
 // func maxPoolNEON(dst, src []float32, taps []uint32, step int)
 TEXT ·maxPoolNEON(SB), 0, $128-80
 	NO_LOCAL_POINTERS

@@ -228,6 +228,17 @@ func TestReduce(t *testing.T) {
 			if got := k.Dot(a, b); !near(got, dot, bound*dotAbs) {
 				t.Errorf("Dot of %d is %v, want %v", n, got, dot)
 			}
+			kept, where := make([]float32, n+2)[2:], make([]uint32, n+1)[1:]
+			some, someAbs := 0.0, 0.0
+			for i := range kept {
+				if kept[i] = float32(math.NaN()); i%3 > 0 {
+					kept[i], where[i] = a[i], math.MaxUint32
+					some, someAbs = some+float64(a[i]), someAbs+math.Abs(float64(a[i]))
+				}
+			}
+			if got := k.SumWhere(kept, where); !near(got, some, bound*someAbs) {
+				t.Errorf("SumWhere of %d is %v, want %v", n, got, some)
+			}
 			if got := k.Max(a); float64(got) != largest {
 				t.Errorf("Max of %d is %v, want %v", n, got, largest)
 			}
@@ -516,6 +527,7 @@ func TestFences(t *testing.T) {
 		lanes := k.ISA.Lanes()
 		for n := range 70 {
 			a, b, dst := guard.Slices[float32](t, n), guard.Slices[float32](t, n), guard.Slices[float32](t, n)
+			where := guard.Slices[uint32](t, n)
 			vectors, source, planes := guard.Slices[float32](t, n*lanes), guard.Slices[float32](t, (n+2)*lanes), guard.Slices[float32](t, (n+2)*lanes)
 			// Tables of where elements lie are operands, too.
 			index, rows := guard.Slices[int32](t, n), guard.Slices[int32](t, lanes)
@@ -550,6 +562,7 @@ func TestFences(t *testing.T) {
 				k.Sum(a[side])
 				k.Max(a[side])
 				k.Dot(a[side], b[side])
+				k.SumWhere(a[side], where[side])
 				copy(taps[side], []uint32{0, uint32(8 * lanes)})
 				k.MaxPool(vectors[side], source[side], taps[side], 1)
 				k.SumPool(vectors[side], source[side], taps[side], 1)
@@ -588,6 +601,7 @@ func TestShort(t *testing.T) {
 			{"rows that overlap", func() { k.RMSNormColumns(long, long, nil, Columns{Rows: 3, Width: 3, Stride: 2}, 0) }},
 			{"a short bias", func() { k.LayerNorm(long[:9], long, long, long[:2:2], 0) }},
 			{"a short operand of Dot", func() { k.Dot(long, short[:5:5]) }},
+			{"a short mask", func() { k.SumWhere(long, make([]uint32, 5)) }},
 			{"a short source of a pool", func() { k.MaxPool(long, short[:19*lanes:19*lanes], []uint32{0}, 1) }},
 			{"a tap outside", func() { k.SumPool(long[:lanes], long, []uint32{uint32(19*lanes+1) * 4}, 1) }},
 			{"short rows", func() { k.Transpose(long, long[:3:3], make([]int32, k.ISA.Lanes()), 4) }},

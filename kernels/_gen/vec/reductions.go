@@ -16,6 +16,7 @@ func (g gen) reductions() {
 	g.reduce("sum", "the sum of x.", 0, func(acc, x, _ Register) { VADDPS(x, acc, acc) })
 	g.reduce("max", "the largest of x, NaN where x holds one.", float32(math.Inf(-1)), maxOf)
 	g.dot()
+	g.sumWhere()
 }
 
 // maxOf sets a to the larger of a and b, lane by lane, NaN where one of them
@@ -60,6 +61,21 @@ func (g gen) dot() {
 	acc := g.accumulators()
 	g.loop(n.(GPVirtual), sums, func(i int, p place) {
 		VFMADD231PS(p.load(a), p.load(b), acc[i])
+	})
+	g.storeSum(acc, 0)
+	g.ret()
+}
+
+// sumWhere writes the sum of some elements.
+func (g gen) sumWhere() {
+	g.text("sumWhere", "(x []float32, where []uint32) float32", "the sum of x[i] & where[i] over the length of x.")
+	n := Load(Param("x").Len(), GP64())
+	x, where := Load(Param("x").Base(), GP64()), Load(Param("where").Base(), GP64())
+	acc := g.accumulators()
+	g.loop(n.(GPVirtual), sums, func(i int, p place) {
+		v := p.load(x)
+		VANDPS(p.load(where), v, v)
+		VADDPS(v, acc[i], acc[i])
 	})
 	g.storeSum(acc, 0)
 	g.ret()
