@@ -47,7 +47,7 @@ var dependencies = map[string][]string{
 	"runtime/pass":        {"graph", "sparse", "runtime/ops"},
 	"runtime":             {"graph", "sparse", "kernels/...", "runtime/ops", "runtime/pass", "internal/parallel", "internal/huge"},
 
-	"bench/builtin":   {"graph", "prune", "bench/mnist"},
+	"bench/builtin":   {"graph", "prune", "bench/mnist", "internal/huge"},
 	"bench/inspect":   {"graph", "sparse", "prune", "runtime"},
 	"bench/kernels":   {"graph", "sparse", "runtime", "kernels/..."},
 	"bench/mnist":     {},

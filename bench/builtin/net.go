@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/nnz-dev/nnz/graph"
+	"github.com/nnz-dev/nnz/internal/huge"
 )
 
 // A net is a model under construction. Every method that adds a node names it
@@ -81,7 +82,7 @@ func (n *net) weight(name string, std float64, shape ...int) string {
 	for _, d := range shape {
 		t *= d
 	}
-	v := make([]float32, t)
+	v := huge.Make[float32](t) // large ones are used in place, as of a file
 	n.model.Weights[name] = graph.FromFloats(shape, v)
 	n.fills = append(n.fills, fill{name, v, std})
 	return name
