@@ -19,9 +19,14 @@ func Make[T any](n int) []T {
 	if size >= least {
 		// The heap is mapped in larger pieces, so that the whole pages around are
 		// of the heap, too.
-		first := uintptr(unsafe.Pointer(unsafe.SliceData(s)))
-		begin, end := first&^(page-1), (first+size+page-1)&^(page-1)
+		first, up := uintptr(unsafe.Pointer(unsafe.SliceData(s))), uintptr(page-1)
+		begin, end := first&^up, (first+size+up)&^up
 		advise(begin, end-begin)
+		// What the heap uses again is there in small pages, and stays so until it
+		// is given back: of whole pages that are nobody else's.
+		if begin, end := (first+up)&^up, (first+size)&^up; begin < end {
+			renew(begin, end-begin)
+		}
 	}
 	return s
 }

@@ -3,3 +3,5 @@
 package huge
 
 func advise(begin, size uintptr) {}
+
+func renew(begin, size uintptr) {}
