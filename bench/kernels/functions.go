@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ func functions(k *vec.Kernels) []function {
 		return func(dst, x, _ []float32) { f(dst, x, taps, 1) }
 	}
 	var index, rows []int32 // backwards; one after the other
+	var where []uint32      // all
 	return []function{
 		{"add", 8, binary(k.Add)},
 		{"sub", 8, binary(k.Sub)},
@@ -74,6 +76,12 @@ func functions(k *vec.Kernels) []function {
 		{"sum", 4, func(dst, x, _ []float32) { k.Sum(x[:len(dst)]) }},
 		{"max", 4, func(dst, x, _ []float32) { k.Max(x[:len(dst)]) }},
 		{"dot", 8, func(dst, x, y []float32) { k.Dot(x[:len(dst)], y) }},
+		{"sum_where", 8, func(dst, x, _ []float32) {
+			if len(where) < len(dst) {
+				where = slices.Repeat([]uint32{math.MaxUint32}, len(dst))
+			}
+			k.SumWhere(x[:len(dst)], where)
+		}},
 		{"exp_sum", 4, func(dst, x, _ []float32) { k.ExpSum(dst, x, 4) }},
 		{"max_pool", 4, pool(k.MaxPool)},
 		{"sum_pool", 4, pool(k.SumPool)},
