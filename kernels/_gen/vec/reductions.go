@@ -15,8 +15,11 @@ const sums = 4
 func (g gen) reductions() {
 	g.reduce("sum", "the sum of x.", 0, func(acc, x, _ Register) { VADDPS(x, acc, acc) })
 	g.reduce("max", "the largest of x, NaN where x holds one.", float32(math.Inf(-1)), maxOf)
-	g.dot()
-	g.sumWhere()
+	g.reduceTwo("dot", "a", "b", "float32", "the sum of a[i] * b[i]", func(acc, x, y Register) { VFMADD231PS(x, y, acc) })
+	g.reduceTwo("sumWhere", "x", "where", "uint32", "the sum of x[i] & where[i]", func(acc, x, y Register) {
+		VANDPS(y, x, x)
+		VADDPS(x, acc, acc)
+	})
 }
 
 // maxOf sets a to the larger of a and b, lane by lane, NaN where one of them
@@ -53,29 +56,16 @@ func (g gen) reduce(name, doc string, empty float32, f func(acc, x, t Register))
 	g.ret()
 }
 
-// dot writes the scalar product.
-func (g gen) dot() {
-	g.text("dot", "(a, b []float32) float32", "the sum of a[i] * b[i] over the length of a.")
-	n := Load(Param("a").Len(), GP64())
-	a, b := Load(Param("a").Base(), GP64()), Load(Param("b").Base(), GP64())
-	acc := g.accumulators()
-	g.loop(n.(GPVirtual), sums, func(i int, p place) {
-		VFMADD231PS(p.load(a), p.load(b), acc[i])
-	})
-	g.storeSum(acc, 0)
-	g.ret()
-}
-
-// sumWhere writes the sum of some elements.
-func (g gen) sumWhere() {
-	g.text("sumWhere", "(x []float32, where []uint32) float32", "the sum of x[i] & where[i] over the length of x.")
-	n := Load(Param("x").Len(), GP64())
-	x, where := Load(Param("x").Base(), GP64()), Load(Param("where").Base(), GP64())
+// reduceTwo writes a sum over all elements of two operands: f adds those of a
+// vector of each to acc.
+func (g gen) reduceTwo(name, a, b, bType, doc string, f func(acc, x, y Register)) {
+	g.text(name, "("+a+" []float32, "+b+" []"+bType+") float32", doc+" over the length of "+a+".")
+	n := Load(Param(a).Len(), GP64())
+	x, y := Load(Param(a).Base(), GP64()), Load(Param(b).Base(), GP64())
 	acc := g.accumulators()
 	g.loop(n.(GPVirtual), sums, func(i int, p place) {
 		v := p.load(x)
-		VANDPS(p.load(where), v, v)
-		VADDPS(v, acc[i], acc[i])
+		f(acc[i], v, p.load(y))
 	})
 	g.storeSum(acc, 0)
 	g.ret()
