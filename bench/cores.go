@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	stdruntime "runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -18,9 +19,6 @@ type CoreDistance struct {
 	Most   float64 `json:"most_ns"`
 }
 
-// A roundTrip measures the distance of cores, in turns with what else there is.
-type roundTrip struct{ times []time.Duration }
-
 const (
 	roundTrips = 500 // of a measurement
 	// longTrip is after how long it is over in any case: one of the two
@@ -28,9 +26,9 @@ const (
 	longTrip = 5 * time.Millisecond
 )
 
-// run measures once. It reports nothing where there is one core, or where one
-// of two was busy.
-func (r *roundTrip) run(context.Context) (time.Duration, error) {
+// roundTrip measures the distance of cores, in turns with what else there is. It
+// is 0 where there is one core, or where one of two was busy.
+func roundTrip(context.Context) (time.Duration, error) {
 	if min(stdruntime.NumCPU(), stdruntime.GOMAXPROCS(0)) < 2 {
 		return 0, nil
 	}
@@ -71,15 +69,15 @@ func (r *roundTrip) run(context.Context) (time.Duration, error) {
 	took := time.Since(start) / (roundTrips / 2)
 	ball.n.Store(over)
 	<-done
-	r.times = append(r.times, took)
 	return took, nil
 }
 
-// distance sums up what was measured, nil for nothing.
-func (r *roundTrip) distance() *CoreDistance {
-	if len(r.times) == 0 {
+// distanceOf sums up what was measured, nil for nothing.
+func distanceOf(trips []time.Duration) *CoreDistance {
+	trips = slices.DeleteFunc(slices.Clone(trips), func(d time.Duration) bool { return d == 0 })
+	if len(trips) == 0 {
 		return nil
 	}
-	middle := float64(median(r.times)) // which sorts them
-	return &CoreDistance{middle, float64(r.times[0]), float64(r.times[len(r.times)-1])}
+	middle := float64(median(trips)) // which sorts them
+	return &CoreDistance{middle, float64(trips[0]), float64(trips[len(trips)-1])}
 }

@@ -414,14 +414,15 @@ func (c *networkRun) measure(ctx context.Context) error {
 	for i, x := range c.contenders {
 		turns[i].run = x.run
 	}
-	var cores roundTrip
 	if slices.Max(c.o.Threads) > 1 {
-		turns = append(turns, turn{run: cores.run})
+		turns = append(turns, turn{run: roundTrip})
 	}
 	if err := c.options(1).measure(ctx, turns); err != nil {
 		return err
 	}
-	c.r.Cores = cores.distance()
+	for _, t := range turns[len(c.contenders):] {
+		c.r.Cores = distanceOf(t.times)
+	}
 	find := func(engine, variant string, threads int) Latency {
 		for i, x := range c.contenders {
 			if x.cell.Engine == engine && x.cell.Variant == variant && x.cell.Threads == threads {
