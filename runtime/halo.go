@@ -15,10 +15,11 @@ func (c *compiler) fillHalo(name string, im *image) error {
 	// Threads share the halo as they do the products before and behind it, so that
 	// each finds most of what it reads in its own cache: by rows where there are
 	// tiles for all, else by features.
-	tables := make([]haloTable, min(c.cfg.Threads, l.sy))
-	if l.sy*l.sx < usualTile*pieces*c.cfg.Threads {
-		tables = tables[:1]
+	shares := 1 // of the rows
+	if l.sy*l.sx >= usualTile*pieces*c.cfg.Threads {
+		shares = min(c.cfg.Threads, l.sy)
 	}
+	tables := make([]haloTable, shares)
 	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
 		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
 			inside := vy >= 0 && vy < l.sy && vx >= 0 && vx < l.sx

@@ -82,7 +82,7 @@ func (n *net) weight(name string, std float64, shape ...int) string {
 	for _, d := range shape {
 		t *= d
 	}
-	v := huge.Make[float32](t) // large ones are used in place, as of a file
+	v := huge.Make[float32](t) // dense layers may use it where it lies
 	n.model.Weights[name] = graph.FromFloats(shape, v)
 	n.fills = append(n.fills, fill{name, v, std})
 	return name
