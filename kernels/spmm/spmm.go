@@ -51,6 +51,15 @@ type Kernel struct {
 	fn   func(*args)
 }
 
+// turns reports whether the kernel adds up every other column by itself, and both
+// sums at the end: where several rows have few accumulators, one sum would
+// wait for itself. All others, and portable ones, add up column after column, and
+// so in the same order.
+func (k *Kernel) turns() bool {
+	const few = 4
+	return k.ISA != isa.Generic && k.R > 1 && k.R*k.Tile.Vectors() <= few
+}
+
 // args is what a kernel is called with: one K-block of some weight rows for one
 // tile. Assembly knows the byte offsets of its fields.
 type args struct {

@@ -774,3 +774,37 @@ func TestLoads(t *testing.T) {
 		}
 	}
 }
+
+// TestUniform: wherever a row of vectors is cut, results are the same.
+func TestUniform(t *testing.T) {
+	for _, i := range isas() {
+		for _, pack := range packings() {
+			for _, n := range []int{8, 9, 13, 17} {
+				s := spec{isa: i, packing: pack, step: 1, rows: Band + 39, cols: 60, density: 0.3, block: 25, bias: true, grid: []Shape{{1, n}}}
+				c := newCase(t, s, rand.New(rand.NewPCG(11, 12)))
+				fit := Fit{ISA: i, R: pack.r, Step: 1, Pairs: pack.r == 1 && !pack.dense, Columns: s.cols, Density: 1, Taps: 1}
+				run := func(cuts ...int) []float32 {
+					c.tiles = nil
+					for k, lo := range cuts[:len(cuts)-1] {
+						for _, p := range fit.Cover(Shape{1, cuts[k+1] - lo}) {
+							at := (lo + p.Col) * i.Lanes()
+							c.tiles = append(c.tiles, Tile{Shape: p.Shape, X: at, Y: at, Res: at})
+						}
+					}
+					p := c.product(t)
+					clear(c.buf.Y)
+					p.Run(c.buf, 0, p.Units())
+					return slices.Clone(c.buf.Y)
+				}
+				want := run(0, n)
+				for _, at := range []int{uniform, n / 2, n - uniform} {
+					for k, y := range run(0, at, n) {
+						if y != want[k] {
+							t.Fatalf("%v, %v: %d vectors, cut at %d: y[%d] = %g, in one go %g", i, pack, n, at, k, y, want[k])
+						}
+					}
+				}
+			}
+		}
+	}
+}

@@ -147,9 +147,8 @@ func PackCSR(m *sparse.CSR, a Addressing) (*Weight, error) {
 }
 
 // PackBSR packs a matrix in blocks of R x 1 for kernels of that R, one of
-// Blocks. Rows past the last whole block are packed for smaller R. It is an
-// error where blocks are of another shape or reach from one group into the
-// next.
+// Blocks. Rows past the last whole block are packed for R = 1. It is an error
+// where blocks are of another shape or reach from one group into the next.
 func PackBSR(m *sparse.BSR, a Addressing) (*Weight, error) { return packBlocks(m, nil, a) }
 
 // packBlocks packs blocks, and where there is one a rest.
@@ -168,7 +167,7 @@ func packBlocks(m *sparse.BSR, rest *sparse.CSR, a Addressing) (*Weight, error) 
 	}
 	for i := range (rows + r - 1) / r {
 		col, val := m.BlockRow(i)
-		for n := range split(rows-i*r, r) {
+		for n := range p.split(rows-i*r, r) {
 			s := strip{row: i*r + n.at, r: n.r, col: col, val: val[min(n.at, len(val)):], valRow: 1, valCol: r}
 			for row := s.row; rest != nil && row < s.row+s.r; row++ {
 				col, val := rest.Row(row)
@@ -214,8 +213,8 @@ func PackMixed(m *sparse.BSR, rest *sparse.CSR, a Addressing) (*Weight, error) {
 }
 
 // PackDense packs a row-major matrix of rows x len(a.Offsets), zeros included,
-// for kernels of r rows, one of Blocks. Rows of a group past the last whole
-// block are packed for smaller r.
+// for kernels of r rows, one of Blocks. Rows past the last whole block are packed
+// for r = 1, those of a group for smaller r.
 func PackDense(rows int, w []float32, r int, a Addressing) (*Weight, error) {
 	cols := len(a.Offsets)
 	p, err := newPacker(rows, cols, r, a)
@@ -232,7 +231,7 @@ func PackDense(rows int, w []float32, r int, a Addressing) (*Weight, error) {
 	p.shared = true
 	for g := range p.groups {
 		for i := 0; i < p.groupRows; i += r {
-			for n := range split(p.groupRows-i, r) {
+			for n := range p.split(p.groupRows-i, r) {
 				row := g*p.groupRows + i + n.at
 				p.add(strip{row: row, r: n.r, col: all, val: w[row*cols:], valRow: cols, valCol: 1})
 			}
@@ -245,13 +244,17 @@ func PackDense(rows int, w []float32, r int, a Addressing) (*Weight, error) {
 type piece struct{ at, r int }
 
 // split cuts the first r of n rows, or all n where they are fewer, into blocks
-// that kernels exist for: r itself, or smaller ones that add up to n.
-func split(n, r int) func(yield func(piece) bool) {
+// that kernels exist for: r itself, or smaller ones that add up to n. Those are
+// single rows, which add up in the same order whatever their tile, but in groups,
+// where they may be many.
+func (p *packer) split(n, r int) func(yield func(piece) bool) {
 	return func(yield func(piece) bool) {
 		n := min(n, r)
 		for at := 0; at < n; at += r {
 			for r > n-at {
-				r /= 2
+				if r /= 2; p.groups == 1 {
+					r = 1
+				}
 			}
 			if !yield(piece{at, r}) {
 				return

@@ -29,7 +29,6 @@ type target struct {
 	name, title string
 	bytes       int // a vector
 	regs        []reg.VecPhysical
-	few         int // accumulators up to which the latency of a multiply-add binds
 	tiles       map[int][]tiles
 	pairs       []tiles // of pairs of rows
 }
@@ -64,7 +63,7 @@ func (t target) kernels() []shape {
 
 var targets = map[string]target{
 	"avx512": {
-		name: "avx512", title: "AVX-512", bytes: 64, few: 6,
+		name: "avx512", title: "AVX-512", bytes: 64,
 		tiles: map[int][]tiles{
 			1: {{1, []int{1, 2, 3, 4, 5, 6, 7, 8, 14}}, {2, []int{1, 2, 3, 4, 5, 6, 7}}, {3, []int{1, 2}}, {4, []int{1, 2}}},
 			2: {{1, []int{1, 2, 3, 4, 5, 6, 7, 14}}, {2, []int{1, 2, 3, 4, 5, 6, 7}}, {3, []int{1, 2}}, {4, []int{1, 2}}},
@@ -80,7 +79,7 @@ var targets = map[string]target{
 		},
 	},
 	"avx2": {
-		name: "avx2", title: "AVX2", bytes: 32, few: 7,
+		name: "avx2", title: "AVX2", bytes: 32,
 		tiles: map[int][]tiles{
 			1: {{1, []int{1, 2, 3, 4, 5, 6, 7, 8, 14}}, {2, []int{1, 2, 3, 4, 5, 6, 7}}, {3, []int{1, 2}}, {4, []int{1, 2}}},
 			2: {{1, []int{1, 2, 3, 4, 5, 6}}, {2, []int{1, 2, 3}}, {3, []int{1}}, {4, []int{1}}},

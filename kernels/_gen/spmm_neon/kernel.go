@@ -77,12 +77,13 @@ type kernel struct {
 	sets int // of accumulators, of which columns take turns
 }
 
-// newKernel takes two sets where one has fewer accumulators than a multiply-add
-// has latency on two pipes. Single rows have one, whatever their tile: a product
-// that is cut into smaller tiles for more threads must add up in the same order.
+// few is how many accumulators of several rows are two sets, as of the other
+// instruction sets.
+const few = 4
+
 func newKernel(b *bytes.Buffer, s shape) kernel {
 	k := kernel{shape: s, b: b, sets: 1}
-	if s.r > 1 && s.r*s.vectors() < 8 {
+	if s.r > 1 && s.r*s.vectors() <= few {
 		k.sets = 2
 	}
 	return k
