@@ -53,7 +53,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	}
 	out := c.values[n.Outputs[0]]
 	l := c.layoutOf(out.name)
-	op := &attentionOp{a: a, k: c.k, lanes: c.lanes, out: l, threads: min(c.cfg.Threads, a.Batch*a.Heads)}
+	op := &attentionOp{a: a, k: c.k, lanes: c.lanes, out: l}
 	names := [3]string{n.Inputs[0], n.Inputs[0], n.Inputs[0]}
 	if n.Input(1) != "" {
 		names[1], names[2] = n.Inputs[1], n.Inputs[2]
@@ -65,7 +65,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 			op.in[i], op.src[i] = op.in[0], op.src[0]
 			continue
 		}
-		in := matrixLayout(c.lanes, shape[2], shape[0]*shape[1])
+		in := c.matrixLayout(shape[2], shape[0]*shape[1])
 		im := c.exactImage(name, &in)
 		op.in[i], op.src[i] = im.layout, im.buf
 		if a.Batch > 1 {
@@ -79,9 +79,8 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 	if a.Batch > 1 {
 		op.out = sequences(&l, a.Batch)
 	}
-	op.vectors = op.out.image
-	op.block = min(attentionBlock, op.vectors)
-	op.row = (op.block | 1) * c.lanes
+	op.heads = min(c.perPart(&op.out), a.Batch*a.Heads)
+	op.row = (min(attentionBlock, ceilDiv(op.out.image, op.out.parts())) | 1) * c.lanes
 	if err := c.bindAttention(op); err != nil {
 		return err
 	}
@@ -92,11 +91,11 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 		}
 	}
 	op.columns()
-	op.scratch = c.newBuffer(&value{lastUse: c.node}, op.threads*op.scratchSize(), false)
+	op.scratch = c.newBuffer(&value{lastUse: c.node}, op.chunks()*op.scratchSize(), false)
 	op.scratch.touch(len(c.plan.steps))
 	op.dst = c.newBuffer(out, op.out.size(), false)
 	c.step(LayerReport{
-		Name: label(n), Op: n.Op, Kernel: op.scores[0].Kernel(), Why: "features by columns, heads on dense kernels",
+		Name: label(n), Op: n.Op, Kernel: op.blocks[0][0].scores.Kernel(), Why: "features by columns, heads on dense kernels",
 		FMAs: a.Batch * a.Heads * a.Queries * a.Keys * (a.Depth + a.Width),
 	}, op, append(touched, op.dst)...)
 	if a.Batch == 1 {
@@ -120,16 +119,16 @@ func sequences(l *layout, n int) layout {
 func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*buffer, error) {
 	dst := c.newBuffer(v, to.size(), false)
 	op := &permuteOp{permute: c.k.Permute, dst: dst, src: src}
-	vectors, index := make([]int, to.n*to.image), make([]int32, to.n*to.image*to.lanes)
-	for i := range vectors {
-		vectors[i] = i
-	}
-	for i := range index {
-		index[i] = -1
-	}
-	for i := range to.n * to.w {
-		at := from.plane(0, i/from.w) + from.at(0, i%from.w)
-		index[to.plane(0, i/to.w)+to.at(0, i%to.w)] = int32(at)
+	var vectors []int
+	var index []int32
+	for img := range to.n {
+		for i := range to.image {
+			vectors = append(vectors, img*to.image+to.vector(i))
+		}
+		index = append(index, to.index(func(_, x int) int32 {
+			i := img*to.w + x
+			return int32(from.plane(0, i/from.w) + from.at(0, i%from.w))
+		})...)
 	}
 	table, err := vec.NewPermuteTable(to.lanes, vectors, index)
 	if err != nil {
@@ -140,25 +139,38 @@ func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*bu
 	return dst, nil
 }
 
-// bindAttention binds the two products of a head to tiles of a block of
-// queries, and to those of the last block where that is smaller.
+// bindAttention cuts the queries of each part into blocks, and binds the two
+// products of a head to the tiles of a block.
 func (c *compiler) bindAttention(op *attentionOp) error {
 	a, q, bytes := op.a, &op.in[0], c.lanes*4
 	var keyOrder, valueOrder []int32
-	sizes := []int{op.block}
-	if rest := op.vectors % op.block; rest > 0 {
-		sizes = append(sizes, rest)
-	}
-	for _, size := range sizes {
-		p, order, err := c.refilled(a.Keys, a.Depth, size, op.block, q.channel*bytes, op.row*4)
-		if err != nil {
-			return err
+	type products struct{ scores, sums *spmm.Product }
+	bound := make(map[int]products) // by the vectors of a block
+	most := min(attentionBlock, op.out.image)
+	for part := range op.out.parts() {
+		var blocks []queryBlock
+		all := op.out.partOf(part)
+		n := ceilDiv(all, attentionBlock)
+		for i := range n {
+			first := op.out.first(part) + i*all/n
+			size := op.out.first(part) + (i+1)*all/n - first
+			p, ok := bound[size]
+			if !ok {
+				var err error
+				if p.scores, keyOrder, err = c.refilled(a.Keys, a.Depth, size, most, q.channel*bytes, op.row*4); err != nil {
+					return err
+				}
+				if p.sums, valueOrder, err = c.refilled(a.Width, a.Keys, size, most, op.row*4, op.out.channel*bytes); err != nil {
+					return err
+				}
+				bound[size] = p
+			}
+			blocks = append(blocks, queryBlock{
+				first: first * c.lanes, width: size * c.lanes, scores: p.scores, sums: p.sums,
+				q: q.vector(first) * c.lanes, out: op.out.vector(first) * c.lanes,
+			})
 		}
-		op.scores, keyOrder = append(op.scores, p), order
-		if p, order, err = c.refilled(a.Width, a.Keys, size, op.block, op.row*4, op.out.channel*bytes); err != nil {
-			return err
-		}
-		op.sums, valueOrder = append(op.sums, p), order
+		op.blocks = append(op.blocks, blocks)
 	}
 	// From indices of the weights, keys x depth and width x keys, to where the
 	// images of a head hold them.
@@ -178,7 +190,7 @@ func (c *compiler) bindAttention(op *attentionOp) error {
 // refilled binds a dense weight of rows x cols to vectors of columns, with
 // strides in bytes from a row of the input, and of the output, to the next. It
 // returns which row-major element of the weight each packed value is, which
-// depends on most, the vectors of the largest block, alone.
+// depends on most, the vectors that a block may have, alone.
 func (c *compiler) refilled(rows, cols, vectors, most, in, out int) (*spmm.Product, []int32, error) {
 	index := make([]float32, rows*cols)
 	for i := range index {
@@ -214,35 +226,48 @@ func (c *compiler) refilled(rows, cols, vectors, most, in, out int) (*spmm.Produ
 	return p, order, nil
 }
 
-// attentionOp is an attention over images of features by columns.
+// A queryBlock is some columns of queries of a head, whose scores are computed at
+// a time: width columns from first on, and where they lie in a feature of Q and
+// of the output.
+type queryBlock struct {
+	first, width int
+	q, out       int
+	scores, sums *spmm.Product
+}
+
+// attentionOp is an attention over images of features by columns. A thread takes
+// the queries of a part, or some heads of them.
 type attentionOp struct {
 	a            *ops.FusedAttention
 	k            *vec.Kernels
 	lanes        int
-	threads      int
 	in           [3]layout // of Q, K and V
 	out          layout
-	vectors      int // of queries
-	block, row   int // vectors of queries in a block; elements from a key's scores to the next one's
-	scores, sums []*spmm.Product
-	keys         []int   // the key in each row of scores: as K has its columns, so that neighbours stay so
-	turnKeys     turning // packs a head's K,
-	turnValues   turning // and its V
-	queries      []int32 // the query in each column, -1 for none
-	maskOrder    []int32 // where a key's row of the mask has each column's query; nil for the same for all
+	heads        int            // into how many pieces of work the heads go
+	blocks       [][]queryBlock // of each part
+	row          int            // elements from a key's scores to the next one's
+	keys         []int          // the key in each row of scores: as K has its columns, so that neighbours stay so
+	turnKeys     turning        // packs a head's K,
+	turnValues   turning        // and its V
+	queries      []int32        // the query in each column, -1 for none
+	maskOrder    []int32        // where a key's row of the mask has each column's query; nil for the same for all
 	src          [3]*buffer
 	dst, scratch *buffer
 	mask         *value
 }
 
+// chunks returns how many pieces of work there are.
+func (o *attentionOp) chunks() int { return len(o.blocks) * o.heads }
+
 // columns says which query each column is.
 func (o *attentionOp) columns() {
-	o.queries = make([]int32, o.vectors*o.lanes)
+	o.queries = make([]int32, o.out.image*o.lanes)
 	for i := range o.queries {
 		o.queries[i] = -1
 	}
 	for q := range o.a.Queries {
-		o.queries[o.out.at(0, q)] = int32(q)
+		vector, lane := o.out.lane(0, q)
+		o.queries[vector*o.lanes+lane] = int32(q)
 	}
 	if o.mask == nil || o.a.MaskQ == 0 {
 		return
@@ -255,7 +280,7 @@ func (o *attentionOp) columns() {
 // scratchSize returns the elements that a thread needs: scores of a block,
 // packed keys and values, a row of the mask, and a number for each key.
 func (o *attentionOp) scratchSize() int {
-	return o.a.Keys*o.row + o.turnKeys.room(o.lanes) + o.turnValues.room(o.lanes) + o.block*o.lanes + roundUp(o.a.Keys, alignElements)
+	return o.a.Keys*o.row + o.turnKeys.room(o.lanes) + o.turnValues.room(o.lanes) + o.row + roundUp(o.a.Keys, alignElements)
 }
 
 func (o *attentionOp) bind(s *Session) runner {
@@ -268,26 +293,26 @@ func (o *attentionOp) bind(s *Session) runner {
 		part, rest = rest[:n], rest[n:]
 		return part
 	}
-	for range o.threads {
+	for i := range o.chunks() {
 		var t attentionThread
 		t.keys, t.values = cut(o.turnKeys.room(o.lanes)), cut(o.turnValues.room(o.lanes))
-		t.scores, t.maskRow = cut(o.a.Keys*o.row), cut(o.block*o.lanes)
+		t.scores, t.maskRow = cut(o.a.Keys*o.row), cut(o.row)
 		t.maskKeys = cut(roundUp(o.a.Keys, alignElements))[:o.a.Keys]
-		for i := range o.scores {
-			t.products = append(t.products, [2]*spmm.Product{
-				o.scores[i].WithValues(t.keys[:o.turnKeys.size]), o.sums[i].WithValues(t.values[:o.turnValues.size]),
-			})
+		for _, b := range o.blocks[i/o.heads] {
+			b.scores = b.scores.WithValues(t.keys[:o.turnKeys.size])
+			b.sums = b.sums.WithValues(t.values[:o.turnValues.size])
+			t.blocks = append(t.blocks, b)
 		}
 		r.threads = append(r.threads, t)
 	}
 	return r
 }
 
-// An attentionThread is the memory of one thread, and the products of blocks of
-// queries, of all and of the last size, on its packed weights.
+// An attentionThread is the memory of a piece of work, and its blocks of queries
+// with products on its packed weights.
 type attentionThread struct {
 	scores, keys, values, maskRow, maskKeys []float32
-	products                                [][2]*spmm.Product
+	blocks                                  []queryBlock
 }
 
 type attentionRunner struct {
@@ -299,10 +324,10 @@ type attentionRunner struct {
 
 func (r *attentionRunner) run(p *parallel.Pool) { p.Run(r, len(r.threads)) }
 
-// Chunk computes some heads.
+// Chunk computes some heads of a part of the queries.
 func (r *attentionRunner) Chunk(i int) {
-	n, heads := len(r.threads), r.a.Batch*r.a.Heads
-	for h := i * heads / n; h < (i+1)*heads/n; h++ {
+	n, all := i%r.heads, r.a.Batch*r.a.Heads
+	for h := n * all / r.heads; h < (n+1)*all/r.heads; h++ {
 		r.head(&r.threads[i], h/r.a.Heads, h%r.a.Heads)
 	}
 }
@@ -315,21 +340,15 @@ func (r *attentionRunner) head(t *attentionThread, b, h int) {
 	r.turnValues.run(r.k, t.values, r.x[2][r.in[2].plane(a.VStart+group*a.Width, b):])
 	mask := b*a.MaskB + h*a.MaskH
 	bias := r.bias(t, mask)
-	for first := 0; first < r.vectors; first += r.block {
-		size := min(r.block, r.vectors-first)
-		products := &t.products[0]
-		if size < r.block {
-			products = &t.products[1]
-		}
-		at := first * r.lanes
-		products[0].Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, b)+at:], Y: t.scores}, 0, products[0].Units())
+	for _, q := range t.blocks {
+		q.scores.Run(spmm.Buffers{X: r.x[0][r.in[0].plane(h*a.Depth, b)+q.q:], Y: t.scores}, 0, q.scores.Units())
 		scale := a.Scale
 		if r.maskOrder != nil || a.Causal {
-			r.weigh(t, mask, at, size*r.lanes)
+			r.weigh(t, mask, q.first, q.width)
 			scale = 1
 		}
-		r.k.SoftmaxColumns(t.scores, t.scores, bias, scale, vec.Columns{Rows: a.Keys, Width: size * r.lanes, Stride: r.row})
-		products[1].Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, b)+at:]}, 0, products[1].Units())
+		r.k.SoftmaxColumns(t.scores, t.scores, bias, scale, vec.Columns{Rows: a.Keys, Width: q.width, Stride: r.row})
+		q.sums.Run(spmm.Buffers{X: t.scores, Y: r.y[r.out.plane(h*a.Width, b)+q.out:]}, 0, q.sums.Units())
 	}
 }
 

@@ -246,7 +246,7 @@ func (c *compiler) layoutOf(name string) layout {
 	w := c.wants[name]
 	if w.kind == matrixKind {
 		s := c.values[name].typ.Shape
-		return matrixLayout(c.lanes, s[len(s)-1], elements(s[:len(s)-1]))
+		return c.matrixLayout(s[len(s)-1], elements(s[:len(s)-1]))
 	}
 	n, features, h, wd := c.extents(name)
 	return imageLayout(gridOf(c.lanes, h, wd), features, n, h, wd, w.halo).ofVolumes(c.depth(name))

@@ -58,6 +58,7 @@ func compileAt(ctx context.Context, m *graph.Model, c Config, s site) (*Plan, er
 		return nil, err
 	}
 	p := comp.plan
+	p.keepTogether(comp.buffers)
 	if p.arena, err = place(ctx, comp.buffers); err != nil {
 		return nil, err
 	}
@@ -289,7 +290,7 @@ func (c *compiler) roomFor(n *graph.Node) error {
 // lies where in it.
 func (c *compiler) roomForImage(l *layout) error {
 	const most = math.MaxUint32 / 4 // offsets are bytes in 32 bits
-	if l.c > 0 && l.lanes > 0 && l.channel > most/l.c/l.lanes {
+	if l.c > 0 && l.lanes > 0 && l.channel > most/l.c/l.lanes/l.parts() {
 		return fmt.Errorf("a value takes more than 4 GiB in lane-split form")
 	}
 	return c.allow(c.held() + 4*int64(l.size()))
@@ -361,6 +362,9 @@ func (c *compiler) step(layer LayerReport, op stepOp, touched ...*buffer) {
 	}
 	if m, ok := op.(mover); ok {
 		c.plan.steps[i].Moved = m.moved()
+	}
+	if p, ok := op.(parted); ok && layer.FMAs <= mostTogether {
+		c.plan.steps[i].Parts = p.parts()
 	}
 	c.plan.order = append(c.plan.order, turn{i, op})
 }

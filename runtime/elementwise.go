@@ -100,25 +100,31 @@ func (c *compiler) lowerElementwise(n *graph.Node) error {
 // mapOp maps one or two values of equal layouts in one run over their memory.
 type mapOp struct {
 	f         binaryFunc
+	grain     int // elements of a chunk
+	byParts   int // as parts returns
 	dst, a, b *buffer
 }
 
+func (o *mapOp) parts() int { return o.byParts }
+
 func (o *mapOp) bind(s *Session) runner {
-	return &mapRunner{f: o.f, dst: s.memory(o.dst), a: s.memory(o.a), b: s.memory(o.b)}
+	return &mapRunner{f: o.f, grain: o.grain, dst: s.memory(o.dst), a: s.memory(o.a), b: s.memory(o.b)}
 }
 
 type mapRunner struct {
 	f         binaryFunc
+	grain     int
 	dst, a, b []float32
 }
 
-// mapGrain is how many elements a chunk maps: its memory fits the L1 cache.
+// mapGrain is how many elements a chunk maps where threads share all: its memory
+// fits the L1 cache. Parts of a matrix stay with a thread.
 const mapGrain = 2048
 
-func (r *mapRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(len(r.dst), mapGrain)) }
+func (r *mapRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(len(r.dst), r.grain)) }
 
 func (r *mapRunner) Chunk(i int) {
-	lo, hi := i*mapGrain, min((i+1)*mapGrain, len(r.dst))
+	lo, hi := i*r.grain, min((i+1)*r.grain, len(r.dst))
 	var b []float32
 	if r.b != nil {
 		b = r.b[lo:hi]
@@ -146,7 +152,10 @@ func (c *compiler) lowerMap(n *graph.Node, f binaryFunc, inputs []string) error 
 	if dst == nil {
 		dst = c.newBuffer(out, l.size(), false)
 	}
-	op := &mapOp{f: f, dst: dst, a: ims[0].buf}
+	op := &mapOp{f: f, grain: mapGrain, byParts: c.ownParts(&l), dst: dst, a: ims[0].buf}
+	if l.cut > 0 {
+		op.grain = roundUp(ceilDiv(l.size(), l.parts()*c.perPart(&l)), alignElements)
+	}
 	if len(ims) > 1 {
 		op.b = ims[1].buf
 	}

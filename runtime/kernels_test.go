@@ -357,6 +357,12 @@ func TestAttention(t *testing.T) {
 		{batch: 3, tokens: 21, keys: 21, features: 24, heads: 3, causal: true},
 		{batch: 2, tokens: 20, keys: 20, features: 24, heads: 3, mask: []int{2, 1, 1, 20}},
 		{batch: 2, tokens: 5, keys: 17, features: 24, heads: 3, mask: []int{2, 3, 5, 17}},
+		// Queries and keys in parts, of which the last may be smaller.
+		{tokens: 197, keys: 197, features: 24, heads: 3},
+		{tokens: 130, keys: 150, features: 24, heads: 3, mask: []int{1, 3, 130, 150}},
+		{tokens: 140, keys: 20, features: 24, heads: 3, mask: []int{1, 1, 1, 20}},
+		{tokens: 600, keys: 600, features: 12, heads: 3, causal: true},
+		{batch: 2, tokens: 90, keys: 90, features: 24, heads: 3, causal: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			batch := max(c.batch, 1)

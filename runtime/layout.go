@@ -25,6 +25,7 @@ type layout struct {
 	row     int // vectors from one vector row to the next
 	image   int // vectors from one image to the next
 	channel int // vectors from one feature to the next
+	cut     int // parts that the columns are cut into, 0 where they lie together
 	plain   plainStrides
 }
 
@@ -96,26 +97,86 @@ func (l layout) ofVolumes(depth int) layout {
 	return l
 }
 
+// leastPart is how many vectors of columns a thread has to have of its own. For
+// fewer, walking to a weight takes longer than to multiply with it; and so many
+// have the same results wherever rows are cut, see [spmm.Fit.Cover].
+const leastPart = 4
+
 // matrixLayout lays out cols rows of c features, as row-major tensors hold
-// them: [cols][c].
-func matrixLayout(lanes, c, cols int) layout {
+// them: [cols][c]. Where there are columns for several threads, each has a part
+// of its own, with all features. Parts lie apart, so that what one thread writes
+// shares neither cache lines nor pages with what another reads.
+func matrixLayout(lanes, c, cols, threads int) layout {
 	l := imageLayout(gridOf(lanes, 1, cols), c, 1, 1, cols, halo{})
 	l.plain = plainStrides{c: 1, x: c}
+	if parts := min(threads, l.image/leastPart); parts > 1 {
+		l.cut = parts
+		l.channel = ceilDiv(l.image, parts) | 1
+	}
 	return l
+}
+
+// matrixLayout lays out the columns of a matrix for the threads of the plan.
+func (c *compiler) matrixLayout(features, cols int) layout {
+	return matrixLayout(c.lanes, features, cols, c.cfg.Threads)
+}
+
+// parts returns into how many parts the columns are cut.
+func (l *layout) parts() int { return max(l.cut, 1) }
+
+// first returns which vector of an image part i begins with.
+func (l *layout) first(i int) int { return i * l.image / l.parts() }
+
+// partOf returns how many vectors of an image part i has.
+func (l *layout) partOf(i int) int { return l.first(i+1) - l.first(i) }
+
+// next returns how many vectors lie from one image, or part, to the next.
+func (l *layout) next() int {
+	if l.cut == 0 {
+		return l.image
+	}
+	return l.c * l.channel
+}
+
+// vector returns where the i-th vector of an image lies, in vectors.
+func (l *layout) vector(i int) int {
+	if l.cut == 0 {
+		return i
+	}
+	part := ((i+1)*l.cut - 1) / l.image
+	return part*l.next() + i - l.first(part)
+}
+
+// perPart returns how many threads share a part.
+func (c *compiler) perPart(l *layout) int { return ceilDiv(c.cfg.Threads, l.parts()) }
+
+// ownParts returns how many parts there are where each has a thread of its own,
+// else 0.
+func (c *compiler) ownParts(l *layout) int {
+	if l.cut == 0 || c.perPart(l) > 1 {
+		return 0
+	}
+	return l.parts()
 }
 
 func (l *layout) grid() grid { return grid{l.ly, l.lx, l.sy, l.sx} }
 
 // size returns the float32 elements that the layout takes.
-func (l *layout) size() int { return l.c * l.channel * l.lanes }
+func (l *layout) size() int { return l.parts() * l.c * l.channel * l.lanes }
 
 // origin returns the element where vector (0, 0) of image 0 of feature 0 lies.
 func (l *layout) origin() int { return (l.halo.top*l.row + l.halo.left) * l.lanes }
 
+// lane returns the vector of an image, and the lane of that, which pixel (y, x)
+// is.
+func (l *layout) lane(y, x int) (vector, lane int) {
+	return (y%l.sy+l.halo.top)*l.row + x%l.sx + l.halo.left, y/l.sy*l.lx + x/l.sx
+}
+
 // at returns where pixel (y, x) lies, in elements from its feature and image.
 func (l *layout) at(y, x int) int {
-	vector := (y%l.sy+l.halo.top)*l.row + x%l.sx + l.halo.left
-	return vector*l.lanes + y/l.sy*l.lx + x/l.sx
+	vector, lane := l.lane(y, x)
+	return l.vector(vector)*l.lanes + lane
 }
 
 // plane returns where a feature of an image begins, in elements.

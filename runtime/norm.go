@@ -21,7 +21,7 @@ func (c *compiler) lowerNorm(n *graph.Node) error {
 	if c.dies(im.buf) {
 		dst.within(im.buf, 0)
 	}
-	op := &normOp{k: c.k, centre: n.Op == "LayerNorm", eps: n.Float("epsilon", 1e-5), l: l, src: im.buf, dst: dst}
+	op := &normOp{k: c.k, centre: n.Op == "LayerNorm", eps: n.Float("epsilon", 1e-5), l: l, byParts: c.ownParts(&l), src: im.buf, dst: dst}
 	touched := []*buffer{im.buf, dst}
 	for i, to := range []**value{1: &op.scale, 2: &op.bias} {
 		if i == 0 || n.Input(i) == "" {
@@ -32,7 +32,15 @@ func (c *compiler) lowerNorm(n *graph.Node) error {
 			touched = append(touched, b)
 		}
 	}
-	op.vectors = max(normVectors, ceilDiv(l.image, c.cfg.Threads))
+	most := max(normVectors, ceilDiv(ceilDiv(l.image, l.parts()), c.perPart(&l)))
+	for part := range l.parts() {
+		for lo := 0; lo < l.partOf(part); lo += most {
+			op.chunks = append(op.chunks, normChunk{
+				at:    (part*l.next() + lo) * l.lanes,
+				width: min(most, l.partOf(part)-lo) * l.lanes,
+			})
+		}
+	}
 	c.step(LayerReport{Name: label(n), Op: n.Op, Why: "lane-split, down the columns"}, op, touched...)
 	return c.finish(out, l, dst)
 }
@@ -47,10 +55,16 @@ type normOp struct {
 	centre      bool // about the mean: LayerNorm, else RMSNorm
 	eps         float32
 	l           layout
-	vectors     int // of a chunk
+	chunks      []normChunk
+	byParts     int // as parts returns
 	src, dst    *buffer
 	scale, bias *value
 }
+
+func (o *normOp) parts() int { return o.byParts }
+
+// A normChunk is some columns, from an element on.
+type normChunk struct{ at, width int }
 
 func (o *normOp) bind(s *Session) runner {
 	return &normRunner{normOp: o, x: s.memory(o.src), y: s.memory(o.dst), factors: s.tensor(o.scale).F, shifts: s.tensor(o.bias).F}
@@ -61,12 +75,12 @@ type normRunner struct {
 	x, y, factors, shifts []float32
 }
 
-func (r *normRunner) run(p *parallel.Pool) { p.Run(r, ceilDiv(r.l.image, r.vectors)) }
+func (r *normRunner) run(p *parallel.Pool) { p.Run(r, len(r.chunks)) }
 
 func (r *normRunner) Chunk(i int) {
-	at := i * r.vectors
-	cols := vec.Columns{Rows: r.l.c, Width: min(r.vectors, r.l.image-at) * r.l.lanes, Stride: r.l.channel * r.l.lanes}
-	y, x := r.y[at*r.l.lanes:], r.x[at*r.l.lanes:]
+	chunk := r.chunks[i]
+	cols := vec.Columns{Rows: r.l.c, Width: chunk.width, Stride: r.l.channel * r.l.lanes}
+	y, x := r.y[chunk.at:], r.x[chunk.at:]
 	if r.centre {
 		r.k.LayerNormColumns(y, x, r.factors, r.shifts, cols, r.eps)
 	} else {

@@ -102,6 +102,9 @@ type LayerReport struct {
 	// Strips is in how many strips the step runs, in turns with its neighbours
 	// that have as many; 0 is as a whole.
 	Strips int `json:"strips,omitempty"`
+	// Parts is how many parts of the columns the step computes each by itself, one
+	// for each thread; 0 is as a whole.
+	Parts int `json:"parts,omitempty"`
 
 	Activations *ActivationReport `json:"activations,omitempty"` // of a layer that takes small ones for zero
 

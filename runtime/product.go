@@ -44,7 +44,7 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 		return err
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = w.kh, w.kw, w.sh
-	op := &productOp{p: products[0], x: src.im.buf, y: dst}
+	op := &productOp{chunks: c.chunksOf(products, &l), byParts: c.ownParts(&l), x: src.im.buf, y: dst}
 	touched := []*buffer{op.x, op.y}
 	if residual != nil {
 		op.res = residual.buf
@@ -79,7 +79,7 @@ func (c *compiler) productSource(n *graph.Node, out *layout) (window, source, er
 	x := n.Inputs[0]
 	if c.wants[n.Outputs[0]].kind == matrixKind {
 		shape := c.values[x].typ.Shape
-		l := matrixLayout(c.lanes, shape[len(shape)-1], out.w)
+		l := c.matrixLayout(shape[len(shape)-1], out.w)
 		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c), nil
 	}
 	w := c.windowOf(n)
@@ -176,11 +176,18 @@ type band struct {
 type anchor struct{ img, row int }
 
 // newBinding brings them together. Outputs that follow each other without gaps
-// in all operands are one run.
+// in all operands are one run; where the columns lie in parts, each part is a
+// work and its bands are parts in the place of images.
 func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	b := &binding{w: w, src: src, out: out, residual: residual, grid: spmm.Shape{Rows: out.sy, Cols: out.sx}, images: out.n}
 	if src.window == unitWindow && !src.planes.apart() && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
 		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
+	}
+	if out.cut > 0 {
+		for part := range out.parts() {
+			b.work = append(b.work, work{src.offsets, []band{{img: part, hi: b.grid.Rows}}})
+		}
+		return b
 	}
 	var all []band
 	for img := range b.images {
@@ -190,14 +197,22 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	return b
 }
 
-// shape returns the rectangle of vectors that a band is. Rows that follow each
-// other without gaps in all operands are one.
-func (b *binding) shape(s band) spmm.Shape {
-	rows := s.hi - s.lo
-	if b.src.window == unitWindow && b.src.im.layout.gapless() && b.out.gapless() && (b.residual == nil || b.residual.layout.gapless()) {
-		return spmm.Shape{Rows: 1, Cols: rows * b.grid.Cols}
+// extent returns the rows and columns of vectors of a band.
+func (b *binding) extent(s band) spmm.Shape {
+	if b.out.cut > 0 {
+		return spmm.Shape{Rows: 1, Cols: b.out.partOf(s.img)}
 	}
-	return spmm.Shape{Rows: rows, Cols: b.grid.Cols}
+	return spmm.Shape{Rows: s.hi - s.lo, Cols: b.grid.Cols}
+}
+
+// shape returns the rectangle of vectors that a band is for tiles. Rows that
+// follow each other without gaps in all operands are one.
+func (b *binding) shape(s band) spmm.Shape {
+	e := b.extent(s)
+	if b.src.window == unitWindow && b.src.im.layout.gapless() && b.out.gapless() && (b.residual == nil || b.residual.layout.gapless()) {
+		return spmm.Shape{Rows: 1, Cols: e.Vectors()}
+	}
+	return e
 }
 
 // place returns where the vector of a band's row and column lies in the
@@ -205,11 +220,11 @@ func (b *binding) shape(s band) spmm.Shape {
 func (b *binding) place(s band, row, col int) (x, y, res int) {
 	in, win := &b.src.im.layout, b.src.window
 	row += s.lo
-	x = b.src.origin + ((b.src.planes.of(s.img)-s.x.img)*in.image+(row*win.sh-s.x.row)*in.row+col*win.sw)*in.lanes
-	y = b.out.origin() + ((s.img-s.y.img)*b.out.image+(row-s.y.row)*b.out.row+col)*b.out.lanes
+	x = b.src.origin + ((b.src.planes.of(s.img)-s.x.img)*in.next()+(row*win.sh-s.x.row)*in.row+col*win.sw)*in.lanes
+	y = b.out.origin() + ((s.img-s.y.img)*b.out.next()+(row-s.y.row)*b.out.row+col)*b.out.lanes
 	if b.residual != nil {
 		r := &b.residual.layout
-		res = r.origin() + (s.img*r.image+row*r.row+col)*r.lanes
+		res = r.origin() + (s.img*r.next()+row*r.row+col)*r.lanes
 	}
 	return x, y, res
 }
@@ -257,10 +272,17 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (products []product, la
 // It returns the bytes that the packed weight takes, too.
 func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product, int, error) {
 	w, win := b.w, b.src.window
+	fit, threads := c.fit(w, f, win), c.perPart(b.out)
 	widest := b.widest()
-	shapes := c.fit(w, f, win).Cover(b.shape(widest.bands[0]))
-	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, shapes, win)}
-	a.Chunk, _ = c.share(w, f, shapes, len(widest.bands))
+	shapes := fit.Cover(b.shape(widest.bands[0]))
+	// K-blocks decide in which order products are added up, which parts of the
+	// columns are not to change.
+	whole := shapes
+	if b.out.cut > 0 {
+		whole = fit.Cover(b.grid)
+	}
+	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, whole, win)}
+	a.Chunk, _ = c.share(w, f, shapes, len(widest.bands), threads)
 	bytes := c.lanes * 4
 	geo := spmm.Geometry{XRow: win.sh * b.src.im.layout.row * bytes, YRow: b.out.row * bytes, YChan: b.out.channel * bytes}
 	if b.residual != nil {
@@ -280,7 +302,7 @@ func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product
 		}
 		var tiles []spmm.Tile
 		for _, s := range work.bands {
-			_, shapes := c.share(w, f, c.fit(w, f, win).Cover(b.shape(s)), len(work.bands))
+			_, shapes := c.share(w, f, fit.Cover(b.shape(s)), len(work.bands), threads)
 			for _, at := range shapes {
 				t := spmm.Tile{Shape: at.Shape}
 				t.X, t.Y, t.Res = b.place(s, at.Row, at.Col)
@@ -313,9 +335,13 @@ func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) ([]produ
 		}
 		var tiles []gemm.Tile
 		for _, s := range work.bands {
-			for row := range s.hi - s.lo {
-				for col := range b.grid.Cols {
-					t := gemm.Tile{Lanes: b.lanes(s.lo+row, col)}
+			e, first := b.extent(s), 0
+			if b.out.cut > 0 {
+				first = b.out.first(s.img)
+			}
+			for row := range e.Rows {
+				for col := range e.Cols {
+					t := gemm.Tile{Lanes: b.lanes(s.lo+row, first+col)}
 					t.X, t.Y, t.Res = b.place(s, row, col)
 					tiles = append(tiles, t)
 				}
@@ -388,10 +414,10 @@ const residentRows = 400 << 10
 // there may be as many as wanted.
 const pieces = 4
 
-// share cuts a product into pieces of work for the caches and the threads: it
+// share cuts a product into pieces of work for the caches and some threads: it
 // returns how many rows of the weight one takes, 0 for all, and the tiles,
 // smaller ones where it must. What is computed does not depend on it, to the bit.
-func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (rows int, all []spmm.Placed) {
+func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images, threads int) (rows int, all []spmm.Placed) {
 	if !f.dense && f.r == 1 {
 		widest := 0
 		for _, t := range tiles {
@@ -402,7 +428,7 @@ func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (
 		}
 	}
 	const least = 32 // rows
-	n, threads := len(tiles)*images, c.cfg.Threads
+	n := len(tiles) * images
 	switch {
 	case threads == 1 || n >= pieces*threads:
 		return rows, tiles
@@ -422,19 +448,48 @@ func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images int) (
 
 // productOp is a packed weight bound to tiles, and its operands.
 type productOp struct {
-	p         product
+	chunks    []productChunk
+	byParts   int // as parts returns
 	x, y, res *buffer
 }
 
+func (o *productOp) parts() int { return o.byParts }
+
+// A productChunk is units lo to hi-1 of a product.
+type productChunk struct {
+	p      product
+	lo, hi int
+}
+
+// chunksOf cuts products into pieces of work for the threads: those of the parts
+// of a matrix, which are to stay with a thread, into as few as there are
+// threads, others into their units.
+func (c *compiler) chunksOf(products []product, out *layout) []productChunk {
+	var list []productChunk
+	for _, p := range products {
+		n := p.Units()
+		if out.cut > 0 {
+			n = min(n, c.perPart(out))
+		}
+		for i := range n {
+			list = append(list, productChunk{p, i * p.Units() / n, (i + 1) * p.Units() / n})
+		}
+	}
+	return list
+}
+
 func (o *productOp) bind(s *Session) runner {
-	return &productRunner{p: o.p, b: spmm.Buffers{X: s.memory(o.x), Y: s.memory(o.y), Res: s.memory(o.res)}}
+	return &productRunner{chunks: o.chunks, b: spmm.Buffers{X: s.memory(o.x), Y: s.memory(o.y), Res: s.memory(o.res)}}
 }
 
 type productRunner struct {
-	p product
-	b spmm.Buffers
+	chunks []productChunk
+	b      spmm.Buffers
 }
 
-func (r *productRunner) run(p *parallel.Pool) { p.Run(r, r.p.Units()) }
+func (r *productRunner) run(p *parallel.Pool) { p.Run(r, len(r.chunks)) }
 
-func (r *productRunner) Chunk(i int) { r.p.Run(r.b, i, i+1) }
+func (r *productRunner) Chunk(i int) {
+	c := &r.chunks[i]
+	c.p.Run(r.b, c.lo, c.hi)
+}

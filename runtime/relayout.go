@@ -201,13 +201,18 @@ func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, 
 		op = permute
 	} else {
 		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, fill: fill}
-		for _, index := range tables {
-			r.addTable(index)
-		}
-		for f := range src.c {
-			for t := range taps {
-				for n := range src.n {
-					r.runs = append(r.runs, gatherRun{dst: dst.plane(f*len(taps)+t, n), src: src.plane(f, n), table: t})
+		for part := range dst.parts() {
+			for _, index := range tables {
+				lo := dst.first(part) * dst.lanes
+				r.addTable(index[lo:][:dst.partOf(part)*dst.lanes])
+			}
+			for f := range src.c {
+				for t := range taps {
+					for n := range src.n {
+						r.runs = append(r.runs, gatherRun{
+							dst: dst.plane(f*len(taps)+t, n) + part*dst.next()*dst.lanes, src: src.plane(f, n), table: part*len(taps) + t,
+						})
+					}
 				}
 			}
 		}
@@ -257,7 +262,7 @@ func (c *compiler) permuteTaps(src placement, dst *layout, buf *buffer, taps [][
 	op := &permuteOp{permute: c.k.Permute, dst: buf, src: src.buf, fill: fill}
 	vectors := make([]int, dst.image)
 	for i := range vectors {
-		vectors[i] = i
+		vectors[i] = dst.vector(i)
 	}
 	for t, index := range taps {
 		table, err := vec.NewPermuteTable(c.lanes, vectors, index)

@@ -27,7 +27,7 @@ type Session struct {
 	pace    pace
 	floats  []float32 // the arena of activations
 	ints    []int64   // the same for integer tensors
-	runners []boundTurn
+	tasks   []task
 	inputs  map[string]Tensor
 	outputs map[string]Tensor
 	inner   []*Session // that hold results of the last run, of parts of the plan's tail
@@ -77,8 +77,12 @@ func (p *Plan) newSession(pool *parallel.Pool) *Session {
 		inputs:  make(map[string]Tensor),
 		outputs: make(map[string]Tensor),
 	}
-	for _, t := range p.order {
-		s.runners = append(s.runners, boundTurn{t.step, t.op.bind(s)})
+	for turns := range p.tasks() {
+		t := task{parts: p.steps[turns[0].step].Parts}
+		for _, turn := range turns {
+			t.turns = append(t.turns, boundTurn{turn.step, turn.op.bind(s)})
+		}
+		s.tasks = append(s.tasks, t)
 	}
 	for _, v := range p.inputs {
 		s.inputs[v.name] = s.tensor(v)
@@ -209,14 +213,14 @@ func (s *Session) Run(ctx context.Context) error {
 // run runs on a pool that may be that of the session around this one. left is
 // the bytes that values whose extents depend on data may still take.
 func (s *Session) run(ctx context.Context, pool *parallel.Pool, left *int64) error {
-	for _, r := range s.runners {
+	for i := range s.tasks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if s.state.Load()&closed != 0 {
 			return ErrClosed
 		}
-		r.run(pool)
+		s.tasks[i].run(pool)
 	}
 	if s.plan.tail == nil {
 		return nil
@@ -249,16 +253,18 @@ func (s *Session) RunTimed(ctx context.Context, first int, times []time.Duration
 	}
 	defer s.through()
 	clear(times)
-	for _, r := range s.runners {
-		if r.step < first || r.step >= first+len(times) {
-			continue
+	for _, t := range s.tasks {
+		for _, r := range t.turns {
+			if r.step < first || r.step >= first+len(times) {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			start := time.Now()
+			r.run(s.pool)
+			times[r.step-first] += time.Since(start)
 		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		start := time.Now()
-		r.run(s.pool)
-		times[r.step-first] += time.Since(start)
 	}
 	return nil
 }

@@ -32,8 +32,9 @@ func TestTurning(t *testing.T) {
 	for _, k := range vec.All() {
 		lanes := k.ISA.Lanes()
 		for _, features := range []int{1, 4, 6, 64} {
-			for _, columns := range []int{5, 16, 37, 128, 197} {
-				l := matrixLayout(lanes, features, columns)
+			for _, c := range [][2]int{{5, 1}, {16, 1}, {37, 1}, {128, 1}, {128, 2}, {197, 1}, {197, 2}, {197, 3}} {
+				columns := c[0]
+				l := matrixLayout(lanes, features, columns, c[1])
 				src := make([]float32, l.size())
 				for i := range src {
 					src[i] = float32(i)
