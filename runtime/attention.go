@@ -80,7 +80,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 		op.out = sequences(&l, a.Batch)
 	}
 	op.heads = min(c.perPart(&op.out), a.Batch*a.Heads)
-	op.row = (min(attentionBlock, ceilDiv(op.out.image, op.out.parts())) | 1) * c.lanes
+	op.row = (min(attentionBlock, ceilDiv(op.out.sy, op.out.parts())) | 1) * c.lanes
 	if err := c.bindAttention(op); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 // sequences lays out the columns of a matrix, sequences one after the other, as
 // images: each sequence begins with a vector.
 func sequences(l *layout, n int) layout {
-	return imageLayout(gridOf(l.lanes, 1, l.w/n), l.c, n, 1, l.w/n, halo{})
+	return imageLayout(grid{ly: l.lanes, lx: 1, sy: ceilDiv(l.h/n, l.lanes), sx: 1}, l.c, n, l.h/n, 1, halo{})
 }
 
 // regroup appends a step that moves the columns of features between a matrix
@@ -122,13 +122,15 @@ func (c *compiler) regroup(v *value, from *layout, src *buffer, to *layout) (*bu
 	var vectors []int
 	var index []int32
 	for img := range to.n {
-		for i := range to.image {
-			vectors = append(vectors, img*to.image+to.vector(i))
+		for i := range to.sy {
+			vectors = append(vectors, img*to.image+to.rowAt(i))
 		}
-		index = append(index, to.index(func(_, x int) int32 {
-			i := img*to.w + x
-			return int32(from.plane(0, i/from.w) + from.at(0, i%from.w))
-		})...)
+		for part := range to.parts() {
+			index = append(index, to.index(part, func(y, _ int) int32 {
+				i := img*to.h + y
+				return int32(from.plane(0, i/from.h) + from.at(i%from.h, 0))
+			})...)
+		}
 	}
 	table, err := vec.NewPermuteTable(to.lanes, vectors, index)
 	if err != nil {
@@ -146,10 +148,10 @@ func (c *compiler) bindAttention(op *attentionOp) error {
 	var keyOrder, valueOrder []int32
 	type products struct{ scores, sums *spmm.Product }
 	bound := make(map[int]products) // by the vectors of a block
-	most := min(attentionBlock, op.out.image)
+	most := min(attentionBlock, op.out.sy)
 	for part := range op.out.parts() {
 		var blocks []queryBlock
-		all := op.out.partOf(part)
+		all := op.out.rows(part)
 		n := ceilDiv(all, attentionBlock)
 		for i := range n {
 			first := op.out.first(part) + i*all/n
@@ -167,7 +169,7 @@ func (c *compiler) bindAttention(op *attentionOp) error {
 			}
 			blocks = append(blocks, queryBlock{
 				first: first * c.lanes, width: size * c.lanes, scores: p.scores, sums: p.sums,
-				q: q.vector(first) * c.lanes, out: op.out.vector(first) * c.lanes,
+				q: q.rowAt(first) * c.lanes, out: op.out.rowAt(first) * c.lanes,
 			})
 		}
 		op.blocks = append(op.blocks, blocks)
@@ -177,10 +179,10 @@ func (c *compiler) bindAttention(op *attentionOp) error {
 	k, v := &op.in[1], &op.in[2]
 	op.keys = columnOrder(k, a.Keys)
 	for i, at := range keyOrder {
-		keyOrder[i] = int32(k.plane(int(at)%a.Depth, 0) + k.at(0, op.keys[int(at)/a.Depth]))
+		keyOrder[i] = int32(k.plane(int(at)%a.Depth, 0) + k.at(op.keys[int(at)/a.Depth], 0))
 	}
 	for i, at := range valueOrder {
-		valueOrder[i] = int32(v.plane(int(at)/a.Keys, 0) + v.at(0, op.keys[int(at)%a.Keys]))
+		valueOrder[i] = int32(v.plane(int(at)/a.Keys, 0) + v.at(op.keys[int(at)%a.Keys], 0))
 	}
 	op.turnKeys = newTurning(keyOrder, k.plane(1, 0), c.lanes)
 	op.turnValues = newTurning(valueOrder, v.plane(1, 0), c.lanes)
@@ -261,13 +263,12 @@ func (o *attentionOp) chunks() int { return len(o.blocks) * o.heads }
 
 // columns says which query each column is.
 func (o *attentionOp) columns() {
-	o.queries = make([]int32, o.out.image*o.lanes)
+	o.queries = make([]int32, o.out.sy*o.lanes)
 	for i := range o.queries {
 		o.queries[i] = -1
 	}
 	for q := range o.a.Queries {
-		vector, lane := o.out.lane(0, q)
-		o.queries[vector*o.lanes+lane] = int32(q)
+		o.queries[q%o.out.sy*o.lanes+q/o.out.sy] = int32(q)
 	}
 	if o.mask == nil || o.a.MaskQ == 0 {
 		return

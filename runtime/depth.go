@@ -31,7 +31,7 @@ func (c *compiler) lowerDepthToSpace(n *graph.Node) error {
 	for i := range vectors {
 		vectors[i] = i
 	}
-	index := l.index(func(y, x int) int32 {
+	index := l.index(0, func(y, x int) int32 {
 		y, x = y+skipY, x+skipX
 		return int32(src.plane((y%by*bx+x%bx)*pixel, 0) + src.at(y/by, x/bx))
 	})

@@ -154,7 +154,7 @@ func (c *compiler) lowerMap(n *graph.Node, f binaryFunc, inputs []string) error 
 	}
 	op := &mapOp{f: f, grain: mapGrain, byParts: c.ownParts(&l), dst: dst, a: ims[0].buf}
 	if l.cut > 0 {
-		op.grain = roundUp(ceilDiv(l.size(), l.parts()*c.perPart(&l)), alignElements)
+		op.grain = ceilDiv(l.part(), c.perPart(&l))
 	}
 	if len(ims) > 1 {
 		op.b = ims[1].buf

@@ -25,7 +25,7 @@ type layout struct {
 	row     int // vectors from one vector row to the next
 	image   int // vectors from one image to the next
 	channel int // vectors from one feature to the next
-	cut     int // parts that the columns are cut into, 0 where they lie together
+	cut     int // parts that the rows of vectors are cut into, 0 where they lie together
 	plain   plainStrides
 }
 
@@ -97,23 +97,33 @@ func (l layout) ofVolumes(depth int) layout {
 	return l
 }
 
-// leastPart is how many vectors of columns a thread has to have of its own. For
-// fewer, walking to a weight takes longer than to multiply with it; and so many
-// have the same results wherever rows are cut, see [spmm.Fit.Cover].
+// leastPart is how many vectors a thread has to have of its own. For fewer,
+// walking to a weight takes longer than to multiply with it; and so many have the
+// same results wherever rows are cut, see [spmm.Fit.Cover].
 const leastPart = 4
 
-// matrixLayout lays out cols rows of c features, as row-major tensors hold
-// them: [cols][c]. Where there are columns for several threads, each has a part
-// of its own, with all features. Parts lie apart, so that what one thread writes
-// shares neither cache lines nor pages with what another reads.
-func matrixLayout(lanes, c, cols, threads int) layout {
-	l := imageLayout(gridOf(lanes, 1, cols), c, 1, 1, cols, halo{})
-	l.plain = plainStrides{c: 1, x: c}
-	if parts := min(threads, l.image/leastPart); parts > 1 {
+// apart cuts the rows of vectors of an image into parts for threads, as many as
+// have enough of them. Each part has all features, with a halo of its own, and
+// parts lie apart: what one thread writes shares neither cache lines nor pages
+// with what another reads.
+func (l layout) apart(threads int) layout {
+	parts := min(threads, l.sy)
+	for parts > 1 && l.sy/parts*l.sx < leastPart {
+		parts--
+	}
+	if parts > 1 {
 		l.cut = parts
-		l.channel = ceilDiv(l.image, parts) | 1
+		l.channel = (ceilDiv(l.sy, parts)+l.halo.top+l.halo.bottom)*l.row | 1
 	}
 	return l
+}
+
+// matrixLayout lays out cols rows of c features, as row-major tensors hold
+// them, [cols][c]: as images one pixel wide, with parts for threads.
+func matrixLayout(lanes, c, cols, threads int) layout {
+	l := imageLayout(grid{ly: lanes, lx: 1, sy: ceilDiv(cols, lanes), sx: 1}, c, 1, cols, 1, halo{})
+	l.plain = plainStrides{c: 1, y: c}
+	return l.apart(threads)
 }
 
 // matrixLayout lays out the columns of a matrix for the threads of the plan.
@@ -121,30 +131,26 @@ func (c *compiler) matrixLayout(features, cols int) layout {
 	return matrixLayout(c.lanes, features, cols, c.cfg.Threads)
 }
 
-// parts returns into how many parts the columns are cut.
+// parts returns into how many parts the rows of vectors are cut.
 func (l *layout) parts() int { return max(l.cut, 1) }
 
-// first returns which vector of an image part i begins with.
-func (l *layout) first(i int) int { return i * l.image / l.parts() }
+// first returns which row of vectors part i begins with, and rows how many it has.
+func (l *layout) first(i int) int { return i * l.sy / l.parts() }
+func (l *layout) rows(i int) int  { return l.first(i+1) - l.first(i) }
 
-// partOf returns how many vectors of an image part i has.
-func (l *layout) partOf(i int) int { return l.first(i+1) - l.first(i) }
+// partOf returns the part of a row of vectors.
+func (l *layout) partOf(vy int) int { return ((vy+1)*l.parts() - 1) / l.sy }
 
-// next returns how many vectors lie from one image, or part, to the next.
-func (l *layout) next() int {
+// part returns how many elements lie from one part to the next.
+func (l *layout) part() int { return l.c * l.channel * l.lanes }
+
+// rowAt returns where a row of vectors lies, in vectors from the first one.
+func (l *layout) rowAt(vy int) int {
 	if l.cut == 0 {
-		return l.image
+		return vy * l.row
 	}
-	return l.c * l.channel
-}
-
-// vector returns where the i-th vector of an image lies, in vectors.
-func (l *layout) vector(i int) int {
-	if l.cut == 0 {
-		return i
-	}
-	part := ((i+1)*l.cut - 1) / l.image
-	return part*l.next() + i - l.first(part)
+	i := l.partOf(vy)
+	return i*l.c*l.channel + (vy-l.first(i))*l.row
 }
 
 // perPart returns how many threads share a part.
@@ -162,21 +168,15 @@ func (c *compiler) ownParts(l *layout) int {
 func (l *layout) grid() grid { return grid{l.ly, l.lx, l.sy, l.sx} }
 
 // size returns the float32 elements that the layout takes.
-func (l *layout) size() int { return l.parts() * l.c * l.channel * l.lanes }
+func (l *layout) size() int { return l.parts() * l.part() }
 
 // origin returns the element where vector (0, 0) of image 0 of feature 0 lies.
 func (l *layout) origin() int { return (l.halo.top*l.row + l.halo.left) * l.lanes }
 
-// lane returns the vector of an image, and the lane of that, which pixel (y, x)
-// is.
-func (l *layout) lane(y, x int) (vector, lane int) {
-	return (y%l.sy+l.halo.top)*l.row + x%l.sx + l.halo.left, y/l.sy*l.lx + x/l.sx
-}
-
 // at returns where pixel (y, x) lies, in elements from its feature and image.
 func (l *layout) at(y, x int) int {
-	vector, lane := l.lane(y, x)
-	return l.vector(vector)*l.lanes + lane
+	vector := l.rowAt(y%l.sy) + l.halo.top*l.row + x%l.sx + l.halo.left
+	return vector*l.lanes + y/l.sy*l.lx + x/l.sx
 }
 
 // plane returns where a feature of an image begins, in elements.

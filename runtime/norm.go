@@ -32,12 +32,12 @@ func (c *compiler) lowerNorm(n *graph.Node) error {
 			touched = append(touched, b)
 		}
 	}
-	most := max(normVectors, ceilDiv(ceilDiv(l.image, l.parts()), c.perPart(&l)))
+	most := max(normVectors, ceilDiv(ceilDiv(l.sy, l.parts()), c.perPart(&l)))
 	for part := range l.parts() {
-		for lo := 0; lo < l.partOf(part); lo += most {
+		for lo := 0; lo < l.rows(part); lo += most {
 			op.chunks = append(op.chunks, normChunk{
-				at:    (part*l.next() + lo) * l.lanes,
-				width: min(most, l.partOf(part)-lo) * l.lanes,
+				at:    part*l.part() + lo*l.lanes,
+				width: min(most, l.rows(part)-lo) * l.lanes,
 			})
 		}
 	}

@@ -44,7 +44,10 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 		return err
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = w.kh, w.kw, w.sh
-	op := &productOp{chunks: c.chunksOf(products, &l), byParts: c.ownParts(&l), x: src.im.buf, y: dst}
+	op := &productOp{chunks: c.chunksOf(products), x: src.im.buf, y: dst}
+	if src.im.layout.cut == l.cut && (residual == nil || residual.layout.cut == l.cut) {
+		op.byParts = c.ownParts(&l)
+	}
 	touched := []*buffer{op.x, op.y}
 	if residual != nil {
 		op.res = residual.buf
@@ -79,7 +82,7 @@ func (c *compiler) productSource(n *graph.Node, out *layout) (window, source, er
 	x := n.Inputs[0]
 	if c.wants[n.Outputs[0]].kind == matrixKind {
 		shape := c.values[x].typ.Shape
-		l := c.matrixLayout(shape[len(shape)-1], out.w)
+		l := c.matrixLayout(shape[len(shape)-1], out.h)
 		return unitWindow, directSource(c.exactImage(x, &l), unitWindow, l.c), nil
 	}
 	w := c.windowOf(n)
@@ -176,16 +179,15 @@ type band struct {
 type anchor struct{ img, row int }
 
 // newBinding brings them together. Outputs that follow each other without gaps
-// in all operands are one run; where the columns lie in parts, each part is a
-// work and its bands are parts in the place of images.
+// in all operands are one run. Where operands lie in parts, each part is a work.
 func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	b := &binding{w: w, src: src, out: out, residual: residual, grid: spmm.Shape{Rows: out.sy, Cols: out.sx}, images: out.n}
 	if src.window == unitWindow && !src.planes.apart() && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
 		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
 	}
-	if out.cut > 0 {
-		for part := range out.parts() {
-			b.work = append(b.work, work{src.offsets, []band{{img: part, hi: b.grid.Rows}}})
+	if l := b.cut(); l != nil {
+		for part := range l.parts() {
+			b.work = append(b.work, work{src.offsets, []band{{lo: l.first(part), hi: l.first(part + 1)}}})
 		}
 		return b
 	}
@@ -197,10 +199,23 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	return b
 }
 
+// cut returns the layout of an operand that lies in parts, nil where none does.
+func (b *binding) cut() *layout {
+	switch {
+	case b.out.cut > 0:
+		return b.out
+	case b.src.im.layout.cut > 0:
+		return &b.src.im.layout
+	case b.residual != nil && b.residual.layout.cut > 0:
+		return &b.residual.layout
+	}
+	return nil
+}
+
 // extent returns the rows and columns of vectors of a band.
 func (b *binding) extent(s band) spmm.Shape {
-	if b.out.cut > 0 {
-		return spmm.Shape{Rows: 1, Cols: b.out.partOf(s.img)}
+	if b.cut() != nil {
+		return spmm.Shape{Rows: s.hi - s.lo, Cols: b.out.sx}
 	}
 	return spmm.Shape{Rows: s.hi - s.lo, Cols: b.grid.Cols}
 }
@@ -220,11 +235,11 @@ func (b *binding) shape(s band) spmm.Shape {
 func (b *binding) place(s band, row, col int) (x, y, res int) {
 	in, win := &b.src.im.layout, b.src.window
 	row += s.lo
-	x = b.src.origin + ((b.src.planes.of(s.img)-s.x.img)*in.next()+(row*win.sh-s.x.row)*in.row+col*win.sw)*in.lanes
-	y = b.out.origin() + ((s.img-s.y.img)*b.out.next()+(row-s.y.row)*b.out.row+col)*b.out.lanes
+	x = b.src.origin + ((b.src.planes.of(s.img)-s.x.img)*in.image+in.rowAt(row*win.sh)-s.x.row*in.row+col*win.sw)*in.lanes
+	y = b.out.origin() + ((s.img-s.y.img)*b.out.image+b.out.rowAt(row)-s.y.row*b.out.row+col)*b.out.lanes
 	if b.residual != nil {
 		r := &b.residual.layout
-		res = r.origin() + (s.img*r.next()+row*r.row+col)*r.lanes
+		res = r.origin() + (s.img*r.image+r.rowAt(row)+col)*r.lanes
 	}
 	return x, y, res
 }
@@ -272,14 +287,17 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (products []product, la
 // It returns the bytes that the packed weight takes, too.
 func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product, int, error) {
 	w, win := b.w, b.src.window
-	fit, threads := c.fit(w, f, win), c.perPart(b.out)
+	fit, threads := c.fit(w, f, win), c.cfg.Threads
+	if l := b.cut(); l != nil {
+		threads = c.perPart(l)
+	}
 	widest := b.widest()
 	shapes := fit.Cover(b.shape(widest.bands[0]))
 	// K-blocks decide in which order products are added up, which parts of the
 	// columns are not to change.
 	whole := shapes
-	if b.out.cut > 0 {
-		whole = fit.Cover(b.grid)
+	if b.cut() != nil {
+		whole = fit.Cover(b.shape(band{hi: b.out.sy}))
 	}
 	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, whole, win)}
 	a.Chunk, _ = c.share(w, f, shapes, len(widest.bands), threads)
@@ -335,13 +353,10 @@ func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) ([]produ
 		}
 		var tiles []gemm.Tile
 		for _, s := range work.bands {
-			e, first := b.extent(s), 0
-			if b.out.cut > 0 {
-				first = b.out.first(s.img)
-			}
+			e := b.extent(s)
 			for row := range e.Rows {
 				for col := range e.Cols {
-					t := gemm.Tile{Lanes: b.lanes(s.lo+row, first+col)}
+					t := gemm.Tile{Lanes: b.lanes(s.lo+row, col)}
 					t.X, t.Y, t.Res = b.place(s, row, col)
 					tiles = append(tiles, t)
 				}
@@ -461,15 +476,15 @@ type productChunk struct {
 	lo, hi int
 }
 
-// chunksOf cuts products into pieces of work for the threads: those of the parts
-// of a matrix, which are to stay with a thread, into as few as there are
-// threads, others into their units.
-func (c *compiler) chunksOf(products []product, out *layout) []productChunk {
+// chunksOf cuts products into pieces of work for the threads: those of parts,
+// which are to stay with a thread, into as few as there are threads, a single one
+// into its units.
+func (c *compiler) chunksOf(products []product) []productChunk {
 	var list []productChunk
 	for _, p := range products {
 		n := p.Units()
-		if out.cut > 0 {
-			n = min(n, c.perPart(out))
+		if len(products) > 1 {
+			n = min(n, ceilDiv(c.cfg.Threads, len(products)))
 		}
 		for i := range n {
 			list = append(list, productChunk{p, i * p.Units() / n, (i + 1) * p.Units() / n})

@@ -192,25 +192,26 @@ func (c *compiler) source(v *value, l *layout) placement {
 // the image, and the halo's, become fill.
 func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, fill float32) *buffer {
 	buf := c.newBuffer(c.values[name], dst.size(), false)
-	tables := make([][]int32, len(taps))
-	for i, t := range taps {
-		tables[i] = src.under(dst, t)
+	tables := make([][][]int32, dst.parts())
+	for part := range tables {
+		for _, t := range taps {
+			tables[part] = append(tables[part], src.under(dst, part, t))
+		}
 	}
 	var op stepOp
 	if permute := c.permuteTaps(src, dst, buf, tables, fill); permute != nil {
 		op = permute
 	} else {
 		r := &relayout{k: c.k, src: src.buf, constant: src.constant, dst: buf, fill: fill}
-		for part := range dst.parts() {
-			for _, index := range tables {
-				lo := dst.first(part) * dst.lanes
-				r.addTable(index[lo:][:dst.partOf(part)*dst.lanes])
+		for part := range tables {
+			for _, index := range tables[part] {
+				r.addTable(index)
 			}
 			for f := range src.c {
 				for t := range taps {
 					for n := range src.n {
 						r.runs = append(r.runs, gatherRun{
-							dst: dst.plane(f*len(taps)+t, n) + part*dst.next()*dst.lanes, src: src.plane(f, n), table: part*len(taps) + t,
+							dst: dst.plane(f*len(taps)+t, n) + part*dst.part(), src: src.plane(f, n), table: part*len(taps) + t,
 						})
 					}
 				}
@@ -222,10 +223,10 @@ func (c *compiler) toImage(name string, src placement, dst *layout, taps []tap, 
 	return buf
 }
 
-// under returns, for each element of a plane of dst, which one of the source's
-// plane a tap takes there, -1 for the fill.
-func (p *placement) under(dst *layout, t tap) []int32 {
-	return dst.index(func(y, x int) int32 {
+// under returns, for each element of a plane of a part of dst, which one of the
+// source's plane a tap takes there, -1 for the fill.
+func (p *placement) under(dst *layout, part int, t tap) []int32 {
+	return dst.index(part, func(y, x int) int32 {
 		y, x = y*t.sy+t.y0, x*t.sx+t.x0
 		if y < 0 || y >= p.h || x < 0 || x >= p.w {
 			return -1
@@ -234,11 +235,11 @@ func (p *placement) under(dst *layout, t tap) []int32 {
 	})
 }
 
-// index returns what from says of the pixel in each element of a plane, -1
-// where there is none.
-func (l *layout) index(from func(y, x int) int32) []int32 {
+// index returns what from says of the pixel in each element of a plane of a part,
+// -1 where there is none.
+func (l *layout) index(part int, from func(y, x int) int32) []int32 {
 	index := make([]int32, 0, l.image*l.lanes)
-	for vy := -l.halo.top; vy < l.sy+l.halo.bottom; vy++ {
+	for vy := l.first(part) - l.halo.top; vy < l.first(part+1)+l.halo.bottom; vy++ {
 		for vx := -l.halo.left; vx < l.sx+l.halo.right; vx++ {
 			for lane := range l.lanes {
 				at := int32(-1)
@@ -255,23 +256,25 @@ func (l *layout) index(from func(y, x int) int32) []int32 {
 // permuteTaps fills an image from another by tables of the elements under each
 // tap, a vector from the few that it has lanes of: some times as fast as to
 // gather. It returns nil where the source is no image, or too large for that.
-func (c *compiler) permuteTaps(src placement, dst *layout, buf *buffer, taps [][]int32, fill float32) *permuteOp {
+func (c *compiler) permuteTaps(src placement, dst *layout, buf *buffer, taps [][][]int32, fill float32) *permuteOp {
 	if src.image == nil {
 		return nil
 	}
 	op := &permuteOp{permute: c.k.Permute, dst: buf, src: src.buf, fill: fill}
 	vectors := make([]int, dst.image)
 	for i := range vectors {
-		vectors[i] = dst.vector(i)
+		vectors[i] = i
 	}
-	for t, index := range taps {
-		table, err := vec.NewPermuteTable(c.lanes, vectors, index)
-		if err != nil {
-			return nil
-		}
-		for n := range src.n {
-			op.add(table, dst.plane(t, n), src.plane(0, n),
-				vec.Planes{N: src.c, Dst: dst.plane(len(taps), 0), Src: src.plane(1, 0)})
+	for part := range taps {
+		for t, index := range taps[part] {
+			table, err := vec.NewPermuteTable(c.lanes, vectors[:len(index)/c.lanes], index)
+			if err != nil {
+				return nil
+			}
+			for n := range src.n {
+				op.add(table, dst.plane(t, n)+part*dst.part(), src.plane(0, n),
+					vec.Planes{N: src.c, Dst: dst.plane(len(taps[part]), 0), Src: src.plane(1, 0)})
+			}
 		}
 	}
 	return op
@@ -312,8 +315,8 @@ func (c *compiler) toPlain(v *value) {
 			table[f] = int32(l.plane(f, 0))
 		}
 		r.addTable(table)
-		for x := range l.w {
-			r.runs = append(r.runs, gatherRun{dst: x * l.plain.x, src: l.at(0, x)})
+		for y := range l.h {
+			r.runs = append(r.runs, gatherRun{dst: y * l.plain.y, src: l.at(y, 0)})
 		}
 	} else { // an image: a run is the pixels of a plane
 		table := make([]int32, 0, l.h*l.w)

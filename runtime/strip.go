@@ -155,7 +155,7 @@ func (c *compiler) linkOps(k *link, all []work) ([]stepOp, LayerReport, error) {
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = k.window.kh, k.window.kw, k.window.sh
 	for _, p := range products {
-		op := &productOp{chunks: c.chunksOf([]product{p}, out), x: k.src.im.buf, y: k.y.buf}
+		op := &productOp{chunks: c.chunksOf([]product{p}), x: k.src.im.buf, y: k.y.buf}
 		if k.residual != nil {
 			op.res = k.residual.buf
 		}

@@ -108,6 +108,6 @@ func columnOrder(l *layout, n int) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return l.at(0, a) - l.at(0, b) })
+	slices.SortFunc(order, func(a, b int) int { return l.at(a, 0) - l.at(b, 0) })
 	return order
 }

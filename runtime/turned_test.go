@@ -40,10 +40,10 @@ func TestTurning(t *testing.T) {
 					src[i] = float32(i)
 				}
 				keys := columnOrder(&l, columns)
-				if !slices.IsSortedFunc(keys, func(a, b int) int { return l.at(0, a) - l.at(0, b) }) {
+				if !slices.IsSortedFunc(keys, func(a, b int) int { return l.at(a, 0) - l.at(b, 0) }) {
 					t.Fatalf("columns %v are not as memory has them", keys)
 				}
-				place := func(feature, key int) int { return l.plane(feature, 0) + l.at(0, keys[key]) }
+				place := func(feature, key int) int { return l.plane(feature, 0) + l.at(keys[key], 0) }
 				for _, block := range []int{columns, 23} {
 					for across, order := range [][]int32{
 						blocked(columns, features, block, func(key, feature int) int { return place(feature, key) }),

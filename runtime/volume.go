@@ -121,7 +121,7 @@ func (c *compiler) volumeGather(x string, src placement, dst *layout, taps []tap
 	r := &volumeGather{c: c, name: x, src: src, depth: c.depth(x)}
 	r.relayout = &relayout{k: c.k, src: src.buf, constant: src.constant, dst: c.newBuffer(c.values[x], dst.size(), false)}
 	for _, t := range taps {
-		r.addTable(src.under(dst, t))
+		r.addTable(src.under(dst, 0, t))
 	}
 	zeros := make([]int32, dst.image*dst.lanes)
 	for i := range zeros {
