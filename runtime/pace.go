@@ -10,13 +10,14 @@ import "time"
 type pace struct {
 	alone bool             // what the next run does
 	begun bool             // a first run has touched the memory
-	trial bool             // the next runs go with workers, then as many without
+	trial bool             // the next runs go with workers and without by turns
 	left  int              // runs until a trial ends, or the next one begins
 	least [2]time.Duration // of the runs of a trial: with workers, without
 }
 
 const (
-	trialRuns  = 6   // of a trial, the first half with workers: once awake they stay so
+	trialRuns  = 8   // of a trial
+	trialTurn  = 2   // of them in a row with workers, as the first wakes them, then as many without
 	steadyRuns = 250 // between trials
 )
 
@@ -40,7 +41,7 @@ func (p *pace) ran(took time.Duration) {
 	if p.least[way] == 0 || took < p.least[way] {
 		p.least[way] = took
 	}
-	p.alone = p.left <= trialRuns/2
+	p.alone = (trialRuns-p.left)/trialTurn%2 == 1
 	if p.left == 0 {
 		p.trial, p.left = false, steadyRuns
 		p.alone = p.least[1] < p.least[0]

@@ -50,3 +50,25 @@ func TestPace(t *testing.T) {
 		})
 	}
 }
+
+// TestPaceInNoise has the first runs of a trial meet something else that takes
+// the cores: that says nothing about workers.
+func TestPaceInNoise(t *testing.T) {
+	for noisy := range trialRuns/2 + 1 {
+		var p pace
+		p.ran(1)
+		for i := range trialRuns {
+			took := time.Duration(6)
+			if p.alone {
+				took = 10
+			}
+			if i < noisy {
+				took *= 20
+			}
+			p.ran(took)
+		}
+		if p.alone {
+			t.Errorf("%d noisy runs of %d: alone, though workers help", noisy, trialRuns)
+		}
+	}
+}
