@@ -99,31 +99,22 @@ func (l layout) ofVolumes(depth int) layout {
 
 // leastPart is how many vectors a thread has to have of its own. For fewer,
 // walking to a weight takes longer than to multiply with it; and so many have the
-// same results wherever rows are cut, see [spmm.Fit.Cover].
+// same results wherever they are cut, see [spmm.Fit.Cover].
 const leastPart = 4
 
-// apart cuts the rows of vectors of an image into parts for threads, as many as
-// have enough of them. Each part has all features, with a halo of its own, and
-// parts lie apart: what one thread writes shares neither cache lines nor pages
-// with what another reads.
-func (l layout) apart(threads int) layout {
-	parts := min(threads, l.sy)
-	for parts > 1 && l.sy/parts*l.sx < leastPart {
-		parts--
-	}
-	if parts > 1 {
-		l.cut = parts
-		l.channel = (ceilDiv(l.sy, parts)+l.halo.top+l.halo.bottom)*l.row | 1
-	}
-	return l
-}
-
 // matrixLayout lays out cols rows of c features, as row-major tensors hold
-// them, [cols][c]: as images one pixel wide, with parts for threads.
+// them, [cols][c]: as images one pixel wide. Its vectors are cut into parts for
+// threads, as many as have enough of them. Each part has all features, and parts
+// lie apart: what one thread writes shares neither cache lines nor pages with
+// what another reads.
 func matrixLayout(lanes, c, cols, threads int) layout {
 	l := imageLayout(grid{ly: lanes, lx: 1, sy: ceilDiv(cols, lanes), sx: 1}, c, 1, cols, 1, halo{})
 	l.plain = plainStrides{c: 1, y: c}
-	return l.apart(threads)
+	if parts := min(threads, l.sy/leastPart); parts > 1 {
+		l.cut = parts
+		l.channel = ceilDiv(l.sy, parts) | 1
+	}
+	return l
 }
 
 // matrixLayout lays out the columns of a matrix for the threads of the plan.

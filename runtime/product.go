@@ -44,10 +44,7 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 		return err
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = w.kh, w.kw, w.sh
-	op := &productOp{chunks: c.chunksOf(products), x: src.im.buf, y: dst}
-	if src.im.layout.cut == l.cut && (residual == nil || residual.layout.cut == l.cut) {
-		op.byParts = c.ownParts(&l)
-	}
+	op := &productOp{chunks: c.chunksOf(products), byParts: c.ownParts(&l), x: src.im.buf, y: dst}
 	touched := []*buffer{op.x, op.y}
 	if residual != nil {
 		op.res = residual.buf
@@ -179,15 +176,16 @@ type band struct {
 type anchor struct{ img, row int }
 
 // newBinding brings them together. Outputs that follow each other without gaps
-// in all operands are one run. Where operands lie in parts, each part is a work.
+// in all operands are one run. Where the output lies in parts, and with it all
+// operands, each part is a work.
 func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	b := &binding{w: w, src: src, out: out, residual: residual, grid: spmm.Shape{Rows: out.sy, Cols: out.sx}, images: out.n}
 	if src.window == unitWindow && !src.planes.apart() && src.im.layout.flat() && out.flat() && (residual == nil || residual.layout.flat()) {
 		b.grid, b.images = spmm.Shape{Rows: 1, Cols: out.n * out.image}, 1
 	}
-	if l := b.cut(); l != nil {
-		for part := range l.parts() {
-			b.work = append(b.work, work{src.offsets, []band{{lo: l.first(part), hi: l.first(part + 1)}}})
+	if out.cut > 0 {
+		for part := range out.parts() {
+			b.work = append(b.work, work{src.offsets, []band{{lo: out.first(part), hi: out.first(part + 1)}}})
 		}
 		return b
 	}
@@ -199,22 +197,9 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	return b
 }
 
-// cut returns the layout of an operand that lies in parts, nil where none does.
-func (b *binding) cut() *layout {
-	switch {
-	case b.out.cut > 0:
-		return b.out
-	case b.src.im.layout.cut > 0:
-		return &b.src.im.layout
-	case b.residual != nil && b.residual.layout.cut > 0:
-		return &b.residual.layout
-	}
-	return nil
-}
-
 // extent returns the rows and columns of vectors of a band.
 func (b *binding) extent(s band) spmm.Shape {
-	if b.cut() != nil {
+	if b.out.cut > 0 {
 		return spmm.Shape{Rows: s.hi - s.lo, Cols: b.out.sx}
 	}
 	return spmm.Shape{Rows: s.hi - s.lo, Cols: b.grid.Cols}
@@ -287,16 +272,13 @@ func (c *compiler) bindWeight(n *graph.Node, b *binding) (products []product, la
 // It returns the bytes that the packed weight takes, too.
 func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product, int, error) {
 	w, win := b.w, b.src.window
-	fit, threads := c.fit(w, f, win), c.cfg.Threads
-	if l := b.cut(); l != nil {
-		threads = c.perPart(l)
-	}
+	fit, threads := c.fit(w, f, win), c.perPart(b.out)
 	widest := b.widest()
 	shapes := fit.Cover(b.shape(widest.bands[0]))
 	// K-blocks decide in which order products are added up, which parts of the
 	// columns are not to change.
 	whole := shapes
-	if b.cut() != nil {
+	if b.out.cut > 0 {
 		whole = fit.Cover(b.shape(band{hi: b.out.sy}))
 	}
 	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, whole, win)}

@@ -185,9 +185,9 @@ func noValue(kind, name string, all []graph.Value) error {
 }
 
 // Run computes the outputs from the inputs. It returns ctx's error where ctx
-// ends between two steps, [ErrClosed] after Close, and [ErrBusy] while another
-// goroutine runs the session; outputs hold nothing of use then. It allocates
-// nothing where all shapes are known to the plan.
+// ends between two steps, or tasks of some, [ErrClosed] after Close, and
+// [ErrBusy] while another goroutine runs the session; outputs hold nothing of use
+// then. It allocates nothing where all shapes are known to the plan.
 func (s *Session) Run(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return err
