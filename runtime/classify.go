@@ -30,7 +30,12 @@ const vectorColumns = 4
 // classify decides for every value how it is placed: kinds follow the data
 // from the convolutions on, halos run against it from the consumers.
 func (c *compiler) classify() {
-	c.wants = make(map[string]want)
+	c.wants, c.fed = make(map[string]want), make(map[string]bool)
+	for _, n := range c.g.Nodes {
+		if n.Domain == graph.FusedDomain && n.Op == "Linear" && c.productKind(n) == matrixKind {
+			c.fed[n.Inputs[0]] = true
+		}
+	}
 	for _, n := range c.g.Nodes {
 		k := c.kindOf(n)
 		for _, out := range n.Outputs {
@@ -114,7 +119,7 @@ func (c *compiler) kindOf(n *graph.Node) kind {
 	case n.Op == "Attention" && n.Domain == graph.FusedDomain:
 		return c.attentionKind(n)
 	case isNorm(n):
-		if c.wants[n.Inputs[0]].kind == matrixKind {
+		if c.wants[n.Inputs[0]].kind == matrixKind || c.fed[n.Outputs[0]] {
 			return matrixKind
 		}
 	case n.Op == "DepthToSpace":

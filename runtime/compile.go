@@ -158,6 +158,10 @@ type compiler struct {
 	copies  int64 // bytes of constants in another form than in the model, and of tables
 
 	positive map[string]bool // values that hold nothing below zero, see nonNegative
+	// fed are values that linear layers read as features by columns. A
+	// normalisation before them has its input brought there rather than its
+	// output, as a residual behind them may need that, too.
+	fed map[string]bool
 }
 
 func (c *compiler) run(ctx context.Context) error {

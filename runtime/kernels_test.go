@@ -444,3 +444,28 @@ func TestNormalisationOfColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestNormalisationBeforeLinear: what a normalisation reads is brought to
+// features by columns once, for it and for the residual behind.
+func TestNormalisationBeforeLinear(t *testing.T) {
+	n := newNet(1, 40, 24)
+	n.m.Opset[""] = 20
+	x := n.node("Softmax", []string{"x"}, "axis", -1) // row-major
+	a := n.node("LayerNormalization", []string{x, n.weight(0, 1, 24), n.weight(0, 1, 24)}, "axis", -1)
+	a = n.node("Gelu", []string{n.node("MatMul", []string{a, n.weight(0.8, 1, 24, 40)})})
+	n.node("Add", []string{n.node("MatMul", []string{a, n.weight(0.8, 1, 40, 24)}), x})
+	p, err := Compile(context.Background(), n.model(), Config{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	into := 0
+	for _, s := range p.Explain().Steps {
+		if s.Op == "Relayout" && s.Why == "into lane-split images" {
+			into++
+		}
+	}
+	if into != 1 {
+		t.Errorf("%d steps bring values to features by columns, want 1", into)
+	}
+	checkModel(t, n.model())
+}
