@@ -111,7 +111,7 @@ func (c *compiler) lowerAttention(n *graph.Node) error {
 // sequences lays out the columns of a matrix, sequences one after the other, as
 // images: each sequence begins with a vector.
 func sequences(l *layout, n int) layout {
-	return imageLayout(grid{ly: l.lanes, lx: 1, sy: ceilDiv(l.h/n, l.lanes), sx: 1}, l.c, n, l.h/n, 1, halo{})
+	return imageLayout(gridOf(l.lanes, l.h/n, 1), l.c, n, l.h/n, 1, halo{})
 }
 
 // regroup appends a step that moves the columns of features between a matrix
@@ -263,12 +263,8 @@ func (o *attentionOp) chunks() int { return len(o.blocks) * o.heads }
 
 // columns says which query each column is.
 func (o *attentionOp) columns() {
-	o.queries = make([]int32, o.out.sy*o.lanes)
-	for i := range o.queries {
-		o.queries[i] = -1
-	}
-	for q := range o.a.Queries {
-		o.queries[q%o.out.sy*o.lanes+q/o.out.sy] = int32(q)
+	for part := range o.out.parts() {
+		o.queries = append(o.queries, o.out.index(part, func(y, _ int) int32 { return int32(y) })...)
 	}
 	if o.mask == nil || o.a.MaskQ == 0 {
 		return

@@ -99,13 +99,11 @@ func (c *compiler) lowerElementwise(n *graph.Node) error {
 
 // mapOp maps one or two values of equal layouts in one run over their memory.
 type mapOp struct {
+	byParts
 	f         binaryFunc
 	grain     int // elements of a chunk
-	byParts   int // as parts returns
 	dst, a, b *buffer
 }
-
-func (o *mapOp) parts() int { return o.byParts }
 
 func (o *mapOp) bind(s *Session) runner {
 	return &mapRunner{f: o.f, grain: o.grain, dst: s.memory(o.dst), a: s.memory(o.a), b: s.memory(o.b)}

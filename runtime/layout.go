@@ -1,6 +1,10 @@
 package runtime
 
-import "math"
+import (
+	"math"
+
+	"github.com/nnz-dev/nnz/kernels/spmm"
+)
 
 // A layout places a value's elements for the kernels: features are rows,
 // columns (pixels or tokens, times batch) run along vectors, and an image is
@@ -12,8 +16,9 @@ import "math"
 // the sub-images lies a halo of vectors that hold the neighbours' pixels, or
 // padding. Memory is [feature][image][vector row][vector column][lane].
 //
-// A matrix is an image of one row: its columns are the pixels. A volume is an
-// image for each of its planes.
+// A matrix is an image one pixel wide: its columns are the pixels. Where it is cut
+// into parts, each has such memory of its own, one after the other. A volume is
+// an image for each of its planes.
 type layout struct {
 	lanes   int // of a vector
 	ly, lx  int // ly*lx == lanes
@@ -97,10 +102,10 @@ func (l layout) ofVolumes(depth int) layout {
 	return l
 }
 
-// leastPart is how many vectors a thread has to have of its own. For fewer,
-// walking to a weight takes longer than to multiply with it; and so many have the
-// same results wherever they are cut, see [spmm.Fit.Cover].
-const leastPart = 4
+// leastPart is how many vectors a thread has to have of its own: so many have the
+// same results wherever they are cut. For fewer, walking to a weight takes longer
+// than to multiply with it, too.
+const leastPart = spmm.Uniform
 
 // matrixLayout lays out cols rows of c features, as row-major tensors hold
 // them, [cols][c]: as images one pixel wide. Its vectors are cut into parts for
@@ -108,7 +113,7 @@ const leastPart = 4
 // lie apart: what one thread writes shares neither cache lines nor pages with
 // what another reads.
 func matrixLayout(lanes, c, cols, threads int) layout {
-	l := imageLayout(grid{ly: lanes, lx: 1, sy: ceilDiv(cols, lanes), sx: 1}, c, 1, cols, 1, halo{})
+	l := imageLayout(gridOf(lanes, cols, 1), c, 1, cols, 1, halo{})
 	l.plain = plainStrides{c: 1, y: c}
 	if parts := min(threads, l.sy/leastPart); parts > 1 {
 		l.cut = parts
@@ -149,11 +154,11 @@ func (c *compiler) perPart(l *layout) int { return ceilDiv(c.cfg.Threads, l.part
 
 // ownParts returns how many parts there are where each has a thread of its own,
 // else 0.
-func (c *compiler) ownParts(l *layout) int {
+func (c *compiler) ownParts(l *layout) byParts {
 	if l.cut == 0 || c.perPart(l) > 1 {
 		return 0
 	}
-	return l.parts()
+	return byParts(l.parts())
 }
 
 func (l *layout) grid() grid { return grid{l.ly, l.lx, l.sy, l.sx} }

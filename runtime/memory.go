@@ -52,6 +52,17 @@ func (b *buffer) touch(i int) {
 	r.first, r.last = min(r.first, i), max(r.last, i)
 }
 
+// occupy has all memory that is in use at some step from first to last be in use
+// at all of them.
+func occupy(buffers []*buffer, first, last int) {
+	for _, b := range buffers {
+		if b.parent == nil && b.first <= last && b.last >= first {
+			b.touch(first)
+			b.touch(last)
+		}
+	}
+}
+
 // An arena is the sizes of a session's memory, in elements.
 type arena struct{ floats, ints int }
 

@@ -51,17 +51,15 @@ const normVectors = 2
 
 // normOp normalises the columns of a matrix.
 type normOp struct {
+	byParts
 	k           *vec.Kernels
 	centre      bool // about the mean: LayerNorm, else RMSNorm
 	eps         float32
 	l           layout
 	chunks      []normChunk
-	byParts     int // as parts returns
 	src, dst    *buffer
 	scale, bias *value
 }
-
-func (o *normOp) parts() int { return o.byParts }
 
 // A normChunk is some columns, from an element on.
 type normChunk struct{ at, width int }

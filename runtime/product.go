@@ -44,7 +44,7 @@ func (c *compiler) lowerProduct(n *graph.Node) error {
 		return err
 	}
 	layer.KernelH, layer.KernelW, layer.Stride = w.kh, w.kw, w.sh
-	op := &productOp{chunks: c.chunksOf(products), byParts: c.ownParts(&l), x: src.im.buf, y: dst}
+	op := &productOp{byParts: c.ownParts(&l), chunks: c.chunksOf(products), x: src.im.buf, y: dst}
 	touched := []*buffer{op.x, op.y}
 	if residual != nil {
 		op.res = residual.buf
@@ -197,22 +197,17 @@ func newBinding(w *weight, src source, out *layout, residual *image) *binding {
 	return b
 }
 
-// extent returns the rows and columns of vectors of a band.
-func (b *binding) extent(s band) spmm.Shape {
-	if b.out.cut > 0 {
-		return spmm.Shape{Rows: s.hi - s.lo, Cols: b.out.sx}
-	}
-	return spmm.Shape{Rows: s.hi - s.lo, Cols: b.grid.Cols}
-}
-
-// shape returns the rectangle of vectors that a band is for tiles. Rows that
-// follow each other without gaps in all operands are one.
+// shape returns the rectangle of vectors that a band is. Rows that follow each
+// other without gaps in all operands are one.
 func (b *binding) shape(s band) spmm.Shape {
-	e := b.extent(s)
-	if b.src.window == unitWindow && b.src.im.layout.gapless() && b.out.gapless() && (b.residual == nil || b.residual.layout.gapless()) {
-		return spmm.Shape{Rows: 1, Cols: e.Vectors()}
+	rows, cols := s.hi-s.lo, b.grid.Cols
+	if b.out.cut > 0 { // the grid is all parts in a row
+		cols = b.out.sx
 	}
-	return e
+	if b.src.window == unitWindow && b.src.im.layout.gapless() && b.out.gapless() && (b.residual == nil || b.residual.layout.gapless()) {
+		return spmm.Shape{Rows: 1, Cols: rows * cols}
+	}
+	return spmm.Shape{Rows: rows, Cols: cols}
 }
 
 // place returns where the vector of a band's row and column lies in the
@@ -279,7 +274,7 @@ func (c *compiler) bindTiles(b *binding, f format, epi spmm.Epilogue) ([]product
 	// columns are not to change.
 	whole := shapes
 	if b.out.cut > 0 {
-		whole = fit.Cover(b.shape(band{hi: b.out.sy}))
+		whole = fit.Cover(b.grid)
 	}
 	a := spmm.Addressing{Groups: w.groups, GroupStride: b.src.group, Block: c.blockColumns(w, f, whole, win)}
 	a.Chunk, _ = c.share(w, f, shapes, len(widest.bands), threads)
@@ -335,9 +330,9 @@ func (c *compiler) bindVectors(b *binding, _ format, epi spmm.Epilogue) ([]produ
 		}
 		var tiles []gemm.Tile
 		for _, s := range work.bands {
-			e := b.extent(s)
-			for row := range e.Rows {
-				for col := range e.Cols {
+			shape := b.shape(s)
+			for row := range shape.Rows {
+				for col := range shape.Cols {
 					t := gemm.Tile{Lanes: b.lanes(s.lo+row, col)}
 					t.X, t.Y, t.Res = b.place(s, row, col)
 					tiles = append(tiles, t)
@@ -445,12 +440,10 @@ func (c *compiler) share(w *weight, f format, tiles []spmm.Placed, images, threa
 
 // productOp is a packed weight bound to tiles, and its operands.
 type productOp struct {
+	byParts
 	chunks    []productChunk
-	byParts   int // as parts returns
 	x, y, res *buffer
 }
-
-func (o *productOp) parts() int { return o.byParts }
 
 // A productChunk is units lo to hi-1 of a product.
 type productChunk struct {

@@ -168,12 +168,7 @@ func (c *compiler) linkOps(k *link, all []work) ([]stepOp, LayerReport, error) {
 // those from begin on, with that of the halo in between.
 func (c *compiler) takeTurns(ch *chain, begin int, links []link, end *layout) error {
 	// All that they touch is in use from the first turn to the last.
-	for _, b := range c.buffers {
-		if b.parent == nil && b.last >= begin {
-			b.touch(begin)
-			b.touch(len(c.plan.steps) - 1)
-		}
-	}
+	occupy(c.buffers, begin, len(c.plan.steps)-1)
 	var errs []error
 	ch.eachStrip(end, func(strip, _ int, stints []stint) {
 		step := begin

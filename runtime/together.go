@@ -15,6 +15,11 @@ type parted interface {
 	parts() int
 }
 
+// byParts is what makes a stepOp parted: how many parts it has, as parts returns.
+type byParts int
+
+func (n byParts) parts() int { return int(n) }
+
 // mostTogether is up to how many multiply-adds a step has that goes together
 // with others: between tasks a run looks whether it is to end.
 const mostTogether = 1 << 31
@@ -39,15 +44,8 @@ func (p *Plan) tasks() iter.Seq[[]turn] {
 // the last.
 func (p *Plan) keepTogether(buffers []*buffer) {
 	for turns := range p.tasks() {
-		first, last := turns[0].step, turns[len(turns)-1].step
-		if first == last {
-			continue
-		}
-		for _, b := range buffers {
-			if b.parent == nil && b.first <= last && b.last >= first {
-				b.touch(first)
-				b.touch(last)
-			}
+		if len(turns) > 1 {
+			occupy(buffers, turns[0].step, turns[len(turns)-1].step)
 		}
 	}
 }

@@ -28,21 +28,21 @@ type Fit struct {
 	Footprint func(Shape) int
 }
 
-// uniform is the least row of vectors that is covered with tiles which all add up
+// Uniform is the least row of vectors that is covered with tiles which all add up
 // in the same order: rows of so many may be cut and give the same results.
-const uniform = 4
+const Uniform = 4
 
 // Cover returns the best known way to cover a grid of vectors with tiles that
 // have kernels: row by row, left to right. It is empty where the grid is, or
 // where no kernel is of the fit's R and Step. However rows of vectors are cut
-// into such of at least four, products have the same results to the bit where
+// into such of at least Uniform, products have the same results to the bit where
 // their K-blocks are the same.
 func (f Fit) Cover(grid Shape) []Placed {
 	var costs [maxPart + 1][maxPart + 1]float64 // of a tile, 0 where there is none
 	found := false
 	for _, k := range kernels {
 		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step && costs[k.Tile.Rows][k.Tile.Cols] == 0 &&
-			!(k.turns() && grid.Cols >= uniform) {
+			!(k.turns() && grid.Cols >= Uniform) {
 			costs[k.Tile.Rows][k.Tile.Cols] = f.Cost(k.Tile)
 			found = true
 		}

@@ -797,7 +797,7 @@ func TestUniform(t *testing.T) {
 					return slices.Clone(c.buf.Y)
 				}
 				want := run(0, n)
-				for _, at := range []int{uniform, n / 2, n - uniform} {
+				for _, at := range []int{Uniform, n / 2, n - Uniform} {
 					for k, y := range run(0, at, n) {
 						if y != want[k] {
 							t.Fatalf("%v, %v: %d vectors, cut at %d: y[%d] = %g, in one go %g", i, pack, n, at, k, y, want[k])

@@ -252,8 +252,10 @@ func (p *packer) split(n, r int) func(yield func(piece) bool) {
 		n := min(n, r)
 		for at := 0; at < n; at += r {
 			for r > n-at {
-				if r /= 2; p.groups == 1 {
+				if p.groups == 1 {
 					r = 1
+				} else {
+					r /= 2
 				}
 			}
 			if !yield(piece{at, r}) {
