@@ -42,7 +42,7 @@ func (f Fit) Cover(grid Shape) []Placed {
 	found := false
 	for _, k := range kernels {
 		if k.ISA == f.ISA && k.R == f.R && k.Pair == f.Pairs && k.Step == f.Step && costs[k.Tile.Rows][k.Tile.Cols] == 0 &&
-			!(k.turns() && grid.Cols >= Uniform) {
+			!(k.turns && grid.Cols >= Uniform) {
 			costs[k.Tile.Rows][k.Tile.Cols] = f.Cost(k.Tile)
 			found = true
 		}

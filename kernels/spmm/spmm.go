@@ -48,16 +48,11 @@ type Kernel struct {
 	Pair bool // of two rows that have lists of their own beside a shared one; R is 1
 	Tile Shape
 	Step int
-	fn   func(*args)
-}
-
-// turns reports whether the kernel adds up every other column by itself, and both
-// sums at the end: where several rows have few accumulators, one sum would
-// wait for itself. All others, and portable ones, add up column after column, and
-// so in the same order.
-func (k *Kernel) turns() bool {
-	const few = 4
-	return k.ISA != isa.Generic && k.R > 1 && k.R*k.Tile.Vectors() <= few
+	// turns is set where every other column is added up by itself, and both sums
+	// at the end: of few accumulators one sum would wait for itself. All others
+	// add up column after column, and so in the same order.
+	turns bool
+	fn    func(*args)
 }
 
 // args is what a kernel is called with: one K-block of some weight rows for one

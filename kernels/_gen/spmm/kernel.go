@@ -79,15 +79,9 @@ type kernel struct {
 	last operand.Mem // address of the last entry
 }
 
-// few is how many accumulators of several rows are two sets, of which columns take
-// turns: one is bound by the latency of multiply-adds. Package spmm knows, as
-// such kernels add up in another order than others. Single rows are never
-// two: the next rows hide the latency of short ones.
-const few = 4
-
 func newKernel(c *build.Context, t target, s shape) *kernel {
 	k := &kernel{Context: c, target: t, shape: s, sets: 1}
-	if s.r > 1 && s.r*s.vectors() <= few {
+	if s.turns() {
 		k.sets = 2
 	}
 	return k

@@ -57,8 +57,8 @@ func writeTable(t target, shapes []shape, name string) error {
 	fmt.Fprintf(&b, "// %sKernels lists the %s kernels.\n", t.name, t.title)
 	fmt.Fprintf(&b, "func %sKernels() []Kernel {\n\treturn []Kernel{\n", t.name)
 	for _, s := range shapes {
-		fmt.Fprintf(&b, "{%q, isa.%s, %d, %t, Shape{%d, %d}, %d, %s},\n",
-			s.symbol(t), strings.ToUpper(t.name), s.r, s.pair, s.rows, s.cols, s.step, s.symbol(t))
+		fmt.Fprintf(&b, "{%q, isa.%s, %d, %t, Shape{%d, %d}, %d, %t, %s},\n",
+			s.symbol(t), strings.ToUpper(t.name), s.r, s.pair, s.rows, s.cols, s.step, s.turns(), s.symbol(t))
 	}
 	fmt.Fprintf(&b, "\t}\n}\n\n")
 	for _, s := range shapes {

@@ -17,6 +17,14 @@ type shape struct {
 
 func (s shape) vectors() int { return s.rows * s.cols }
 
+// turns reports whether columns take turns in two sets of accumulators: where
+// several rows have few, one set is bound by the latency of multiply-adds. Of
+// single rows, the next ones hide that of short ones.
+func (s shape) turns() bool {
+	const few = 4
+	return s.r > 1 && s.r*s.vectors() <= few
+}
+
 func (s shape) symbol(t target) string {
 	if s.pair {
 		return fmt.Sprintf("f32_spmm_pair_%dx%ds%d_%s", s.rows, s.cols, s.step, t.name)

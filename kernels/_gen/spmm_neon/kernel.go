@@ -77,13 +77,9 @@ type kernel struct {
 	sets int // of accumulators, of which columns take turns
 }
 
-// few is how many accumulators of several rows are two sets, as of the other
-// instruction sets.
-const few = 4
-
 func newKernel(b *bytes.Buffer, s shape) kernel {
 	k := kernel{shape: s, b: b, sets: 1}
-	if s.r > 1 && s.r*s.vectors() <= few {
+	if s.turns() {
 		k.sets = 2
 	}
 	return k

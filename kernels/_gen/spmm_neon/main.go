@@ -45,6 +45,13 @@ type shape struct {
 
 func (s shape) vectors() int { return s.rows * s.cols }
 
+// turns reports whether columns take turns in two sets of accumulators, as those
+// of the other instruction sets do.
+func (s shape) turns() bool {
+	const few = 4
+	return s.r > 1 && s.r*s.vectors() <= few
+}
+
 func (s shape) name() string {
 	if s.pair {
 		return fmt.Sprintf("f32_spmm_pair_%dx%ds%d_neon", s.rows, s.cols, s.step)
@@ -104,7 +111,7 @@ func tableOf(list []shape) ([]byte, error) {
 	b.WriteString("package spmm\n\nimport \"github.com/nnz-dev/nnz/kernels/isa\"\n\n")
 	b.WriteString("// neonKernels lists the NEON kernels.\nfunc neonKernels() []Kernel {\n\treturn []Kernel{\n")
 	for _, s := range list {
-		fmt.Fprintf(&b, "{%q, isa.NEON, %d, %t, Shape{%d, %d}, %d, %s},\n", s.name(), s.r, s.pair, s.rows, s.cols, s.step, s.name())
+		fmt.Fprintf(&b, "{%q, isa.NEON, %d, %t, Shape{%d, %d}, %d, %t, %s},\n", s.name(), s.r, s.pair, s.rows, s.cols, s.step, s.turns(), s.name())
 	}
 	b.WriteString("\t}\n}\n\n")
 	for _, s := range list {
