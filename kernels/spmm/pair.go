@@ -135,7 +135,7 @@ func (p *packer) cutPairs(runs []run, pairs []pair) []run {
 		n := 2 * len(x.a.col)
 		if i == 0 || weights > 0 && weights+n > maxRun {
 			lo := len(p.w.pairs)
-			runs = append(runs, run{lo: lo, hi: lo, kind: pairRows, off: len(p.w.off), val: len(p.w.val), flags: x.a.flags | prefetch})
+			runs = append(runs, run{lo: lo, hi: lo, kind: pairRows, off: len(p.w.off), val: len(p.w.val), flags: x.a.flags})
 			weights = 0
 		}
 		weights += n

@@ -91,6 +91,10 @@ const (
 	prefetch
 	// far: weights have not been read for another tile just before.
 	far
+
+	// begin is what a row's first kernel does. In the K-blocks that follow, output
+	// rows are in the L2 cache, where a prefetch only takes the place of a load.
+	begin = first | residual | prefetch
 )
 
 // An entry is R weight rows in one K-block. The values of the entries of one

@@ -416,7 +416,6 @@ func (s *strip) takeAll(parts []part, end int32, f flags) []part {
 	case len(all[0].col) == 0:
 		all = all[1:]
 	}
-	const begin = first | residual
 	at := n
 	for i, p := range all {
 		p.flags = f
@@ -441,7 +440,7 @@ func (p *packer) chunk(strips []strip) {
 	for k := 0; k < cols; k += p.Block {
 		var f flags
 		if k == 0 {
-			f |= first | residual
+			f |= begin
 		}
 		if k+p.Block >= cols {
 			f |= clamp
@@ -488,7 +487,7 @@ func (p *packer) cut(runs []run, parts []part) []run {
 		}
 		n := len(p.w.entries)
 		if i == 0 || weights > 0 && weights+len(s.col)*s.r > maxRun {
-			runs = append(runs, run{kind: []kind{blockRows, singleRows}[s.stage], lo: n, flags: s.flags | prefetch})
+			runs = append(runs, run{kind: []kind{blockRows, singleRows}[s.stage], lo: n, flags: s.flags})
 			weights = 0
 		}
 		weights += len(s.col) * s.r

@@ -58,7 +58,6 @@ var (
 	rVal   = reg.R11 // its values: their end for one and two rows, else the next
 	rIndex = reg.RCX // minus the columns left; one more where columns go in pairs
 	rXRow  = reg.R12 // bytes from a row of a tile to the next
-	rXRow3 = reg.R13 // three times that
 	rY     = reg.RDX // the entry's first row of y
 
 	rNextCount = reg.R10 // of the entry after: its columns,
@@ -129,9 +128,6 @@ func (k *kernel) emit() {
 	k.MOVQ(mem(rArgs, argX), rX)
 	if k.rows > 1 {
 		k.MOVQ(mem(rArgs, argXRow), rXRow)
-	}
-	if k.rows > 3 {
-		k.LEAQ(indexed(rXRow, rXRow, 2), rXRow3)
 	}
 	k.MOVQ(mem(rArgs, argVal), rA)
 	k.MOVL(mem(rEntry, entryVal), rVal.As32())
@@ -375,33 +371,22 @@ func (k *kernel) advance(n int) {
 	k.ADDQ(operand.U8(n), rIndex)
 }
 
-// x returns the addresses of a column's vectors. off has its offset, and is
-// changed.
-func (k *kernel) x(off reg.GPPhysical) func(j int) operand.Mem {
-	if k.rows > 1 {
-		k.ADDQ(rX, off)
-	}
-	return func(j int) operand.Mem {
-		m := mem(off, 0)
-		switch {
-		case k.rows == 1:
-			m = indexed(rX, off, 1)
-		case j/k.cols == 3:
-			m = indexed(off, rXRow3, 1)
-		case j >= k.cols:
-			m = indexed(off, rXRow, uint8(j/k.cols))
+// eachX calls f with the address of each of a column's vectors. off has its
+// offset, and is changed: operands with an index register would split multiply-adds
+// in two on Intel's cores.
+func (k *kernel) eachX(off reg.GPPhysical, f func(j int, x operand.Mem)) {
+	k.ADDQ(rX, off)
+	for j := range k.vectors() {
+		if j > 0 && j%k.cols == 0 {
+			k.ADDQ(rXRow, off)
 		}
-		m.Disp = j % k.cols * k.step * k.bytes
-		return m
+		f(j, mem(off, j%k.cols*k.step*k.bytes))
 	}
 }
 
 // axpy adds a column times the weight w, of one weight row.
 func (k *kernel) axpy(set int, off reg.GPPhysical, w reg.VecPhysical) {
-	x := k.x(off)
-	for j := range k.vectors() {
-		k.VFMADD231PS(x(j), w, k.acc(set, 0, j))
-	}
+	k.eachX(off, func(j int, x operand.Mem) { k.VFMADD231PS(x, w, k.acc(set, 0, j)) })
 }
 
 // multiply adds the column n after the current one, at the offset in off, to a
@@ -414,11 +399,9 @@ func (k *kernel) multiply(set int, off reg.GPPhysical, n int) {
 		k.axpy(set, off, w)
 		return
 	}
-	x, v := k.x(off), k.vectors()
+	v := k.vectors()
 	if free := k.spares() - v; free > 0 && k.r >= v {
-		for j := range v {
-			k.VMOVUPS(x(j), k.spare(j))
-		}
+		k.eachX(off, func(j int, x operand.Mem) { k.VMOVUPS(x, k.spare(j)) })
 		for i := range k.r {
 			w := k.spare(v + i%free)
 			k.VBROADCASTSS(k.value(n, i), w)
@@ -435,9 +418,9 @@ func (k *kernel) multiply(set int, off reg.GPPhysical, n int) {
 	for i := range held {
 		k.VBROADCASTSS(k.value(n, i), k.spare(i))
 	}
-	for j := range v {
+	k.eachX(off, func(j int, x operand.Mem) {
 		a := k.spare(held + j%free)
-		k.VMOVUPS(x(j), a)
+		k.VMOVUPS(x, a)
 		for i := range k.r {
 			if i < held {
 				k.VFMADD231PS(a, k.spare(i), k.acc(set, i, j))
@@ -445,7 +428,7 @@ func (k *kernel) multiply(set int, off reg.GPPhysical, n int) {
 				k.VFMADD231PS_BCST(k.value(n, i), a, k.acc(set, i, j))
 			}
 		}
-	}
+	})
 }
 
 // peakChains is how many multiply-adds are independent: more than latency

@@ -29,8 +29,9 @@ var (
 // have, whose activations it loads once, then as many of each row alone, two at
 // a time. Every load takes the place of one of activations, those of general
 // registers too, and the oldest goes first. So offsets are loaded while those
-// before are in use, and two columns of both rows take one load of four
-// offsets and one of four weights.
+// before are in use, and two columns of both rows take one load of four weights
+// and two of two offsets each. (One of four would have to be moved to general
+// registers, by the ports that Intel's cores multiply with.)
 type pairKernel struct {
 	kernel
 	nextY [2]operand.Mem // rows of y of the entry after
@@ -59,9 +60,6 @@ func (k *pairKernel) emit() {
 	k.MOVQ(mem(rArgs, argX), rX)
 	if k.rows > 1 {
 		k.MOVQ(mem(rArgs, argXRow), rXRow)
-	}
-	if k.rows > 3 {
-		k.LEAQ(indexed(rXRow, rXRow, 2), rXRow3)
 	}
 	k.MOVQ(mem(rArgs, argOff), rOff)
 	k.MOVQ(mem(rArgs, argVal), rVal)
@@ -211,13 +209,12 @@ func (k *pairKernel) shared() {
 	k.MOVL(k.at(rOff, 4, 4), rB.As32())
 	first, second := k.spare(0), k.spare(1)
 	k.broadcastTwo(k.at(rVal, 8, 0), first, second)
-	x := k.x(rA)
-	for j := range k.vectors() {
+	k.eachX(rA, func(j int, x operand.Mem) {
 		v := k.spare(2 + j%(k.spares()-2))
-		k.VMOVUPS(x(j), v)
+		k.VMOVUPS(x, v)
 		k.VFMADD231PS(v, first, k.acc(0, 0, j))
 		k.VFMADD231PS(v, second, k.acc(0, 1, j))
-	}
+	})
 	k.ADDQ(operand.U8(1), rIndex)
 	k.JNZ(operand.LabelRef("both"))
 	k.Label("apart")
@@ -227,7 +224,7 @@ func (k *pairKernel) shared() {
 // turn, and at the end one where their number is odd.
 func (k *pairKernel) apart() {
 	w := [2]reg.VecPhysical{k.spare(0), k.spare(1)} // a weight of each row
-	four, next := k.spare(2), k.spare(3).AsX()      // weights; offsets
+	four := k.spare(2)                              // weights
 	k.MOVL(mem(rEntry, pairApart), rIndex.As32())
 	k.LEAQ(indexed(rOff, rIndex, 8), rOff)
 	k.LEAQ(indexed(rVal, rIndex, 8), rVal)
@@ -236,16 +233,15 @@ func (k *pairKernel) apart() {
 	k.ADDQ(operand.U8(1), rIndex)
 	k.JZ(operand.LabelRef("odd"))
 	k.Label("each")
-	k.load4(k.at(rOff, 8, 8), next)
 	k.broadcast4(k.at(rVal, 8, -8), four)
 	k.VPERMILPS(operand.U8(0x00), four, w[0])
 	k.VPERMILPS(operand.U8(0x55), four, w[1])
 	k.axpys(rPair0, w)
-	k.VMOVQ(next, rPair0)
+	k.MOVQ(k.at(rOff, 8, 8), rPair0)
 	k.VPERMILPS(operand.U8(0xaa), four, w[0])
 	k.VPERMILPS(operand.U8(0xff), four, w[1])
 	k.axpys(rPair1, w)
-	k.VPEXTRQ(operand.U8(1), next, rPair1)
+	k.MOVQ(k.at(rOff, 8, 16), rPair1)
 	k.ADDQ(operand.U8(2), rIndex)
 	k.JS(operand.LabelRef("each"))
 	k.JNZ(operand.LabelRef("done"))
@@ -261,10 +257,7 @@ func (k *pairKernel) axpys(offs reg.GPPhysical, w [2]reg.VecPhysical) {
 	k.MOVL(offs.As32(), rA.As32())
 	k.SHRQ(operand.U8(32), offs)
 	for i, off := range []reg.GPPhysical{rA, offs} {
-		x := k.x(off)
-		for j := range k.vectors() {
-			k.VFMADD231PS(x(j), w[i], k.acc(0, i, j))
-		}
+		k.eachX(off, func(j int, x operand.Mem) { k.VFMADD231PS(x, w[i], k.acc(0, i, j)) })
 	}
 }
 
@@ -282,15 +275,6 @@ func (k *pairKernel) broadcast4(m operand.Mem, v reg.VecPhysical) {
 		k.VBROADCASTF32X4(m, v)
 	} else {
 		k.VBROADCASTF128(m, v)
-	}
-}
-
-// load4 loads four offsets.
-func (k *pairKernel) load4(m operand.Mem, x reg.Register) {
-	if k.bytes == 64 { // of registers that AVX2 does not have
-		k.VMOVDQU32(m, x)
-	} else {
-		k.VMOVDQU(m, x)
 	}
 }
 
