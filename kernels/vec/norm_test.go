@@ -51,7 +51,8 @@ var normCases = []normCase{
 
 const softmaxScale = 0.3
 
-// softmaxReference is softmax of x * scale + bias. It has a tolerance of 4 ulp;
+// softmaxReference is softmax of x * scale + bias. It has a tolerance of 4 ulp, and of
+// all of a power that is subnormal;
 // the difference from the largest element is rounded to float32, and so are
 // scaled elements and their sums with the bias, each of which may be off by one
 // more rounding.
@@ -81,8 +82,12 @@ func softmaxReference(x, bias []float32, scale float32) (y, tolerance []float64)
 		sum += y[len(y)-1]
 	}
 	for i := range y {
+		power := y[i]
 		y[i] /= sum
 		tolerance = append(tolerance, ulps(y[i], 4)+4*0x1p-24*most*y[i])
+		if power < 0x1p-126 {
+			tolerance[i] = max(tolerance[i], y[i])
+		}
 	}
 	return y, tolerance
 }
@@ -335,4 +340,31 @@ func BenchmarkNorm(b *testing.B) {
 			}
 		}
 	}
+}
+
+// Masks are large negative numbers, or -Inf: what they hide is 0, and the rest
+// as if it were alone.
+func TestSoftmaxOfMasked(t *testing.T) {
+	hidden := []float32{float32(math.Inf(-1)), -math.MaxFloat32, -1e4, -110, -88}
+	each(t, func(t *testing.T, k *Kernels, r *rand.Rand) {
+		for _, n := range []int{2, 17, 64, 131} {
+			x := make([]float32, n)
+			for i := range x {
+				if x[i] = r.Float32(); i%3 == 1 {
+					x[i] = hidden[i/3%len(hidden)]
+				}
+			}
+			want, tolerance := softmaxReference(x, nil, 1)
+			rows, columns := make([]float32, n), make([]float32, n)
+			k.Softmax(rows, x)
+			checkNorm(t, fmt.Sprintf("rows of %d", n), rows, want, tolerance)
+			k.SoftmaxColumns(columns, x, nil, 1, Columns{Rows: n, Width: 1, Stride: 1})
+			checkNorm(t, fmt.Sprintf("columns of %d", n), columns, want, tolerance)
+			for i := range x {
+				if x[i] < -110 && (rows[i] != 0 || columns[i] != 0) {
+					t.Fatalf("element %d of %v is %v in a row and %v in a column, want 0", i, x[i], rows[i], columns[i])
+				}
+			}
+		}
+	})
 }

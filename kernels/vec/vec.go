@@ -79,13 +79,14 @@ type Kernels struct {
 	// others are zero, and what x holds there does not matter.
 	SumWhere func(x []float32, where []uint32) float32
 	// ExpSum is dst[i] = e**(x[i] - max), and returns the sum of dst: softmax
-	// is Max, ExpSum and a division by the sum. The sum is rounded about once
-	// where no element is above max, and may be NaN where a power is Inf.
+	// is Max, ExpSum and a division by the sum. A power that is subnormal may be
+	// 0 instead. The sum is rounded about once where no element is above max, and
+	// may be NaN where a power is Inf.
 	ExpSum func(dst, x []float32, max float32) float32
 
 	// Softmax is dst[i] = e**(x[i]-m) / Σ e**(x[j]-m), m the largest of x, to 4
-	// ulp beside the rounding of x[i]-m to float32. All is NaN where x holds a NaN
-	// or Inf, or nothing but -Inf.
+	// ulp beside the rounding of x[i]-m to float32, or 0 where the power is
+	// subnormal. All is NaN where x holds a NaN or Inf, or nothing but -Inf.
 	Softmax func(dst, x []float32)
 	// LayerNorm is dst[i] = (x[i]-mean) / √(variance+eps) * scale[i] + bias[i]
 	// and returns the mean and the reciprocal of the root; the variance is the

@@ -43,7 +43,7 @@ func hardSwishAVX2(dst []float32, x []float32)
 // expAVX2 is dst[i] = e**x[i].
 func expAVX2(dst []float32, x []float32)
 
-// expSumAVX2 is dst[i] = e**(x[i] - max), and returns the sum of dst.
+// expSumAVX2 is dst[i] = e**(x[i] - max), 0 for a subnormal, and returns the sum of dst.
 func expSumAVX2(dst []float32, x []float32, max float32) float32
 
 // sigmoidAVX2 is dst[i] = 1 / (1 + e**-x[i]).

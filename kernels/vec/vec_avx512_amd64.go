@@ -43,7 +43,7 @@ func hardSwishAVX512(dst []float32, x []float32)
 // expAVX512 is dst[i] = e**x[i].
 func expAVX512(dst []float32, x []float32)
 
-// expSumAVX512 is dst[i] = e**(x[i] - max), and returns the sum of dst.
+// expSumAVX512 is dst[i] = e**(x[i] - max), 0 for a subnormal, and returns the sum of dst.
 func expSumAVX512(dst []float32, x []float32, max float32) float32
 
 // sigmoidAVX512 is dst[i] = 1 / (1 + e**-x[i]).

@@ -87,8 +87,8 @@ func (g gen) elementwise() {
 	})
 }
 
-// Predicates of VCMPPS: without NaN, and its opposite.
-const lessOrEqual, notLessOrEqual = 2, 6
+// Predicates of VCMPPS: without NaN, and the opposites of such.
+const lessOrEqual, notLess, notLessOrEqual = 2, 5, 6
 
 // map1 writes a function of one input. prepare loads what the loop needs and
 // returns what is done to a vector.
