@@ -265,7 +265,7 @@ func TestShapes(t *testing.T) {
 				{rows: 1 + rng.IntN(70), cols: n, lanes: make([]Lanes, 1+rng.IntN(3))},
 				{rows: 1 + rng.IntN(40), cols: 1 + rng.IntN(20), lanes: make([]Lanes, n)},
 				{rows: 3 * n, cols: 1 + rng.IntN(20), lanes: make([]Lanes, 2), groups: 3, clamp: true},
-				{rows: 1 + n/8, cols: maxBlock + n*n, lanes: make([]Lanes, 1+rng.IntN(10))}, // several K-blocks
+				{rows: 2 * n, cols: maxBlock + n*n/2, lanes: make([]Lanes, 1+rng.IntN(10))}, // several K-blocks, and strips in units
 			} {
 				for l := range s.lanes {
 					s.lanes[l] = rectangle(i.Lanes(), n+7*l)

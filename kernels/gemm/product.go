@@ -34,12 +34,13 @@ type Product struct {
 	kernels [][]Kernel // by the tile's kind and vectors of rows, less one
 	kinds   []int      // of tiles
 	units   []unit
+	strips  int // of a unit, at most
 	block   int // columns of a K-block
 	need    struct{ x, y, res int }
 }
 
-// A unit is a strip on tiles lo to hi-1.
-type unit struct{ strip, lo, hi int }
+// A unit is strips from to to-1 on tiles lo to hi-1.
+type unit struct{ from, to, lo, hi int }
 
 // NewProduct binds a weight to tiles.
 func NewProduct(w *Weight, g Geometry, tiles []Tile, epi spmm.Epilogue) (*Product, error) {
@@ -128,13 +129,19 @@ func (p *Product) measure() error {
 }
 
 const (
-	// maxTiles is how many tiles a unit has at most, and maxSums how many sums.
+	// maxTiles is how many tiles a unit has at most, and maxSums how many sums a
+	// strip has on those.
 	maxTiles = 8
 	maxSums  = maxTiles * 32 * 16
 	// maxBlock is how many columns a K-block has at most: its weights, and its
-	// activations for all tiles of a unit, should stay in the L2 cache.
-	maxBlock = 768
-	line     = 16 // float32 of a cache line
+	// activations of one tile and the next, should stay in the L1 cache.
+	maxBlock = 128
+	// resident is how many columns all strips of a unit go through before the
+	// next: their activations for all tiles of the unit should stay in the L2
+	// cache. Where there are more, a unit has maxStrips strips.
+	resident  = 768
+	maxStrips = 4
+	line      = 16 // float32 of a cache line
 )
 
 // cut lists the units, and sets the size of K-blocks. A span of tiles is
@@ -147,11 +154,14 @@ func (p *Product) cut() {
 		spans := (bytes + cache - 1) / cache
 		span = max((span+spans-1)/spans, min(maxTiles, span))
 	}
+	if p.strips = 1; p.w.cols > resident {
+		p.strips = maxStrips
+	}
 	for lo := 0; lo < len(p.tiles); lo += span {
 		end := min(lo+span, len(p.tiles))
-		for s := range p.w.strips {
+		for s := 0; s < len(p.w.strips); s += p.strips {
 			for at := lo; at < end; at += maxTiles {
-				p.units = append(p.units, unit{s, at, min(at+maxTiles, end)})
+				p.units = append(p.units, unit{s, min(s+p.strips, len(p.w.strips)), at, min(at+maxTiles, end)})
 			}
 		}
 	}
@@ -195,48 +205,72 @@ func (p *Product) Run(b spmm.Buffers, lo, hi int) {
 	}
 	// Slicing keeps assembly inside of the buffers, Check or not.
 	b = spmm.Buffers{X: b.X[:p.need.x], Y: b.Y[:p.need.y], Res: b.Res[:p.need.res]}
-	a := args{
-		min: p.epi.Min, max: p.epi.Max,
-		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
+	if p.strips == 1 {
+		var sums [maxSums + line]float32
+		p.run(b, lo, hi, aligned(sums[:]))
+		return
 	}
-	var room [maxSums + 16]float32
+	var sums [maxStrips*maxSums + line]float32
+	p.run(b, lo, hi, aligned(sums[:]))
+}
+
+// run computes units with room for the sums of a unit's strips.
+func (p *Product) run(b spmm.Buffers, lo, hi int, sums []float32) {
+	columns := p.block * (resident / p.block)
 	for _, u := range p.units[lo:hi] {
-		s := &p.w.strips[u.strip]
-		width := s.panels * p.w.isa.Lanes()
-		a.bias, a.rows = &p.bias[p.biasOf[u.strip]], uint(s.rows)
-		for k := 0; k < p.w.cols; k += p.block {
-			a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[s.val+k*width], uint(min(p.block, p.w.cols-k))
-			a.flags = p.flags
-			if k > 0 {
-				a.flags |= resume
-			}
-			if k+p.block < p.w.cols {
-				a.flags |= more
-			}
-			for n := u.lo; n < u.hi; n++ {
-				t := &p.tiles[n]
-				a.x = unsafe.Pointer(&b.X[t.X])
-				a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
-				if p.epi.Residual {
-					a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
-				}
-				// The first tiles bring what follows: the next K-block, or strip.
-				a.next = unsafe.Pointer(a.w)
-				if at := s.val + (k+p.block)*width + (n-u.lo)*line*int(a.count); (n-u.lo)*line < width && at < len(p.w.val) {
-					a.next = unsafe.Pointer(&p.w.val[at])
-				}
-				a.sums = aligned(&room, (n-u.lo)*width*p.w.isa.Lanes())
-				p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))
+		for k := 0; k < p.w.cols; k += columns {
+			for s := u.from; s < u.to; s++ {
+				p.strip(b, s, u, k, min(k+columns, p.w.cols), sums[(s-u.from)*maxSums:])
 			}
 		}
 	}
 }
 
-// aligned returns the place of sums so far into the room from where a cache
-// line begins.
-func aligned(room *[maxSums + 16]float32, at int) *float32 {
-	skip := -uintptr(unsafe.Pointer(room)) % 64 / 4
-	return &room[int(skip)+at]
+// strip adds up columns from to to-1 of a strip on the tiles of a unit.
+func (p *Product) strip(b spmm.Buffers, n int, u unit, from, to int, sums []float32) {
+	s, lanes := &p.w.strips[n], p.w.isa.Lanes()
+	width := s.panels * lanes
+	a := args{
+		min: p.epi.Min, max: p.epi.Max,
+		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
+		bias: &p.bias[p.biasOf[n]], rows: uint(s.rows),
+	}
+	for k := from; k < to; k += p.block {
+		a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[s.val+k*width], uint(min(p.block, to-k))
+		a.flags = p.flags
+		if k > 0 {
+			a.flags |= resume
+		}
+		if k+p.block < p.w.cols {
+			a.flags |= more
+		}
+		next := s.val + (k+p.block)*width // the next K-block, or the next unit
+		if last := k+p.block >= to; last && n+1 < u.to {
+			next = p.w.strips[n+1].val + from*p.w.strips[n+1].panels*lanes
+		} else if last && to < p.w.cols {
+			next = p.w.strips[u.from].val + to*p.w.strips[u.from].panels*lanes
+		}
+		for n := u.lo; n < u.hi; n++ {
+			t := &p.tiles[n]
+			a.x = unsafe.Pointer(&b.X[t.X])
+			a.y = unsafe.Pointer(&b.Y[t.Y+s.row*p.geo.YChan/4])
+			if p.epi.Residual {
+				a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
+			}
+			// The first tiles bring what follows.
+			a.next = unsafe.Pointer(a.w)
+			if at := next + (n-u.lo)*line*int(a.count); (n-u.lo)*line < width && at < len(p.w.val) {
+				a.next = unsafe.Pointer(&p.w.val[at])
+			}
+			a.sums = &sums[(n-u.lo)*width*lanes]
+			p.kernels[p.kinds[n]][s.panels-1].fn(noescape(&a))
+		}
+	}
+}
+
+// aligned returns the room from where a cache line begins.
+func aligned(room []float32) []float32 {
+	return room[-uintptr(unsafe.Pointer(unsafe.SliceData(room)))%64/4:]
 }
 
 // noescape hides a pointer from escape analysis, so that args stay on the

@@ -34,6 +34,7 @@ const (
 
 	// ahead is how many bytes ahead weights are prefetched into the L1 cache.
 	ahead = 1024
+	line  = 64 // bytes of a cache line
 )
 
 // General registers.
@@ -140,13 +141,14 @@ func (k *kernel) pass(n, lo, hi int) {
 	k.ADDQ(rX, rA)
 	for p := range k.panels {
 		k.VMOVUPS(mem(rW, p*k.bytes), w(p))
-		if n == 0 && p*k.bytes%64 == 0 {
+		if n == 0 && p*k.bytes%line == 0 {
 			k.PREFETCHT0(mem(rW, p*k.bytes+ahead))
 		}
 	}
 	if n == 0 {
 		k.PREFETCHT1(mem(rNext, 0))
-		k.ADDQ(operand.I8(64), rNext)
+		k.PREFETCHT0(mem(rA, line)) // of the next tile, in most products
+		k.ADDQ(operand.I8(line), rNext)
 	}
 	for l := lo; l < hi; l++ {
 		k.VBROADCASTSS(mem(rA, 4*k.lane(l)), x(l))
