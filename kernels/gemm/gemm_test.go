@@ -265,13 +265,32 @@ func TestShapes(t *testing.T) {
 				{rows: 1 + rng.IntN(70), cols: n, lanes: make([]Lanes, 1+rng.IntN(3))},
 				{rows: 1 + rng.IntN(40), cols: 1 + rng.IntN(20), lanes: make([]Lanes, n)},
 				{rows: 3 * n, cols: 1 + rng.IntN(20), lanes: make([]Lanes, 2), groups: 3, clamp: true},
-				{rows: 2 * n, cols: maxBlock + n*n/2, lanes: make([]Lanes, 1+rng.IntN(10))}, // several K-blocks, and strips in units
+				{rows: 1 + n/8, cols: maxBlock + n*n/4, lanes: make([]Lanes, 1+rng.IntN(10))}, // several K-blocks
 			} {
 				for l := range s.lanes {
 					s.lanes[l] = rectangle(i.Lanes(), n+7*l)
 				}
 				s.isa, s.bias, s.residual, s.inPlace = i, n%2 > 0, n%3 > 0, n%6 > 2 && n%3 > 0
 				newCase(t, s, rng).check(t)
+			}
+		}
+	}
+}
+
+// TestStrips: products of so many columns that strips share units.
+func TestStrips(t *testing.T) {
+	for _, i := range isas() {
+		rng := rand.New(rand.NewPCG(11, 12))
+		all := Lanes{1, i.Lanes(), i.Lanes()}
+		for _, cols := range []int{resident + 1, 2*resident + 70} {
+			c := newCase(t, spec{isa: i, rows: 150, cols: cols, lanes: slices.Repeat([]Lanes{all}, 45), bias: true, residual: true}, rng)
+			p := c.product(t)
+			if p.strips < 3 || p.Units() < minUnits {
+				t.Errorf("%v: %d units of %d strips", i, p.Units(), p.strips)
+			}
+			c.check(t)
+			if n := testing.AllocsPerRun(3, func() { p.Run(c.buf, 0, p.Units()) }); n > 0 {
+				t.Errorf("%v: %g allocations a run", i, n)
 			}
 		}
 	}

@@ -138,9 +138,11 @@ const (
 	maxBlock = 128
 	// resident is how many columns all strips of a unit go through before the
 	// next: their activations for all tiles of the unit should stay in the L2
-	// cache. Where there are more, a unit has maxStrips strips.
+	// cache. Where there are more, a unit has several strips, maxStrips at most, as
+	// long as there are minUnits units for the threads.
 	resident  = 768
 	maxStrips = 4
+	minUnits  = 8
 	line      = 16 // float32 of a cache line
 )
 
@@ -155,7 +157,8 @@ func (p *Product) cut() {
 		span = max((span+spans-1)/spans, min(maxTiles, span))
 	}
 	if p.strips = 1; p.w.cols > resident {
-		p.strips = maxStrips
+		all := len(p.w.strips) * ((len(p.tiles) + maxTiles - 1) / maxTiles)
+		p.strips = max(1, min(all/minUnits, maxStrips))
 	}
 	for lo := 0; lo < len(p.tiles); lo += span {
 		end := min(lo+span, len(p.tiles))
