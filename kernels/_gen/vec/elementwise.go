@@ -57,14 +57,7 @@ func (g gen) elementwise() {
 		return func(x VecVirtual) {
 			t := g.vec()
 			VANDPS(magnitude, x, t)
-			if !g.wide {
-				VCMPPS(U8(lessOrEqual), limit, t, t)
-				VANDNPS(x, t, x)
-				return
-			}
-			k := K()
-			VCMPPS(U8(notLessOrEqual), limit, t, k)
-			VMOVAPS_Z(x, k, x)
+			g.where(notLessOrEqual, limit, t)(x)
 		}
 	})
 	g.map1("hardSigmoid", "(dst, x []float32, alpha, beta float32)", "dst[i] = min(max(alpha*x[i] + beta, 0), 1).", 4,
@@ -87,8 +80,21 @@ func (g gen) elementwise() {
 	})
 }
 
-// Predicates of VCMPPS: without NaN, and the opposites of such.
-const lessOrEqual, notLess, notLessOrEqual = 2, 5, 6
+// Predicates of VCMPPS, which hold for NaN.
+const notLess, notLessOrEqual = 5, 6
+
+// where compares x with limit, and returns what sets the lanes of a vector to
+// zero for which the predicate does not hold.
+func (g gen) where(predicate uint8, limit, x VecVirtual) func(v VecVirtual) {
+	if g.wide {
+		k := K()
+		VCMPPS(U8(predicate), limit, x, k)
+		return func(v VecVirtual) { VMOVAPS_Z(v, k, v) }
+	}
+	mask := g.vec()
+	VCMPPS(U8(predicate), limit, x, mask)
+	return func(v VecVirtual) { VANDPS(mask, v, v) }
+}
 
 // map1 writes a function of one input. prepare loads what the loop needs and
 // returns what is done to a vector.

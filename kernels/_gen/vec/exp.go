@@ -107,19 +107,10 @@ const leastNormal = -87.33654
 func (g gen) expNormal() func(x VecVirtual) {
 	least, e := g.splat(leastNormal), g.expWithin()
 	return func(x VecVirtual) {
-		if g.wide {
-			k := K()
-			VCMPPS(U8(notLess), least, x, k)
-			VMAXPS(x, least, x)
-			e(x)
-			VMOVAPS_Z(x, k, x)
-			return
-		}
-		normal := g.vec()
-		VCMPPS(U8(notLess), least, x, normal)
+		keep := g.where(notLess, least, x)
 		VMAXPS(x, least, x)
 		e(x)
-		VANDPS(normal, x, x)
+		keep(x)
 	}
 }
 
