@@ -239,7 +239,7 @@ func (p *Product) strip(b spmm.Buffers, n int, u unit, from, to int, sums []floa
 		bias: &p.bias[p.biasOf[n]], rows: uint(s.rows),
 	}
 	for k := from; k < to; k += p.block {
-		a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[s.val+k*width], uint(min(p.block, to-k))
+		a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[p.w.at(n, k)], uint(min(p.block, to-k))
 		a.flags = p.flags
 		if k > 0 {
 			a.flags |= resume
@@ -247,11 +247,11 @@ func (p *Product) strip(b spmm.Buffers, n int, u unit, from, to int, sums []floa
 		if k+p.block < p.w.cols {
 			a.flags |= more
 		}
-		next := s.val + (k+p.block)*width // the next K-block, or the next unit
+		next := p.w.at(n, k+p.block) // the next K-block, or the next unit
 		if last := k+p.block >= to; last && n+1 < u.to {
-			next = p.w.strips[n+1].val + from*p.w.strips[n+1].panels*lanes
+			next = p.w.at(n+1, from)
 		} else if last && to < p.w.cols {
-			next = p.w.strips[u.from].val + to*p.w.strips[u.from].panels*lanes
+			next = p.w.at(u.from, to)
 		}
 		for n := u.lo; n < u.hi; n++ {
 			t := &p.tiles[n]

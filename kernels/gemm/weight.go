@@ -28,6 +28,13 @@ type strip struct {
 	off, val  int // where its offsets and weights begin
 }
 
+// at returns where the weights of a strip begin from a column on; past its last,
+// where the next strip does.
+func (w *Weight) at(strip, col int) int {
+	s := &w.strips[strip]
+	return s.val + col*s.panels*w.isa.Lanes()
+}
+
 // layOut returns the weight but for its elements, and how many of those it has.
 func layOut(i isa.ISA, rows int, a spmm.Addressing) (p *Weight, size int, err error) {
 	cols, groups, panels := len(a.Offsets), max(a.Groups, 1), panelsOf(i)
@@ -60,8 +67,8 @@ func layOut(i isa.ISA, rows int, a spmm.Addressing) (p *Weight, size int, err er
 
 // Pack packs a row-major matrix of rows x len(a.Offsets). Rows need not be a
 // multiple of anything, but those of a group that do not fill a vector cost as
-// much as if they did. a.Block and a.Chunk are not looked at: sums stay in
-// registers from the first column to the last. It is an error where the
+// much as if they did. a.Block and a.Chunk are not looked at: products cut columns
+// and rows for the caches themselves. It is an error where the
 // addressing does not fit the matrix, or where the instruction set has no
 // kernels.
 func Pack(i isa.ISA, rows int, w []float32, a spmm.Addressing) (*Weight, error) {
