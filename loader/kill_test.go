@@ -94,6 +94,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	seen := make(map[float32]bool)
 	for range 12 {
+		before := temporary(t, dir) // what those left that were killed
 		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
 		child.Env = append(os.Environ(), killedEnv+"="+dir)
 		out, err := child.StdoutPipe()
@@ -109,7 +110,7 @@ func TestKilled(t *testing.T) {
 		if _, err := out.Read(make([]byte, 1)); err != nil {
 			t.Fatal("the child does not write: ", err)
 		}
-		for before := temporary(t, dir); temporary(t, dir) <= before; {
+		for temporary(t, dir) <= before {
 			time.Sleep(100 * time.Microsecond) // until it is in the middle of a file
 		}
 		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
