@@ -59,10 +59,9 @@ func (g gen) tiles(many int, body func(t tile)) {
 	g.ret()
 }
 
-// down calls row for each row, and after some and at the end flush, unless it
-// is nil.
-func (t tile) down(pass string, row func(), flush func()) {
-	const block = 16
+// down calls row for each row, and after every block of rows and at the end
+// flush, unless it is nil.
+func (t tile) down(pass string, row func(), block uint32, flush func()) {
 	left, some := GP64(), GP64()
 	MOVQ(t.from, t.at)
 	MOVQ(t.rows, left)
@@ -117,14 +116,18 @@ func (g gen) softmaxColumns() {
 				f(i, v)
 			}
 		}
-		top, x := t.splats(float32(math.Inf(-1))), g.vec()
+		// MAXPS returns its second source where there is a NaN, so top passes
+		// them over. Their powers are NaN all the same, and so is the sum.
+		top := t.splats(float32(math.Inf(-1)))
 		Load(Param("bias").Base(), bias)
 		t.down("Max", func() {
-			term(func(i int, v VecVirtual) { maxOf(top[i], v, x) })
-		}, nil)
-		sum := make([]powerSum, len(t.places))
+			term(func(i int, v VecVirtual) { VMAXPS(top[i], v, top[i]) })
+		}, 0, nil)
+		// Sums of few powers are added up, those without loss.
+		const few = 4
+		part, sum := t.splats(0), make([]powerSum, len(t.places))
 		for i := range sum {
-			sum[i] = g.newPowerSum()
+			sum[i] = g.newPowerSum(few)
 		}
 		Load(Param("bias").Base(), bias)
 		t.down("Exp", func() {
@@ -132,11 +135,16 @@ func (g gen) softmaxColumns() {
 				VSUBPS(top[i], e, e)
 				exp(e)
 				t.places[i].store(e, dst)
-				sum[i].add(g, e)
+				VADDPS(e, part[i], part[i])
 			})
-		}, nil)
+		}, few, func() {
+			for i, s := range sum {
+				s.add(part[i])
+				VXORPS(part[i], part[i], part[i])
+			}
+		})
 		for _, s := range sum {
-			VSUBPS(one, s.high, s.high)
+			s.end()
 			VADDPS(s.low, s.high, s.high)
 			VDIVPS(s.high, g.register(one), s.high)
 		}
@@ -146,7 +154,7 @@ func (g gen) softmaxColumns() {
 				VMULPS(sum[i].high, y, y)
 				p.store(y, dst)
 			}
-		}, nil)
+		}, 0, nil)
 	})
 }
 
@@ -197,7 +205,7 @@ func (g gen) normColumns(name, what string, centre bool) {
 				for i, p := range t.places {
 					VADDPS(p.load(src), mean[i], mean[i])
 				}
-			}, nil)
+			}, 0, nil)
 			share := g.param("share")
 			for _, m := range mean {
 				VMULPS(share, m, m)
@@ -216,7 +224,7 @@ func (g gen) normColumns(name, what string, centre bool) {
 				}
 				VFMADD231PS(d, d, part[i])
 			}
-		}, func() {
+		}, 16, func() {
 			for i := range square {
 				g.addExactly(square[i], part[i], lost[i])
 				VXORPS(part[i], part[i], part[i])
@@ -260,6 +268,6 @@ func (g gen) normColumns(name, what string, centre bool) {
 				VFMADD213PS(shift, factor, y)
 				p.store(y, dst)
 			}
-		}, nil)
+		}, 0, nil)
 	})
 }

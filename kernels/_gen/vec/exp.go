@@ -65,28 +65,21 @@ const exponentBias = 2 * 127
 
 // splitter prepares n = round(factor * x), as a number and as an exponent for
 // power: the number itself where there is SCALEF, else one near 3<<22, whose
-// low bits are n + exponentBias.
+// low bits are n + exponentBias. Next to 3<<22 numbers are integers, which
+// rounds with fewer operations than RNDSCALE, as long as |n| < 1<<22.
 func (g gen) splitter(factor float32) func(x VecVirtual) (n, e VecVirtual) {
-	times := g.constant(factor)
-	if g.wide {
-		return func(x VecVirtual) (n, e VecVirtual) {
-			n = g.vec()
-			VMULPS(times, x, n)
-			VRNDSCALEPS(U8(nearestQuiet), n, n)
-			return n, n
-		}
-	}
-	integers := g.constant(3<<22 + exponentBias)
+	times, integers := g.constant(factor), g.constant(3<<22+exponentBias)
 	return func(x VecVirtual) (n, e VecVirtual) {
 		n, e = g.vec(), g.vec()
 		VMOVUPS(integers, e)
 		VFMADD231PS(times, x, e)
 		VSUBPS(integers, e, n)
+		if g.wide {
+			return n, n
+		}
 		return n, e
 	}
 }
-
-const nearestQuiet = 0x08 // rounding: to nearest even, without exceptions
 
 // exp prepares x = e**x.
 func (g gen) exp() func(x VecVirtual) {
@@ -105,7 +98,18 @@ const leastNormal = -87.33654
 // expNormal prepares x = e**x for x <= 89, and 0 where that would be subnormal:
 // Intel's cores take some 150 cycles for a vector that has such a result.
 func (g gen) expNormal() func(x VecVirtual) {
-	least, e := g.splat(leastNormal), g.expWithin()
+	least := g.splat(leastNormal)
+	if g.wide {
+		unscaled := g.expUnscaled()
+		return func(x VecVirtual) {
+			// What is computed of smaller numbers is nonsense, and masked.
+			normal := K()
+			VCMPPS(U8(notLess), least, x, normal)
+			p, e := unscaled(x)
+			VSCALEFPS_Z(e, p, normal, x)
+		}
+	}
+	e := g.expWithin()
 	return func(x VecVirtual) {
 		keep := g.where(notLess, least, x)
 		VMAXPS(x, least, x)
@@ -116,14 +120,22 @@ func (g gen) expNormal() func(x VecVirtual) {
 
 // expWithin prepares x = e**x for -104 <= x <= 89.
 func (g gen) expWithin() func(x VecVirtual) {
-	q, one := g.reduction(), g.constant(1)
-	scale := g.scaler()
+	unscaled, scale := g.expUnscaled(), g.scaler()
 	return func(x VecVirtual) {
+		p, e := unscaled(x)
+		scale(p, e)
+		VMOVAPS(p, x)
+	}
+}
+
+// expUnscaled prepares p and an exponent e so that e**x is p * 2**e.
+func (g gen) expUnscaled() func(x VecVirtual) (p, e VecVirtual) {
+	q, one := g.reduction(), g.constant(1)
+	return func(x VecVirtual) (p, e VecVirtual) {
 		e, r, p := q.apply(g, x)
 		VFMADD213PS(one, r, p)
 		VFMADD213PS(one, r, p)
-		scale(p, e)
-		VMOVAPS(p, x)
+		return p, e
 	}
 }
 
@@ -217,7 +229,7 @@ func (g gen) expSum() {
 	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64())
 	largest, zero := g.param("max"), g.splat(0)
 	hi, exp := g.splat(89), g.expNormal()
-	sum := g.newPowerSum()
+	sum := g.newPowerSum(1)
 	g.loop(n.(GPVirtual), 1, func(_ int, p place) {
 		x := p.load(src)
 		VSUBPS(largest, x, x)
@@ -225,29 +237,38 @@ func (g gen) expSum() {
 		exp(x)
 		p.store(x, dst)
 		p.keep(x, zero)
-		sum.add(g, x)
+		sum.add(x)
 	})
-	VSUBPS(g.splat(1), sum.high, sum.high)
+	sum.end()
 	Store(g.foldDouble(sum.high, sum.low), ReturnIndex(0))
 	g.ret()
 }
 
-// A powerSum adds up numbers of at most 1 without loss. It begins with 1, so
-// that none is larger: then what the subtractions find is exactly the error of
-// each addition.
+// A powerSum adds up numbers of at most most, which is positive, without loss.
+// It begins with most, so that none is larger: then what the subtractions find is
+// exactly the error of each addition.
 //
 // Source: Dekker, A floating-point technique for extending the available
 // precision, 1971.
-type powerSum struct{ high, low VecVirtual }
+type powerSum struct {
+	g         gen
+	most      float32
+	high, low VecVirtual
+}
 
-func (g gen) newPowerSum() powerSum { return powerSum{g.splat(1), g.splat(0)} }
+func (g gen) newPowerSum(most float32) powerSum {
+	return powerSum{g, most, g.splat(most), g.splat(0)}
+}
 
 // add adds x, which it spends.
-func (s powerSum) add(g gen, x VecVirtual) {
-	t := g.vec()
+func (s powerSum) add(x VecVirtual) {
+	t := s.g.vec()
 	VADDPS(s.high, x, t)
 	VSUBPS(s.high, t, s.high)
 	VSUBPS(s.high, x, x)
 	VADDPS(x, s.low, s.low)
 	VMOVAPS(t, s.high)
 }
+
+// end leaves the sum as high + low.
+func (s powerSum) end() { VSUBPS(s.g.splat(s.most), s.high, s.high) }
