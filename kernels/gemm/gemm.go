@@ -74,7 +74,8 @@ type args struct {
 	max     float32        // 84
 	flags   flags          // 88
 	sums    *float32       // 96 a vector of rows for each lane, then for the next vector of rows
-	next    unsafe.Pointer // 104 what to prefetch, a cache line a column, in the buffer or past its end
+	next    unsafe.Pointer // 104 what to prefetch, in the buffer or past its end;
+	step    uintptr        // 112 it moves on by so many bytes with each column
 }
 
 // flags tell a kernel how sums begin and end.

@@ -412,7 +412,7 @@ func TestArgsLayout(t *testing.T) {
 		0: unsafe.Offsetof(a.off), 8: unsafe.Offsetof(a.count), 16: unsafe.Offsetof(a.w), 24: unsafe.Offsetof(a.bias),
 		32: unsafe.Offsetof(a.x), 40: unsafe.Offsetof(a.y), 48: unsafe.Offsetof(a.res), 56: unsafe.Offsetof(a.yChan),
 		64: unsafe.Offsetof(a.resChan), 72: unsafe.Offsetof(a.rows), 80: unsafe.Offsetof(a.min), 84: unsafe.Offsetof(a.max),
-		88: unsafe.Offsetof(a.flags), 96: unsafe.Offsetof(a.sums), 104: unsafe.Offsetof(a.next),
+		88: unsafe.Offsetof(a.flags), 96: unsafe.Offsetof(a.sums), 104: unsafe.Offsetof(a.next), 112: unsafe.Offsetof(a.step),
 	} {
 		if unsafe.Sizeof(a.x) == 8 && want != got {
 			t.Errorf("field at %d, assembly reads %d", got, want)

@@ -233,10 +233,11 @@ func (p *Product) run(b spmm.Buffers, lo, hi int, sums []float32) {
 func (p *Product) strip(b spmm.Buffers, n int, u unit, from, to int, sums []float32) {
 	s, lanes := &p.w.strips[n], p.w.isa.Lanes()
 	width := s.panels * lanes
+	share := min((width+u.hi-u.lo-1)/(u.hi-u.lo), line) // of a column that is to come, for each tile
 	a := args{
 		min: p.epi.Min, max: p.epi.Max,
 		yChan: uintptr(p.geo.YChan), resChan: uintptr(p.geo.ResChan),
-		bias: &p.bias[p.biasOf[n]], rows: uint(s.rows),
+		bias: &p.bias[p.biasOf[n]], rows: uint(s.rows), step: uintptr(4 * share),
 	}
 	for k := from; k < to; k += p.block {
 		a.off, a.w, a.count = &p.w.off[s.off+k], &p.w.val[p.w.at(n, k)], uint(min(p.block, to-k))
@@ -260,9 +261,10 @@ func (p *Product) strip(b spmm.Buffers, n int, u unit, from, to int, sums []floa
 			if p.epi.Residual {
 				a.res = unsafe.Pointer(&b.Res[t.Res+s.row*p.geo.ResChan/4])
 			}
-			// The first tiles bring what follows.
+			// Each tile brings its share of what follows, so that memory has the
+			// time of all to deliver.
 			a.next = unsafe.Pointer(a.w)
-			if at := next + (n-u.lo)*line*int(a.count); (n-u.lo)*line < width && at < len(p.w.val) {
+			if at := next + (n-u.lo)*share*int(a.count); at < len(p.w.val) {
 				a.next = unsafe.Pointer(&p.w.val[at])
 			}
 			a.sums = &sums[(n-u.lo)*width*lanes]

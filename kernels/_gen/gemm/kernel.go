@@ -26,6 +26,7 @@ const (
 	argFlags   = 88
 	argSums    = 96
 	argNext    = 104
+	argStep    = 112
 
 	flagResidual = 1
 	flagClamp    = 2
@@ -50,6 +51,7 @@ var (
 	rRows  = reg.R13 // that are left to store
 	rYChan = reg.RSI
 	rNext  = reg.R14 // what to bring into the L2 cache
+	rStep  = reg.R15 // bytes from that to what the next column brings
 
 	rA = reg.RAX
 	rB = reg.RBX
@@ -132,6 +134,7 @@ func (k *kernel) pass(n, lo, hi int) {
 	k.MOVQ(mem(rArgs, argW), rW)
 	if n == 0 {
 		k.MOVQ(mem(rArgs, argNext), rNext)
+		k.MOVQ(mem(rArgs, argStep), rStep)
 	}
 	k.MOVQ(mem(rArgs, argCount), rIndex)
 	k.NEGQ(rIndex)
@@ -148,7 +151,7 @@ func (k *kernel) pass(n, lo, hi int) {
 	if n == 0 {
 		k.PREFETCHT1(mem(rNext, 0))
 		k.PREFETCHT0(mem(rA, line)) // of the next tile, in most products
-		k.ADDQ(operand.I8(line), rNext)
+		k.ADDQ(rStep, rNext)
 	}
 	for l := lo; l < hi; l++ {
 		k.VBROADCASTSS(mem(rA, 4*k.lane(l)), x(l))
