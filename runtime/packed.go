@@ -18,7 +18,7 @@ import (
 
 // packing is the version of the forms of [graph.Packed]: what kernels read, and
 // what is written of it here. Others are not looked at.
-const packing = 4
+const packing = 5
 
 // Pack returns the model with its weights packed, besides, as Compile packs them
 // for c: where the model is compiled again for the same shapes, instruction set

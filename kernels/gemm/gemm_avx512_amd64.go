@@ -33,6 +33,18 @@ func avx512Kernels() []Kernel {
 		{"f32_gemm_32x16_avx512", isa.AVX512, 2, Lanes{1, 16, 16}, f32_gemm_32x16_avx512},
 		{"f32_gemm_32x3x3_avx512", isa.AVX512, 2, Lanes{3, 3, 4}, f32_gemm_32x3x3_avx512},
 		{"f32_gemm_32x4x3_avx512", isa.AVX512, 2, Lanes{4, 3, 4}, f32_gemm_32x4x3_avx512},
+		{"f32_gemm_48x1_avx512", isa.AVX512, 3, Lanes{1, 1, 1}, f32_gemm_48x1_avx512},
+		{"f32_gemm_48x2_avx512", isa.AVX512, 3, Lanes{1, 2, 2}, f32_gemm_48x2_avx512},
+		{"f32_gemm_48x4_avx512", isa.AVX512, 3, Lanes{1, 4, 4}, f32_gemm_48x4_avx512},
+		{"f32_gemm_48x6_avx512", isa.AVX512, 3, Lanes{1, 6, 6}, f32_gemm_48x6_avx512},
+		{"f32_gemm_48x8_avx512", isa.AVX512, 3, Lanes{1, 8, 8}, f32_gemm_48x8_avx512},
+		{"f32_gemm_48x10_avx512", isa.AVX512, 3, Lanes{1, 10, 10}, f32_gemm_48x10_avx512},
+		{"f32_gemm_48x12_avx512", isa.AVX512, 3, Lanes{1, 12, 12}, f32_gemm_48x12_avx512},
+		{"f32_gemm_48x14_avx512", isa.AVX512, 3, Lanes{1, 14, 14}, f32_gemm_48x14_avx512},
+		{"f32_gemm_48x15_avx512", isa.AVX512, 3, Lanes{1, 15, 15}, f32_gemm_48x15_avx512},
+		{"f32_gemm_48x16_avx512", isa.AVX512, 3, Lanes{1, 16, 16}, f32_gemm_48x16_avx512},
+		{"f32_gemm_48x3x3_avx512", isa.AVX512, 3, Lanes{3, 3, 4}, f32_gemm_48x3x3_avx512},
+		{"f32_gemm_48x4x3_avx512", isa.AVX512, 3, Lanes{4, 3, 4}, f32_gemm_48x4x3_avx512},
 	}
 }
 
@@ -107,3 +119,39 @@ func f32_gemm_32x3x3_avx512(a *args)
 
 //go:noescape
 func f32_gemm_32x4x3_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x1_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x2_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x4_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x6_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x8_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x10_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x12_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x14_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x15_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x16_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x3x3_avx512(a *args)
+
+//go:noescape
+func f32_gemm_48x4x3_avx512(a *args)

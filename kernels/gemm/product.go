@@ -132,10 +132,10 @@ const (
 	// maxTiles is how many tiles a unit has at most, and maxSums how many sums a
 	// strip has on those.
 	maxTiles = 8
-	maxSums  = maxTiles * 32 * 16
+	maxSums  = maxTiles * 48 * 16
 	// maxBlock is how many columns a K-block has at most: its weights, and its
 	// activations of one tile and the next, should stay in the L1 cache.
-	maxBlock = 128
+	maxBlock = 96
 	// resident is how many columns all strips of a unit go through before the
 	// next: their activations for all tiles of the unit should stay in the L2
 	// cache. Where there are more, a unit has several strips, maxStrips at most, as

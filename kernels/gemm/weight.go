@@ -54,12 +54,17 @@ func layOut(i isa.ISA, rows int, a spmm.Addressing) (p *Weight, size int, err er
 		for _, o := range a.Offsets {
 			p.off = append(p.off, o+uint32(g)*a.GroupStride)
 		}
-		for at := 0; at < perGroup; {
-			s := strip{row: g*perGroup + at, rows: min(perGroup-at, panels*i.Lanes()), off: g * cols, val: size}
-			s.panels = (s.rows + i.Lanes() - 1) / i.Lanes()
-			p.strips = append(p.strips, s)
-			at += s.rows
-			size += s.panels * i.Lanes() * cols
+		// Strips of like size: a single vector of rows would share activations
+		// with no other.
+		vectors := (perGroup + i.Lanes() - 1) / i.Lanes()
+		strips := (vectors + panels - 1) / panels
+		for n := range strips {
+			at, end := n*vectors/strips, (n+1)*vectors/strips
+			p.strips = append(p.strips, strip{
+				row: g*perGroup + at*i.Lanes(), rows: min(perGroup, end*i.Lanes()) - at*i.Lanes(),
+				panels: end - at, off: g * cols, val: size,
+			})
+			size += (end - at) * i.Lanes() * cols
 		}
 	}
 	return p, size, nil

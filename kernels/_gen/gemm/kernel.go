@@ -33,16 +33,14 @@ const (
 	flagResume   = 4
 	flagMore     = 8
 
-	// ahead is how many bytes ahead weights are prefetched into the L1 cache.
-	ahead = 1024
-	line  = 64 // bytes of a cache line
+	line = 64 // bytes of a cache line
 )
 
 // General registers.
 var (
 	rArgs  = reg.RDI
-	rOff   = reg.R9  // end of the offsets
-	rIndex = reg.RCX // minus the columns left
+	rOff   = reg.R9  // the last offset
+	rIndex = reg.RCX // minus the columns that follow the next
 	rX     = reg.R8
 	rW     = reg.R11 // the column's weights
 	rSums  = reg.R10 // where sums wait for the next columns or their transposition
@@ -79,7 +77,7 @@ func (k *kernel) emit() {
 	k.MOVQ(mem(rArgs, argX), rX)
 	k.MOVQ(mem(rArgs, argOff), rOff)
 	k.MOVQ(mem(rArgs, argCount), rIndex)
-	k.LEAQ(operand.Mem{Base: rOff, Index: rIndex, Scale: 4}, rOff)
+	k.LEAQ(operand.Mem{Base: rOff, Index: rIndex, Scale: 4, Disp: -4}, rOff)
 	passes := k.passes()
 	per := (k.live() + passes - 1) / passes
 	for n := range passes {
@@ -137,31 +135,40 @@ func (k *kernel) pass(n, lo, hi int) {
 		k.MOVQ(mem(rArgs, argStep), rStep)
 	}
 	k.MOVQ(mem(rArgs, argCount), rIndex)
-	k.NEGQ(rIndex)
-	column := fmt.Sprint("column", n)
-	k.Label(column)
-	k.MOVL(operand.Mem{Base: rOff, Index: rIndex, Scale: 4}, rA.As32())
-	k.ADDQ(rX, rA)
-	for p := range k.panels {
-		k.VMOVUPS(mem(rW, p*k.bytes), w(p))
-		if n == 0 && p*k.bytes%line == 0 {
-			k.PREFETCHT0(mem(rW, p*k.bytes+ahead))
-		}
-	}
-	if n == 0 {
-		k.PREFETCHT1(mem(rNext, 0))
-		k.PREFETCHT0(mem(rA, line)) // of the next tile, in most products
-		k.ADDQ(rStep, rNext)
-	}
-	for l := lo; l < hi; l++ {
-		k.VBROADCASTSS(mem(rA, 4*k.lane(l)), x(l))
+	// Two columns a turn: a core that runs two threads has 3 operations a cycle
+	// for each, which is less than one column and the loop take.
+	column := func(i int) {
+		k.MOVL(operand.Mem{Base: rOff, Index: rIndex, Scale: 4, Disp: 4 * i}, rA.As32())
 		for p := range k.panels {
-			k.VFMADD231PS(w(p), x(l), acc(l, p))
+			k.VMOVUPS(mem(rW, (i*k.panels+p)*k.bytes), w(p))
+		}
+		at := operand.Mem{Base: rX, Index: rA, Scale: 1}
+		if n == 0 {
+			k.PREFETCHT1(mem(rNext, 0))
+			k.ADDQ(rStep, rNext)
+			k.PREFETCHT0(at.Offset(line)) // of the next tile, in most products
+		}
+		for l := lo; l < hi; l++ {
+			k.VBROADCASTSS(at.Offset(4*k.lane(l)), x(l))
+			for p := range k.panels {
+				k.VFMADD231PS(w(p), x(l), acc(l, p))
+			}
 		}
 	}
-	k.ADDQ(operand.U32(k.panels*k.bytes), rW)
+	label := func(name string) string { return fmt.Sprint(name, n) }
+	k.NEGQ(rIndex)
 	k.ADDQ(operand.U8(1), rIndex)
-	k.JNZ(operand.LabelRef(column))
+	k.JZ(operand.LabelRef(label("odd")))
+	k.Label(label("two"))
+	column(0)
+	column(1)
+	k.ADDQ(operand.U32(2*k.panels*k.bytes), rW)
+	k.ADDQ(operand.U8(2), rIndex)
+	k.JS(operand.LabelRef(label("two")))
+	k.JNZ(operand.LabelRef(label("done")))
+	k.Label(label("odd"))
+	column(0)
+	k.Label(label("done"))
 	each(func(l, p int) { k.VMOVUPS(acc(l, p), k.sum(p, k.lane(l))) })
 }
 
