@@ -253,7 +253,7 @@ func (c *compiler) tileUnits(b *binding, f format, k costs) float64 {
 
 // paired is what is saved where two rows share all of their columns: single
 // rows go in pairs, and in dense ones each finds more in its partner.
-const paired = 0.5
+const paired = 0.4
 
 // resident is the part of the cost of an entry that is left where its
 // accumulators are in the L1 cache: the rest of a mixed weight finds most of
