@@ -120,15 +120,15 @@ func (k *kernel) pass(n, lo, hi int) {
 			}
 		}
 	}
-	resume, begun := fmt.Sprint("resume", n), fmt.Sprint("begun", n)
+	label := func(name string) string { return fmt.Sprint(name, n) }
 	k.TESTL(operand.U32(flagResume), mem(rArgs, argFlags))
-	k.JNZ(operand.LabelRef(resume))
+	k.JNZ(operand.LabelRef(label("resume")))
 	k.MOVQ(mem(rArgs, argBias), rA)
 	each(func(l, p int) { k.VMOVUPS(mem(rA, p*k.bytes), acc(l, p)) })
-	k.JMP(operand.LabelRef(begun))
-	k.Label(resume)
+	k.JMP(operand.LabelRef(label("begun")))
+	k.Label(label("resume"))
 	each(func(l, p int) { k.VMOVUPS(k.sum(p, k.lane(l)), acc(l, p)) })
-	k.Label(begun)
+	k.Label(label("begun"))
 	k.MOVQ(mem(rArgs, argW), rW)
 	if n == 0 {
 		k.MOVQ(mem(rArgs, argNext), rNext)
@@ -155,7 +155,6 @@ func (k *kernel) pass(n, lo, hi int) {
 			}
 		}
 	}
-	label := func(name string) string { return fmt.Sprint(name, n) }
 	k.NEGQ(rIndex)
 	k.ADDQ(operand.U8(1), rIndex)
 	k.JZ(operand.LabelRef(label("odd")))

@@ -59,31 +59,38 @@ func (g gen) tiles(many int, body func(t tile)) {
 	g.ret()
 }
 
-// down calls row for each row, and after every block of rows and at the end
-// flush, unless it is nil.
-func (t tile) down(pass string, row func(), block uint32, flush func()) {
+// down calls row for each row.
+func (t tile) down(pass string, row func()) {
+	left := GP64()
+	MOVQ(t.from, t.at)
+	MOVQ(t.rows, left)
+	t.turns(pass, left, row)
+}
+
+// downBlocks calls row for each row, and after every block of rows and at the end
+// flush.
+func (t tile) downBlocks(pass string, block uint32, row, flush func()) {
 	left, some := GP64(), GP64()
 	MOVQ(t.from, t.at)
 	MOVQ(t.rows, left)
-	if flush != nil {
-		Label(t.name + pass + "Block")
-		MOVQ(U32(block), some)
-		CMPQ(left, some)
-		CMOVQLT(left, some)
-		SUBQ(some, left)
-	} else {
-		some = left
-	}
+	Label(t.name + pass + "Block")
+	MOVQ(U32(block), some)
+	CMPQ(left, some)
+	CMOVQLT(left, some)
+	SUBQ(some, left)
+	t.turns(pass, some, row)
+	flush()
+	TESTQ(left, left)
+	JNZ(LabelRef(t.name + pass + "Block"))
+}
+
+// turns calls row for the next n rows, which n counts down.
+func (t tile) turns(pass string, n GPVirtual, row func()) {
 	Label(t.name + pass)
 	row()
 	ADDQ(t.stride, t.at)
-	DECQ(some)
+	DECQ(n)
 	JNZ(LabelRef(t.name + pass))
-	if flush != nil {
-		flush()
-		TESTQ(left, left)
-		JNZ(LabelRef(t.name + pass + "Block"))
-	}
 }
 
 // splats returns a register with v in every lane for each vector.
@@ -122,22 +129,23 @@ func (g gen) softmaxColumns() {
 		Load(Param("bias").Base(), bias)
 		t.down("Max", func() {
 			term(func(i int, v VecVirtual) { VMAXPS(top[i], v, top[i]) })
-		}, 0, nil)
-		// Sums of few powers are added up, those without loss.
+		})
+		// Few powers are added up, with a loss of 1.5 ulp at most, and their sums
+		// without any.
 		const few = 4
 		part, sum := t.splats(0), make([]powerSum, len(t.places))
 		for i := range sum {
 			sum[i] = g.newPowerSum(few)
 		}
 		Load(Param("bias").Base(), bias)
-		t.down("Exp", func() {
+		t.downBlocks("Exp", few, func() {
 			term(func(i int, e VecVirtual) {
 				VSUBPS(top[i], e, e)
 				exp(e)
 				t.places[i].store(e, dst)
 				VADDPS(e, part[i], part[i])
 			})
-		}, few, func() {
+		}, func() {
 			for i, s := range sum {
 				s.add(part[i])
 				VXORPS(part[i], part[i], part[i])
@@ -154,7 +162,7 @@ func (g gen) softmaxColumns() {
 				VMULPS(sum[i].high, y, y)
 				p.store(y, dst)
 			}
-		}, 0, nil)
+		})
 	})
 }
 
@@ -205,7 +213,7 @@ func (g gen) normColumns(name, what string, centre bool) {
 				for i, p := range t.places {
 					VADDPS(p.load(src), mean[i], mean[i])
 				}
-			}, 0, nil)
+			})
 			share := g.param("share")
 			for _, m := range mean {
 				VMULPS(share, m, m)
@@ -215,7 +223,7 @@ func (g gen) normColumns(name, what string, centre bool) {
 		// Sums of few numbers are added up, those of squares without loss, which
 		// keeps digits. The sum of the differences is what the mean is off.
 		square, part, lost := t.splats(0), t.splats(0), t.splats(0)
-		t.down("Square", func() {
+		t.downBlocks("Square", 16, func() {
 			for i, p := range t.places {
 				d := p.load(src)
 				if centre {
@@ -224,7 +232,7 @@ func (g gen) normColumns(name, what string, centre bool) {
 				}
 				VFMADD231PS(d, d, part[i])
 			}
-		}, 16, func() {
+		}, func() {
 			for i := range square {
 				g.addExactly(square[i], part[i], lost[i])
 				VXORPS(part[i], part[i], part[i])
@@ -268,6 +276,6 @@ func (g gen) normColumns(name, what string, centre bool) {
 				VFMADD213PS(shift, factor, y)
 				p.store(y, dst)
 			}
-		}, 0, nil)
+		})
 	})
 }
